@@ -1,0 +1,25 @@
+//! microhost runs microservices that are WebAssembly components.
+//!
+//! The modules stand on floors; each uses its own floor or lower ones, and `tests/floors.rs` holds
+//! the sources to it. ARCHITECTURE.md draws the house.
+//!
+//! | floor | modules |
+//! | --- | --- |
+//! | 5 assembly | [`app`] and the program in `bin/microhost` |
+//! | 4 surfaces | [`edge`], [`admin`] |
+//! | 3 guests | [`wasm`], the only one that names wasmtime |
+//! | 2 traffic | [`rpc`], [`middleware`] |
+//! | 1 schema | [`schema`]: WIT, protobuf and JSON, and the values between them |
+//! | 0 base | [`settings`], [`status`], [`lanes`], [`stats`] |
+
+pub mod admin;
+pub mod app;
+pub mod edge;
+pub mod lanes;
+pub mod middleware;
+pub mod rpc;
+pub mod schema;
+pub mod settings;
+pub mod stats;
+pub mod status;
+pub mod wasm;

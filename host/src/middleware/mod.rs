@@ -1,0 +1,56 @@
+//! What every call passes on its way to a service, top to bottom as written in [`serve`].
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use crate::rpc::{Reply, Request, Route};
+use crate::stats::EndpointStats;
+use crate::status::{Code, Status};
+
+/// The server chain. Dropping the future cancels the call.
+pub async fn serve(route: Route, request: Request) -> Result<Reply, Status> {
+    // First, so that what the steps below refuse is counted too.
+    let mut measured = Measured::begin(&route.stats);
+    let result = route.handler.call(request).await;
+    measured.code = result.as_ref().err().map_or(Code::Ok, Status::code);
+    if let Err(status) = &result {
+        log_failure(&route, status);
+    }
+    result
+}
+
+/// Counts a call, one that is dropped midway too.
+struct Measured<'a> {
+    stats: &'a EndpointStats,
+    began: Instant,
+    code: Code,
+}
+
+impl<'a> Measured<'a> {
+    fn begin(stats: &'a EndpointStats) -> Measured<'a> {
+        stats.in_flight.fetch_add(1, Relaxed);
+        // Dropped before it has another code: the caller went away.
+        Measured { stats, began: Instant::now(), code: Code::Canceled }
+    }
+}
+
+impl Drop for Measured<'_> {
+    fn drop(&mut self) {
+        self.stats.in_flight.fetch_sub(1, Relaxed);
+        self.stats.ended(self.code, self.began.elapsed());
+    }
+}
+
+/// Failures of the host or the guest are worth a line; a caller's own mistakes are not.
+fn log_failure(route: &Route, status: &Status) {
+    match (status.code(), status.cause()) {
+        (Code::Internal | Code::DataLoss, cause) => {
+            let cause = cause.map(tracing::field::display);
+            tracing::warn!(service = %route.endpoint.service, method = %route.endpoint.method, code = %status.code(), cause, "{}", status.message());
+        }
+        (code, Some(cause)) => {
+            tracing::debug!(service = %route.endpoint.service, method = %route.endpoint.method, %code, %cause, "{}", status.message());
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,123 @@
+//! One request, one reply, one status: what every protocol becomes at the edge, and what every
+//! guest answers.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::stats::EndpointStats;
+use crate::status::Status;
+
+mod router;
+
+pub use router::{Route, Router, RouterError};
+
+pub use crate::schema::Codec;
+
+/// Who calls. Put on by the host alone; nothing that a client sends can change it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// The address that the connection came from; `None` for a call from within this host.
+    pub peer: Option<SocketAddr>,
+}
+
+/// A unary call on its way to a handler.
+#[derive(Debug)]
+pub struct Request {
+    /// How [`Request::body`] is encoded, and how the reply's is to be.
+    pub codec: Codec,
+    /// One message, not compressed, without any envelope.
+    pub body: Bytes,
+    /// The headers as they came, the protocol's own among them; see [`metadata`].
+    pub headers: HeaderMap,
+    /// When the caller stops waiting. The service's own limit may be sooner.
+    pub deadline: Option<Instant>,
+    /// Who calls.
+    pub caller: Caller,
+}
+
+/// A unary call's answer.
+#[derive(Debug, Default)]
+pub struct Reply {
+    /// One message in the codec of the request, not compressed, without any envelope.
+    pub body: Bytes,
+    /// Metadata to send before the message.
+    pub headers: HeaderMap,
+    /// Metadata to send after the message.
+    pub trailers: HeaderMap,
+}
+
+/// What a handler returns. Dropping it tells the handler that nobody waits any longer.
+pub type CallFuture = Pin<Box<dyn Future<Output = Result<Reply, Status>> + Send>>;
+
+/// Answers the calls of one endpoint.
+///
+/// The future that `call` returns may be dropped at any time; the work is then stopped and no other
+/// call suffers. It resolves at the request's deadline at the latest.
+pub trait Handler: Send + Sync {
+    /// Begins a call.
+    fn call(&self, request: Request) -> CallFuture;
+}
+
+/// One method of one service, as callers name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The service's full name: `example.greeter.Greet`.
+    pub service: Arc<str>,
+    /// The method's name: `Hello`.
+    pub method: Arc<str>,
+    /// Free of side effects: may be called by GET and tried again.
+    pub safe: bool,
+}
+
+impl Endpoint {
+    /// The path of the endpoint in every protocol: `/example.greeter.Greet/Hello`.
+    pub fn path(&self) -> String {
+        format!("/{}/{}", self.service, self.method)
+    }
+}
+
+/// An endpoint with what answers it and what is counted of it.
+pub struct Served {
+    /// What callers name.
+    pub endpoint: Endpoint,
+    /// What answers.
+    pub handler: Arc<dyn Handler>,
+    /// What is counted.
+    pub stats: Arc<EndpointStats>,
+}
+
+/// Whether a header of this name is a protocol's own and so no metadata.
+///
+/// gRPC reserves the prefix `grpc-` ("PROTOCOL-HTTP2"), Connect the prefix `connect-` (the Connect
+/// protocol, "Custom metadata"); the rest is HTTP's own.
+pub fn is_reserved(name: &str) -> bool {
+    name.starts_with("grpc-")
+        || name.starts_with("connect-")
+        || name.starts_with(':')
+        || matches!(
+            name,
+            "accept"
+                | "accept-encoding"
+                | "connection"
+                | "content-encoding"
+                | "content-length"
+                | "content-type"
+                | "host"
+                | "keep-alive"
+                | "proxy-connection"
+                | "te"
+                | "trailer"
+                | "transfer-encoding"
+                | "upgrade"
+        )
+}
+
+/// The metadata among `headers`: all that no protocol reserves.
+pub fn metadata(headers: &HeaderMap) -> impl Iterator<Item = (&http::HeaderName, &http::HeaderValue)> {
+    headers.iter().filter(|(name, _)| !is_reserved(name.as_str()))
+}

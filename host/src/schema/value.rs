@@ -1,0 +1,47 @@
+//! A value of any WIT type, without names: the schema says what each place means.
+
+/// A value between a wire format and a guest's memory.
+///
+/// Fields, cases and flags are known by their position in the type, so that a value holds nothing
+/// that its type says already.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `bool`
+    Bool(bool),
+    /// `s8`
+    S8(i8),
+    /// `u8`
+    U8(u8),
+    /// `s16`
+    S16(i16),
+    /// `u16`
+    U16(u16),
+    /// `s32`
+    S32(i32),
+    /// `u32`
+    U32(u32),
+    /// `s64`
+    S64(i64),
+    /// `u64`
+    U64(u64),
+    /// `f32`
+    F32(f32),
+    /// `f64`
+    F64(f64),
+    /// `char`
+    Char(char),
+    /// `string`
+    String(String),
+    /// `list<u8>`
+    Bytes(Vec<u8>),
+    /// `list<t>` of anything but `u8`, and fixed-length lists, those of `u8` too
+    List(Vec<Value>),
+    /// `map<k, v>`; where a key comes twice, the last one counts
+    Map(Vec<(Value, Value)>),
+    /// `record` and `tuple`: the fields in order
+    Record(Vec<Value>),
+    /// `variant`, `enum`, `option` (0 none, 1 some) and `result` (0 ok, 1 error): the case's index, and its payload if it has one
+    Variant(u32, Option<Box<Value>>),
+    /// `flags`: flag `i` is bit `i % 32` of word `i / 32`; as many words as the type needs
+    Flags(Vec<u32>),
+}

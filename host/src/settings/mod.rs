@@ -1,0 +1,231 @@
+//! What the user sets: the file `microhost.toml`, read strictly, and the pieces of it that the
+//! command line sets too.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+mod limits;
+
+pub use limits::{Limits, parse_bytes, parse_duration};
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not valid TOML, or has an unknown key or a wrong type.
+    #[error("{path}: {why}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What and where: toml's own message with line and column.
+        why: String,
+    },
+    /// No such name.
+    #[error("unknown {kind} {name:?}{hint}, expected one of {known}")]
+    Unknown {
+        /// What kind of name.
+        kind: &'static str,
+        /// The name given.
+        name: String,
+        /// `, did you mean …?`, or nothing.
+        hint: String,
+        /// The names there are.
+        known: String,
+    },
+    /// A value that does not fit.
+    #[error("{what}: {why}")]
+    Value {
+        /// Which setting.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl SettingsError {
+    /// The error for a name that is none of `known`.
+    pub fn unknown<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = &'a str>) -> SettingsError {
+        let known: Vec<_> = known.collect();
+        let hint = nearest(name, known.iter().copied()).map_or(String::new(), |near| format!(", did you mean {near}?"));
+        SettingsError::Unknown { kind, name: name.to_owned(), hint, known: known.join(", ") }
+    }
+}
+
+/// The known name that `name` most likely meant.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known.map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate)).filter(|(distance, candidate)| *distance * 3 <= candidate.len().max(3)).min().map(|(_, candidate)| candidate)
+}
+
+/// How calls share instances.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// Instances are reused and take several calls at once.
+    #[default]
+    Shared,
+    /// Every call has an instance of its own, made for it and dropped after it.
+    Request,
+}
+
+/// What a service is allowed beyond computing. Nothing, unless named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Grants {
+    /// Environment variables that the guest sees.
+    pub environment: BTreeMap<String, String>,
+    /// Folders of this machine that the guest sees, by the path it sees them at.
+    pub folders: BTreeMap<String, Folder>,
+    /// Hosts that the guest may call by `wasi:http`: `api.example.com`, `127.0.0.1:9000`.
+    pub http: Vec<String>,
+    /// Whether the guest may open sockets and look up names.
+    pub sockets: bool,
+}
+
+/// A folder that a guest is granted.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Folder {
+    /// The folder on this machine.
+    pub path: PathBuf,
+    /// Whether the guest may write there.
+    #[serde(default)]
+    pub write: bool,
+}
+
+/// One service: its component and what holds for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Service {
+    /// The component: a `.wasm` file or a folder with a built project. Relative to the settings file.
+    pub component: Option<PathBuf>,
+    /// How calls share instances.
+    pub isolation: Isolation,
+    /// Endpoints free of side effects, which may be called by GET: `example.greeter.Greet/Hello`.
+    pub safe: Vec<String>,
+    /// What it may use.
+    pub limits: Limits,
+    /// What it is allowed.
+    pub grants: Grants,
+}
+
+/// Where and how the host listens.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Listen {
+    /// The address and port.
+    pub address: SocketAddr,
+    /// The certificate and key for TLS; without, none.
+    pub tls: Option<Tls>,
+    /// The token that `/_microhost/metrics` and the like want from others than this machine.
+    pub admin_token: Option<String>,
+    /// Connections at once.
+    pub connections: usize,
+    /// Calls at once on one HTTP/2 connection.
+    pub streams: u32,
+    /// All headers of one request, in bytes.
+    pub header_bytes: u32,
+    /// Headers of one request.
+    pub headers: usize,
+}
+
+impl Default for Listen {
+    fn default() -> Listen {
+        Listen {
+            address: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls: None,
+            admin_token: None,
+            connections: 10_000,
+            streams: 256,
+            header_bytes: 32 << 10,
+            headers: 100,
+        }
+    }
+}
+
+/// PEM files for TLS.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate chain.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// The whole of `microhost.toml`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Where and how the host listens.
+    pub listen: Listen,
+    /// The services by name.
+    pub service: BTreeMap<String, Service>,
+}
+
+impl Settings {
+    /// Reads a settings file.
+    pub fn read(path: &Path) -> Result<Settings, SettingsError> {
+        let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+        Settings::parse(&text).map_err(|why| SettingsError::File { path: path.to_owned(), why })
+    }
+
+    fn parse(text: &str) -> Result<Settings, String> {
+        let settings: Settings = toml::from_str(text).map_err(|error| hinted(&error.to_string()))?;
+        for service in settings.service.values() {
+            service.limits.check().map_err(|error| error.to_string())?;
+        }
+        Ok(settings)
+    }
+}
+
+/// Adds the nearest right name to serde's message on an unknown key.
+fn hinted(message: &str) -> String {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    if message.contains("unknown field") || message.contains("unknown variant") {
+        if let Some((name, known)) = quoted.split_first() {
+            if let Some(near) = nearest(name, known.iter().copied()) {
+                return format!("{}\ndid you mean `{near}`?", message.trim_end());
+            }
+        }
+    }
+    message.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_file_is_read() {
+        let settings = Settings::parse(
+            "[listen]\naddress = \"127.0.0.1:0\"\n[service.greeter]\ncomponent = \"greeter.wasm\"\nisolation = \"request\"\nlimits = { memory = \"64MiB\", timeout = \"5s\" }\n[service.greeter.grants]\nenvironment = { A = \"b\" }\n",
+        )
+        .expect("valid settings");
+        let greeter = &settings.service["greeter"];
+        assert_eq!(greeter.limits.memory, 64 << 20);
+        assert_eq!(greeter.isolation, Isolation::Request);
+        assert_eq!(greeter.grants.environment["A"], "b");
+    }
+
+    #[test]
+    fn an_unknown_key_is_answered_with_line_and_nearest_name() {
+        let error = Settings::parse("[service.a]\nlimits = { memroy = 3 }\n").expect_err("unknown key");
+        assert!(error.contains("line 2") && error.contains("did you mean `memory`?"), "{error}");
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_refused() {
+        let error = Settings::parse("[service.a]\nlimits = { instances = 0 }\n").expect_err("no instance at all");
+        assert!(error.contains("more than zero"), "{error}");
+    }
+}

@@ -1,0 +1,106 @@
+//! What is counted. Plain atomics, so that counting costs a call next to nothing; how they are
+//! shown is the surfaces' affair.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::status::Code;
+
+/// The histogram's upper bounds, in microseconds; a last bucket has no bound.
+pub const LATENCY_BOUNDS_US: [u64; 16] =
+    [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 30_000_000];
+
+/// How long things took: a count a bucket, and the sum.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [AtomicU64; LATENCY_BOUNDS_US.len() + 1],
+    sum_us: AtomicU64,
+}
+
+impl Histogram {
+    /// Counts one duration.
+    pub fn observe(&self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let bucket = LATENCY_BOUNDS_US.partition_point(|bound| *bound < us);
+        self.buckets[bucket].fetch_add(1, Relaxed);
+        self.sum_us.fetch_add(us, Relaxed);
+    }
+
+    /// The count of each bucket, not cumulative; the last has no upper bound.
+    pub fn buckets(&self) -> [u64; LATENCY_BOUNDS_US.len() + 1] {
+        std::array::from_fn(|i| self.buckets[i].load(Relaxed))
+    }
+
+    /// The sum of all durations, in microseconds.
+    pub fn sum_us(&self) -> u64 {
+        self.sum_us.load(Relaxed)
+    }
+}
+
+/// What is counted of one endpoint.
+#[derive(Debug, Default)]
+pub struct EndpointStats {
+    ended: [AtomicU64; 17],
+    /// How long the calls took, from the whole request to the whole reply.
+    pub latency: Histogram,
+    /// Calls now under way.
+    pub in_flight: AtomicI64,
+}
+
+impl EndpointStats {
+    /// Counts the end of a call.
+    pub fn ended(&self, code: Code, took: Duration) {
+        self.ended[usize::from(code.number())].fetch_add(1, Relaxed);
+        self.latency.observe(took);
+    }
+
+    /// The calls that ended with this code.
+    pub fn count(&self, code: Code) -> u64 {
+        self.ended[usize::from(code.number())].load(Relaxed)
+    }
+}
+
+/// What is counted of one service: its instances and what they hold.
+#[derive(Debug, Default)]
+pub struct ServiceStats {
+    /// Instances alive, those that finish their last calls included.
+    pub instances: AtomicI64,
+    /// Instances ever made.
+    pub instances_started: AtomicU64,
+    /// Instances ended by a trap.
+    pub traps: AtomicU64,
+    /// Calls waiting for a place in an instance.
+    pub queued: AtomicI64,
+    /// Calls refused because the queue was full.
+    pub shed: AtomicU64,
+    /// Linear memory of all instances, in bytes.
+    pub memory_bytes: AtomicI64,
+    /// Log lines dropped because the service logged too much.
+    pub log_lines_dropped: AtomicU64,
+    /// Time that guest code computed, in microseconds, to a tick's accuracy.
+    pub cpu_us: AtomicU64,
+}
+
+/// What is counted of the compile cache.
+#[derive(Debug, Default)]
+pub struct CacheStats {
+    /// Components taken from the cache.
+    pub hits: AtomicU64,
+    /// Components that had to be compiled.
+    pub misses: AtomicU64,
+    /// Entries refused because they were damaged or not the cache's own.
+    pub refused: AtomicU64,
+    /// Entries removed to keep the cache within its bound.
+    pub evicted: AtomicU64,
+}
+
+/// What is counted of the listener.
+#[derive(Debug, Default)]
+pub struct EdgeStats {
+    /// Connections now open.
+    pub connections: AtomicI64,
+    /// Connections ever accepted.
+    pub accepted: AtomicU64,
+    /// Connections refused because there were too many.
+    pub refused: AtomicU64,
+}
