@@ -118,8 +118,8 @@ pub struct Detail {
     pub type_name: Cow<'static, str>,
     /// The message in protobuf's binary encoding.
     pub value: Bytes,
-    /// The same as JSON for Connect's `debug` field, where it is known.
-    pub debug: Option<Box<serde_json::value::RawValue>>,
+    /// The same as JSON text for Connect's `debug` field, where it is known.
+    pub debug: Option<String>,
 }
 
 /// Why a call failed: what the caller is told, and apart from it what the log is told.
