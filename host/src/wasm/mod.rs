@@ -1,1 +1,4 @@
 //! (being written)
+pub mod abi;
+pub mod cache;
+pub mod engine;
