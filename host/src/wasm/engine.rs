@@ -39,7 +39,7 @@ struct Inner {
 /// The machine cannot run guests.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up the WebAssembly engine: {0:#}")]
-pub struct EngineError(wasmtime::Error);
+pub struct EngineError(pub(super) wasmtime::Error);
 
 impl GuestEngine {
     /// Sets up the engine. Memory comes from a pool sized for this machine, or, where its address

@@ -130,10 +130,8 @@ impl Loader {
         let schema = Schema::of(&bytes).map_err(|error| LoadError::Damaged { path: path.to_owned(), why: error.to_string() })?;
         let component = self.compile(path, bytes)?;
         if let Some(cache) = &self.cache {
-            let stored = schema.to_bytes().map_err(io::Error::other).and_then(|schema| {
-                let code = component.serialize().map_err(|error| io::Error::other(error.to_string()))?;
-                cache.put(&key, &schema, &code)
-            });
+            let code = component.serialize().map_err(|error| io::Error::other(error.to_string()));
+            let stored = code.and_then(|code| cache.put(&key, schema.package(), &code));
             if let Err(error) = stored {
                 tracing::warn!(%error, "the compiled component could not be cached; the next start compiles it again");
             }

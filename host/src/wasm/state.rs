@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::Level;
 use wasmtime::StoreContextMut;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{DirPerms, FilePerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::call::Call;
@@ -63,8 +63,8 @@ impl State {
             wasi.env(name, value);
         }
         for (guest, folder) in &grants.folders {
-            let (dirs, files) = if folder.write { (DirPerms::all(), FilePerms::all()) } else { (DirPerms::READ, FilePerms::READ) };
-            wasi.preopened_dir(&folder.path, guest, dirs, files).map_err(|source| FolderError { path: folder.path.clone(), source })?;
+            let perms = if folder.write { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+            wasi.preopened_dir(&folder.path, guest, perms).map_err(|source| FolderError { path: folder.path.clone(), source })?;
         }
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime::component::{ComponentType, Lift, Lower};
-use wasmtime::{Result, StoreContextMut};
+use wasmtime::StoreContextMut;
 
 use super::{Row, define};
 use crate::rpc;
