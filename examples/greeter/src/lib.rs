@@ -20,7 +20,7 @@ impl Guest for Greeter {
             "fr" => "Bienvenue",
             _ => return Err(Error::NotFound(format!("no welcome in the language {language:?}"))),
         };
-        log::info!(language; "welcoming a visitor");
+        log::info!(language:%; "welcoming a visitor");
         Ok(WelcomeCard { text: greeting(word, &visitor.name)?, language })
     }
 }
