@@ -8,7 +8,10 @@ mod call;
 mod completions;
 mod exit;
 mod failure;
+mod logging;
 mod output;
+mod run;
+mod source;
 
 use exit::Exit;
 use output::Paint;
@@ -32,12 +35,14 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 input refused, 4 unreachab
 
 #[derive(Subcommand)]
 enum Command {
+    Run(run::Run),
     Call(call::Call),
     Completions(completions::Completions),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Run(command) => command.execute(),
         Command::Call(command) => command.execute(),
         Command::Completions(command) => command.execute(),
     };
