@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => Exit::Done.into(),
         Err(failure) => {
-            eprint!("{}", failure.text(Paint::for_stderr()));
+            output::tell(failure.text(Paint::for_stderr()).trim_end());
             failure.exit().into()
         }
     }
