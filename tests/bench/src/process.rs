@@ -119,7 +119,7 @@ impl Drop for Process {
 fn follow(stderr: ChildStderr, ready: SyncSender<SocketAddr>) -> VecDeque<String> {
     let mut reader = BufReader::new(stderr);
     let mut lines = VecDeque::with_capacity(LOG_LINES);
-    // Dropped once used: the other side then sees no second address.
+    // Taken once used: later lines are not read as JSON.
     let mut ready = Some(ready);
     let mut line = Vec::new();
     loop {
@@ -129,11 +129,11 @@ fn follow(stderr: ChildStderr, ready: SyncSender<SocketAddr>) -> VecDeque<String
             Ok(_) => {}
         }
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-        if let Some(address) = ready.is_some().then(|| ready_address(&text)).flatten() {
-            if let Some(ready) = ready.take() {
-                // Fails when nobody waits any more.
-                let _ = ready.send(address);
-            }
+        if let Some(address) = ready.as_ref().and_then(|_| ready_address(&text))
+            && let Some(ready) = ready.take()
+        {
+            // Fails when nobody waits any more.
+            let _ = ready.send(address);
         }
         if lines.len() == LOG_LINES {
             lines.pop_front();

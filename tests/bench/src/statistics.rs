@@ -19,9 +19,8 @@ impl Spread {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         let middle = values.len() / 2;
-        let (Some(&min), Some(&max)) = (values.first(), values.last()) else {
-            unreachable!("a spread is taken of the rounds of a run, and a run has at least one");
-        };
+        let min = *values.first().expect("a spread is taken of the rounds of a run, and a run has at least one");
+        let max = values[values.len() - 1];
         let median = if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
         Spread { median, min, max }
     }

@@ -226,7 +226,8 @@ impl Client for Http2 {
                 }
             }
             HEADERS => {
-                if self.headers(stream, flags, payload)? {
+                let ended = self.headers(stream, flags, payload)?;
+                if ended {
                     self.finish(stream, now, out, tally)?;
                 }
             }
@@ -271,4 +272,52 @@ fn check(body: &[u8]) -> Result<()> {
         bail!("the reply is not what was sent: {message:?}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::histogram::Histogram;
+    use super::*;
+
+    /// What a client with one call makes of `input`.
+    fn receive(input: &[u8]) -> Result<(usize, u64)> {
+        let mut client = Http2::new(SocketAddr::from(([127, 0, 0, 1], 1)), 1);
+        let (mut out, mut tally, now) = (Vec::new(), Tally(Histogram::new()), Instant::now());
+        client.open(now, &mut out);
+        let mut taken = 0;
+        loop {
+            match client.receive(&input[taken..], now, &mut out, &mut tally)? {
+                0 => return Ok((taken, tally.0.total())),
+                more => taken += more,
+            }
+        }
+    }
+
+    fn reply(status: &[u8], message: &Message) -> Vec<u8> {
+        let mut out = Vec::new();
+        frame(&mut out, HEADERS, END_HEADERS, 1, &[0x88]);
+        let message = message.encode_to_vec();
+        frame(&mut out, DATA, 0, 1, &[&[0, 0, 0, 0, message.len() as u8], &message[..]].concat());
+        frame(&mut out, HEADERS, END_HEADERS | END_STREAM, 1, &[b"\x00\x0bgrpc-status\x01", status].concat());
+        out
+    }
+
+    #[test]
+    fn a_right_reply_is_counted_once_it_is_whole() {
+        let whole = reply(b"0", &Message::sample());
+        assert_eq!(receive(&whole).expect("a right reply"), (whole.len(), 1));
+        assert_eq!(receive(&whole[..whole.len() - 1]).expect("a good start").1, 0);
+    }
+
+    #[test]
+    fn a_wrong_reply_is_an_error() {
+        let other = Message { id: 2, ..Message::sample() };
+        let unasked = reply(b"0", &Message::sample()).iter().enumerate().map(|(at, byte)| if at == 8 { 3 } else { *byte }).collect();
+        for (input, why) in
+            [(reply(b"8", &Message::sample()), "a call failed"), (reply(b"0", &other), "not what was sent"), (unasked, "not open")]
+        {
+            let error = receive(&input).expect_err(why).to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
 }

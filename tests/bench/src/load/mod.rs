@@ -23,8 +23,10 @@ mod http2;
 const READ: usize = 64 << 10;
 /// Sockets that are handled between two looks at the clock.
 const EVENTS: usize = 256;
-/// Calls before a measurement, which are not measured.
-const WARM_UP: Duration = Duration::from_millis(400);
+/// The part of a measurement's time that is spent on calls before it, which are not measured.
+const WARM_UP: f64 = 0.25;
+/// The least and the most of that, in seconds.
+const WARM_UP_SECONDS: (f64, f64) = (0.1, 1.0);
 /// How long a server may be silent on every connection.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -132,14 +134,17 @@ impl Tally {
 
 /// Measures, and writes what it measured to stdout as JSON.
 pub fn run(load: &Load) -> Result<()> {
+    println!("{}", serde_json::to_string(&measure(load)?)?);
+    Ok(())
+}
+
+fn measure(load: &Load) -> Result<Measured> {
     let plan = &load.plan;
-    let measured = match plan.protocol {
+    match plan.protocol {
         Protocol::Json if plan.streams != 1 => bail!("HTTP/1.1 has one call at a time on a connection: --streams must be 1"),
         Protocol::Json => drive(load, || http1::Http1::new(load.at)),
         Protocol::Grpc => drive(load, || http2::Http2::new(load.at, plan.streams)),
-    }?;
-    println!("{}", serde_json::to_string(&measured)?);
-    Ok(())
+    }
 }
 
 fn drive<C: Client>(load: &Load, client: impl Fn() -> C) -> Result<Measured> {
@@ -170,7 +175,8 @@ fn drive<C: Client>(load: &Load, client: impl Fn() -> C) -> Result<Measured> {
         }
     };
 
-    work(Instant::now() + WARM_UP, &mut tally)?;
+    let (least, most) = WARM_UP_SECONDS;
+    work(Instant::now() + Duration::from_secs_f64((load.plan.seconds * WARM_UP).clamp(least, most)), &mut tally)?;
     tally.0.clear();
     let (server, own, start) = (Usage::of(load.pid)?, Usage::of(std::process::id())?, Instant::now());
     work(start + Duration::from_secs_f64(load.plan.seconds), &mut tally)?;
@@ -269,5 +275,25 @@ impl<C: Client> Connection<C> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::{self, Native};
+
+    #[test]
+    fn each_protocol_is_measured_against_its_native_server() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        for (native, protocol, streams) in [(Native::Hyper, Protocol::Json, 1), (Native::Tonic, Protocol::Grpc, 3)] {
+            let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
+            let at = listener.local_addr().expect("it listens");
+            let server = runtime.spawn(serve::on(listener, native));
+            let plan = Plan { protocol, connections: 4, streams, seconds: 0.05 };
+            let measured = measure(&Load { plan, at, pid: std::process::id() }).expect("every reply is right");
+            assert!(measured.calls > 0 && measured.p50 <= measured.p99, "{measured:?}");
+            server.abort();
+        }
     }
 }

@@ -40,9 +40,14 @@ pub fn run(serve: &Serve) -> Result<()> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, serve.port));
         let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))?;
         eprintln!("{}", ready_line(listener.local_addr()?));
-        match serve.native {
-            Native::Hyper => json::serve(listener).await,
-            Native::Tonic => grpc::serve(listener).await,
-        }
+        on(listener, serve.native).await
     })
+}
+
+/// Serves on `listener` until it fails.
+pub async fn on(listener: TcpListener, native: Native) -> Result<()> {
+    match native {
+        Native::Hyper => json::serve(listener).await,
+        Native::Tonic => grpc::serve(listener).await,
+    }
 }

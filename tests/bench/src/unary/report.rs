@@ -57,7 +57,11 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Machine { cores, processor, kernel } = &self.machine;
         writeln!(f, "{cores} cores, {processor}, Linux {kernel}; servers and load share them")?;
-        writeln!(f, "medians of {} rounds of {} s; a ratio is taken of each pair: median (min to max)", self.rounds, self.seconds)?;
+        writeln!(
+            f,
+            "medians of {} rounds of {} s; one call at once: more and shorter; a ratio is taken of each pair: median (min to max)",
+            self.rounds, self.seconds
+        )?;
         let shared = |protocol| {
             self.calls.iter().filter(move |compared| compared.isolation == Isolation::Shared && compared.plan.protocol == protocol)
         };
