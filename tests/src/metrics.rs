@@ -1,0 +1,68 @@
+//! The host's metrics, read as Prometheus reads them.
+
+use crate::SOON;
+use crate::host::Host;
+
+/// One scrape.
+#[derive(Debug)]
+pub struct Metrics {
+    /// The text as it came.
+    pub text: String,
+}
+
+impl Metrics {
+    /// The sum of all samples of this name whose labels have all of these values.
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        self.samples(name, labels).iter().sum()
+    }
+
+    /// The samples of this name whose labels have all of these values.
+    pub fn samples(&self, name: &str, labels: &[(&str, &str)]) -> Vec<f64> {
+        let sample = |line: &str| {
+            let rest = line.strip_prefix(name)?;
+            let (found, value) = match rest.strip_prefix('{') {
+                Some(rest) => rest.rsplit_once('}')?,
+                None => ("", rest.strip_prefix(' ').map(|_| rest)?),
+            };
+            let wanted = |(label, value): &(&str, &str)| found.split(',').any(|pair| pair == format!("{label}=\"{value}\""));
+            labels.iter().all(wanted).then(|| value.trim().parse().ok())?
+        };
+        self.text.lines().filter_map(sample).collect()
+    }
+
+    /// The one sample of this name and labels.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[track_caller]
+    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let samples = self.samples(name, labels);
+        assert!(!samples.is_empty(), "no metric {name} {labels:?} in:\n{}", self.text);
+        samples.iter().sum()
+    }
+}
+
+impl Host {
+    /// Scrapes the metrics.
+    pub async fn metrics(&self) -> Metrics {
+        let answer = self.get("/_microhost/metrics").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        Metrics { text: answer.text() }
+    }
+
+    /// Scrapes until a metric is as wanted; the host has no other way to tell of it.
+    ///
+    /// # Panics
+    /// If it is not in time.
+    pub async fn metric_becomes(&self, name: &str, labels: &[(&str, &str)], wanted: impl Fn(f64) -> bool) -> f64 {
+        let began = std::time::Instant::now();
+        loop {
+            let metrics = self.metrics().await;
+            let value = metrics.value(name, labels);
+            if wanted(value) {
+                return value;
+            }
+            assert!(began.elapsed() < SOON, "{name} {labels:?} stays at {value}:\n{}", metrics.text);
+        }
+    }
+}
