@@ -28,6 +28,24 @@ pub fn greeter() -> PathBuf {
     component(FOLDER.get_or_init(|| build(&root().join("examples").join("greeter"))), "greeter")
 }
 
+/// A component of `guests/` that is kept as text, which no Rust source could be: `guests/NAME.wat`.
+///
+/// # Panics
+/// If there is none or it is not valid.
+pub fn text(name: &str) -> PathBuf {
+    let source = root().join("guests").join(format!("{name}.wat"));
+    let binary = wat::parse_file(&source).unwrap_or_else(|error| panic!("{error}"));
+    let folder = target().join("e2e");
+    let path = folder.join(format!("{name}.wasm"));
+    // Put in place whole: another test may be reading it.
+    let written = std::fs::create_dir_all(&folder).and_then(|()| tempfile::NamedTempFile::new_in(&folder)).and_then(|file| {
+        std::fs::write(file.path(), binary)?;
+        file.persist(&path).map_err(|error| error.error)
+    });
+    written.unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+    path
+}
+
 fn component(folder: &Path, name: &str) -> PathBuf {
     let path = folder.join(format!("{}.wasm", name.replace('-', "_")));
     assert!(path.exists(), "no component {name}: expected {}", path.display());

@@ -18,6 +18,7 @@ pub struct Start {
     path: PathBuf,
     args: Vec<OsString>,
     listen: bool,
+    log: &'static str,
     cache: PathBuf,
     folder: TempDir,
 }
@@ -26,7 +27,7 @@ impl Start {
     /// A host for a component, a folder or a settings file.
     pub fn path(path: impl Into<PathBuf>) -> Start {
         let folder = TempDir::new().expect("a temporary folder");
-        Start { path: path.into(), args: Vec::new(), listen: true, cache: program::shared_cache().to_owned(), folder }
+        Start { path: path.into(), args: Vec::new(), listen: true, log: "json", cache: program::shared_cache().to_owned(), folder }
     }
 
     /// A host for a component of `guests/`.
@@ -77,15 +78,27 @@ impl Start {
         self.cache(cache)
     }
 
+    /// Logs for people instead of machines.
+    #[must_use]
+    pub fn text_log(mut self) -> Start {
+        self.log = "text";
+        self
+    }
+
     /// Starts the program without waiting for it.
     pub fn spawn(self) -> Starting {
         let mut command = Command::new(program::microhost());
-        command.arg("run").arg(&self.path).arg("--cache-dir").arg(&self.cache).args(["--log-format", "json"]);
+        command.arg("run").arg(&self.path).arg("--cache-dir").arg(&self.cache).args(["--log-format", self.log]);
         if self.listen {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         command.args(&self.args);
-        command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("MICROHOST_")) {
+                command.env_remove(name);
+            }
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         // SAFETY: `prctl` with plain numbers is safe to call between fork and exec. A host does not
         // outlive a test that is killed.
         unsafe {
@@ -167,10 +180,17 @@ impl Starting {
     /// # Panics
     /// If it ends before, or does not get ready in time.
     pub async fn ready(self) -> Host {
-        let ready = self.process.log.record("the ready line", |record| message(record) == "ready").await;
-        let address = ready["fields"]["address"].as_str().and_then(|address| address.parse().ok());
-        let address = address.unwrap_or_else(|| panic!("the ready line has the address: {ready}"));
+        let address = self.process.log.find("ready line with an address", address).await;
         Host { address, process: self.process }
+    }
+}
+
+/// The address that a ready line tells, in either form of the log.
+fn address(line: &str) -> Option<SocketAddr> {
+    match serde_json::from_str::<Value>(line) {
+        Ok(record) if message(&record) == "ready" => record["fields"]["address"].as_str()?.parse().ok(),
+        Ok(_) => None,
+        Err(_) => line.split_once("serves at http://")?.1.trim().parse().ok(),
     }
 }
 

@@ -67,6 +67,8 @@ enum Sender {
 
 /// A connection. Dropping it closes it.
 pub struct Connection {
+    /// This end's address, which the host sees as its peer's; none where it is not TCP's.
+    pub local: Option<SocketAddr>,
     sender: Sender,
     driver: tokio::task::JoinHandle<()>,
 }
@@ -82,7 +84,10 @@ impl Connection {
     pub async fn open(address: SocketAddr, version: Version) -> hyper::Result<Connection> {
         let stream = soon("a TCP connection", TcpStream::connect(address)).await.expect("the host listens");
         stream.set_nodelay(true).expect("a TCP socket takes TCP_NODELAY");
-        Connection::over(stream, version).await
+        let local = stream.local_addr().ok();
+        let mut connection = Connection::over(stream, version).await?;
+        connection.local = local;
+        Ok(connection)
     }
 
     /// Speaks HTTP over what is connected.
@@ -93,12 +98,12 @@ impl Connection {
                 let (sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
                 // How a connection ends is told to the calls on it.
                 let driver = tokio::spawn(async { drop(connection.await) });
-                Connection { sender: Sender::One(sender), driver }
+                Connection { local: None, sender: Sender::One(sender), driver }
             }
             Version::Two => {
                 let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await?;
                 let driver = tokio::spawn(async { drop(connection.await) });
-                Connection { sender: Sender::Two(sender), driver }
+                Connection { local: None, sender: Sender::Two(sender), driver }
             }
         })
     }

@@ -48,21 +48,19 @@ impl Log {
         self.lines().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// The first line that is JSON and that `wanted` accepts, waited for.
+    /// What `wanted` makes of the first line that it takes, waited for.
     ///
     /// # Panics
     /// If none comes in time, or the log ends before.
-    pub async fn record(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub async fn find<T>(&self, what: &str, wanted: impl Fn(&str) -> Option<T>) -> T {
         let mut state = self.state.clone();
         let mut seen = 0;
         let found = tokio::time::timeout(SOON, async {
             loop {
                 let ended = state.borrow_and_update().1;
                 let lines = self.lines();
-                for line in &lines[seen..] {
-                    if let Some(record) = serde_json::from_str(line).ok().filter(|record| wanted(record)) {
-                        return Some(record);
-                    }
+                if let Some(found) = lines[seen..].iter().find_map(|line| wanted(line)) {
+                    return Some(found);
                 }
                 seen = lines.len();
                 if ended || state.changed().await.is_err() {
@@ -72,10 +70,18 @@ impl Log {
         })
         .await;
         match found {
-            Ok(Some(record)) => record,
-            Ok(None) => panic!("the log ended without {what}:\n{self}"),
-            Err(_) => panic!("no {what} in the log within {SOON:?}:\n{self}"),
+            Ok(Some(found)) => found,
+            Ok(None) => panic!("the log ended without {what}"),
+            Err(_) => panic!("no {what} in the log within {SOON:?}"),
         }
+    }
+
+    /// The first line that is JSON and that `wanted` accepts, waited for.
+    ///
+    /// # Panics
+    /// As [`Log::find`].
+    pub async fn record(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.find(what, |line| serde_json::from_str(line).ok().filter(|record| wanted(record))).await
     }
 
     /// Waits until the process has closed its end.

@@ -3,6 +3,33 @@
 use crate::SOON;
 use crate::host::Host;
 
+/// Calls that ended, by `service`, `endpoint` and `code`.
+pub const CALLS: &str = "microhost_calls_total";
+/// Calls under way, by `service` and `endpoint`.
+pub const IN_FLIGHT: &str = "microhost_calls_in_flight";
+/// Instances alive.
+pub const INSTANCES: &str = "microhost_instances";
+/// Instances ever made.
+pub const STARTED: &str = "microhost_instances_started_total";
+/// Instances that a trap ended.
+pub const TRAPS: &str = "microhost_traps_total";
+/// Calls that wait for a place.
+pub const QUEUED: &str = "microhost_queued_calls";
+/// Calls refused because the queue was full.
+pub const SHED: &str = "microhost_shed_calls_total";
+/// Linear memory of all instances.
+pub const MEMORY: &str = "microhost_instance_memory_bytes";
+/// Log lines that were too many.
+pub const DROPPED: &str = "microhost_log_lines_dropped_total";
+/// Components that the compile cache had.
+pub const HITS: &str = "microhost_compile_cache_hits_total";
+/// Components that had to be compiled.
+pub const MISSES: &str = "microhost_compile_cache_misses_total";
+/// Cache entries that were not to be trusted.
+pub const REFUSED: &str = "microhost_compile_cache_refused_total";
+/// Connections open.
+pub const CONNECTIONS: &str = "microhost_connections";
+
 /// One scrape.
 #[derive(Debug)]
 pub struct Metrics {
