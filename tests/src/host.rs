@@ -17,9 +17,10 @@ use crate::{guests, program, soon};
 pub struct Start {
     path: PathBuf,
     args: Vec<OsString>,
-    listen: bool,
+    listen: Option<String>,
     log: &'static str,
-    cache: PathBuf,
+    /// None keeps no compiled components.
+    cache: Option<PathBuf>,
     folder: TempDir,
 }
 
@@ -27,7 +28,14 @@ impl Start {
     /// A host for a component, a folder or a settings file.
     pub fn path(path: impl Into<PathBuf>) -> Start {
         let folder = TempDir::new().expect("a temporary folder");
-        Start { path: path.into(), args: Vec::new(), listen: true, log: "json", cache: program::shared_cache().to_owned(), folder }
+        Start {
+            path: path.into(),
+            args: Vec::new(),
+            listen: Some("127.0.0.1:0".to_owned()),
+            log: "json",
+            cache: Some(program::shared_cache().to_owned()),
+            folder,
+        }
     }
 
     /// A host for a component of `guests/`.
@@ -41,7 +49,9 @@ impl Start {
     pub fn settings(text: &str) -> Start {
         let mut start = Start::path("");
         start.path = start.folder.path().join("microhost.toml");
-        start.listen = !text.contains("address = ");
+        if text.contains("address = ") {
+            start.listen = None;
+        }
         std::fs::write(&start.path, text).expect("a temporary folder can be written to");
         start
     }
@@ -64,10 +74,17 @@ impl Start {
         self.arg("--limit").arg(limit)
     }
 
+    /// Listens at this address instead of a free port.
+    #[must_use]
+    pub fn at(mut self, address: SocketAddr) -> Start {
+        self.listen = Some(address.to_string());
+        self
+    }
+
     /// Keeps the compile cache elsewhere.
     #[must_use]
     pub fn cache(mut self, cache: impl Into<PathBuf>) -> Start {
-        self.cache = cache.into();
+        self.cache = Some(cache.into());
         self
     }
 
@@ -76,6 +93,13 @@ impl Start {
     pub fn own_cache(self) -> Start {
         let cache = self.folder.path().join("cache");
         self.cache(cache)
+    }
+
+    /// Compiles without a cache.
+    #[must_use]
+    pub fn no_cache(mut self) -> Start {
+        self.cache = None;
+        self
     }
 
     /// Logs for people instead of machines.
@@ -88,9 +112,13 @@ impl Start {
     /// Starts the program without waiting for it.
     pub fn spawn(self) -> Starting {
         let mut command = Command::new(program::microhost());
-        command.arg("run").arg(&self.path).arg("--cache-dir").arg(&self.cache).args(["--log-format", self.log]);
-        if self.listen {
-            command.args(["--listen", "127.0.0.1:0"]);
+        command.arg("run").arg(&self.path).args(["--log-format", self.log]);
+        match &self.cache {
+            Some(cache) => command.arg("--cache-dir").arg(cache),
+            None => command.arg("--no-cache"),
+        };
+        if let Some(listen) = &self.listen {
+            command.args(["--listen", listen]);
         }
         command.args(&self.args);
         for (name, _) in std::env::vars_os() {

@@ -2,10 +2,16 @@
 //! to it over sockets.
 
 mod cancel;
+mod compression;
+mod errors;
+mod grants;
+mod health;
 mod limits;
 mod logs;
 mod messages;
 mod pool;
 mod protocols;
+mod stop;
 mod traps;
+mod types;
 mod whose_call;
