@@ -17,6 +17,7 @@ use crate::{guests, program, soon};
 pub struct Start {
     path: PathBuf,
     args: Vec<OsString>,
+    environment: Vec<(&'static str, OsString)>,
     listen: Option<String>,
     log: &'static str,
     /// None keeps no compiled components.
@@ -31,6 +32,7 @@ impl Start {
         Start {
             path: path.into(),
             args: Vec::new(),
+            environment: Vec::new(),
             listen: Some("127.0.0.1:0".to_owned()),
             log: "json",
             cache: Some(program::shared_cache().to_owned()),
@@ -65,6 +67,13 @@ impl Start {
     #[must_use]
     pub fn arg(mut self, arg: impl Into<OsString>) -> Start {
         self.args.push(arg.into());
+        self
+    }
+
+    /// Sets an environment variable of the host.
+    #[must_use]
+    pub fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Start {
+        self.environment.push((name, value.into()));
         self
     }
 
@@ -126,6 +135,7 @@ impl Start {
                 command.env_remove(name);
             }
         }
+        command.envs(self.environment);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         // SAFETY: `prctl` with plain numbers is safe to call between fork and exec. A host does not
         // outlive a test that is killed.
