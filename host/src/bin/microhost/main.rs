@@ -1,1 +1,51 @@
-fn main(){}
+//! The program `microhost`. Each command has a file of its own; here they only meet.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod call;
+mod completions;
+mod exit;
+mod failure;
+mod output;
+
+use exit::Exit;
+use output::Paint;
+
+/// Run microservices that are WebAssembly components.
+#[derive(Parser)]
+#[command(name = "microhost", version, propagate_version = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  microhost new greeter                          make a service's folder
+  microhost run greeter                          build it and serve it
+  microhost call greeter hello '{\"name\":\"Ada\"}'  call it
+
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 input refused, 4 unreachable, 5 no build,
+64 + N: the call ended with gRPC status N. docs/cli.md has them all.";
+
+#[derive(Subcommand)]
+enum Command {
+    Call(call::Call),
+    Completions(completions::Completions),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Call(command) => command.execute(),
+        Command::Completions(command) => command.execute(),
+    };
+    match outcome {
+        Ok(()) => Exit::Done.into(),
+        Err(failure) => {
+            eprint!("{}", failure.text(Paint::for_stderr()));
+            failure.exit().into()
+        }
+    }
+}
