@@ -78,6 +78,11 @@ impl Schema {
         todo!()
     }
 
+    /// The WIT package of the component alone, which [`Schema::of`] reads as it reads a component.
+    pub fn package(&self) -> &[u8] {
+        todo!()
+    }
+
     /// The protobuf files of all services and of what they import, dependencies first.
     pub fn descriptors(&self) -> prost_types::FileDescriptorSet {
         todo!()
