@@ -89,6 +89,9 @@ pub struct Served {
     pub handler: Arc<dyn Handler>,
     /// What is counted.
     pub stats: Arc<EndpointStats>,
+    /// The bound of one request, unpacked, in bytes. The edge reads no more than that, so what
+    /// reaches the handler is within it.
+    pub max_request: usize,
 }
 
 /// Whether a header of this name is a protocol's own and so no metadata.

@@ -1,0 +1,210 @@
+//! The figures of [`crate::stats`] as Prometheus reads them. They are read when somebody asks, so
+//! showing them costs a call nothing.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use super::Overview;
+use crate::rpc::Route;
+use crate::stats::{CacheStats, EdgeStats, LATENCY_BOUNDS_US, ServiceStats};
+use crate::status::Code;
+
+/// OpenMetrics 1.0, which Prometheus asks for and reads.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All figures now.
+pub(super) fn text(overview: &Arc<Overview>) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Figures(overview.clone())));
+    let mut out = String::new();
+    text::encode(&mut out, &registry).expect("writing to a string never fails");
+    out
+}
+
+type CounterRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicU64);
+type GaugeRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicI64);
+
+const SERVICE_GAUGES: &[GaugeRow<ServiceStats>] = &[
+    ("microhost_instances", "Instances alive.", |s| &s.instances),
+    ("microhost_queued_calls", "Calls that wait for a place in an instance.", |s| &s.queued),
+    ("microhost_instance_memory_bytes", "Linear memory of all instances.", |s| &s.memory_bytes),
+];
+
+const SERVICE_COUNTERS: &[CounterRow<ServiceStats>] = &[
+    ("microhost_instances_started", "Instances ever made.", |s| &s.instances_started),
+    ("microhost_traps", "Instances ended by a trap.", |s| &s.traps),
+    ("microhost_shed_calls", "Calls refused because the queue was full.", |s| &s.shed),
+    ("microhost_log_lines_dropped", "Log lines dropped because the service logged too much.", |s| &s.log_lines_dropped),
+];
+
+const CACHE_COUNTERS: &[CounterRow<CacheStats>] = &[
+    ("microhost_compile_cache_hits", "Components taken from the compile cache.", |s| &s.hits),
+    ("microhost_compile_cache_misses", "Components that had to be compiled.", |s| &s.misses),
+    ("microhost_compile_cache_refused", "Entries refused because they were damaged or not the cache's own.", |s| &s.refused),
+    ("microhost_compile_cache_evicted", "Entries removed to keep the cache within its bound.", |s| &s.evicted),
+];
+
+const EDGE_COUNTERS: &[CounterRow<EdgeStats>] = &[
+    ("microhost_connections_accepted", "Connections ever accepted.", |s| &s.accepted),
+    ("microhost_connections_refused", "Connections refused because there were too many.", |s| &s.refused),
+];
+
+struct Figures(Arc<Overview>);
+
+impl fmt::Debug for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Figures")
+    }
+}
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let overview = &*self.0;
+        calls(&mut encoder, &overview.router.all())?;
+        let services = overview.services.load();
+        for (name, help, figure) in SERVICE_GAUGES {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (service, stats) in services.iter() {
+                metric.encode_family(&[("service", service.as_str())])?.encode_gauge(&figure(stats).load(Relaxed))?;
+            }
+        }
+        for (name, help, figure) in SERVICE_COUNTERS {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (service, stats) in services.iter() {
+                metric
+                    .encode_family(&[("service", service.as_str())])?
+                    .encode_counter::<NoLabelSet, _, u64>(&figure(stats).load(Relaxed), None)?;
+            }
+        }
+        let mut metric =
+            encoder.encode_descriptor("microhost_guest_cpu_seconds", "Time that guest code computed.", None, MetricType::Counter)?;
+        for (service, stats) in services.iter() {
+            let seconds = seconds(stats.cpu_us.load(Relaxed));
+            metric.encode_family(&[("service", service.as_str())])?.encode_counter::<NoLabelSet, _, u64>(&seconds, None)?;
+        }
+        counters(&mut encoder, CACHE_COUNTERS, &overview.cache)?;
+        counters(&mut encoder, EDGE_COUNTERS, &overview.edge)?;
+        encoder
+            .encode_descriptor("microhost_connections", "Connections open.", None, MetricType::Gauge)?
+            .encode_gauge(&overview.edge.connections.load(Relaxed))?;
+        if let Some(bytes) = resident_memory() {
+            encoder
+                .encode_descriptor("process_resident_memory_bytes", "Resident memory of the host.", None, MetricType::Gauge)?
+                .encode_gauge(&bytes)?;
+        }
+        Ok(())
+    }
+}
+
+fn counters<T>(encoder: &mut DescriptorEncoder, rows: &[CounterRow<T>], stats: &T) -> fmt::Result {
+    for (name, help, figure) in rows {
+        encoder
+            .encode_descriptor(name, help, None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, u64>(&figure(stats).load(Relaxed), None)?;
+    }
+    Ok(())
+}
+
+fn calls(encoder: &mut DescriptorEncoder, routes: &[Route]) -> fmt::Result {
+    let labels = |route: &Route| [("service", route.endpoint.service.to_string()), ("endpoint", route.endpoint.method.to_string())];
+
+    let mut metric = encoder.encode_descriptor("microhost_calls", "Calls that ended, by code.", None, MetricType::Counter)?;
+    for route in routes {
+        let [service, endpoint] = labels(route);
+        // A code that never came is left out: 17 rows for every endpoint would be mostly noise.
+        for (code, count) in Code::all().map(|code| (code, route.stats.count(code))).filter(|(_, count)| *count > 0) {
+            let labels = [service.clone(), endpoint.clone(), ("code", code.name().to_owned())];
+            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+        }
+    }
+
+    let mut metric = encoder.encode_descriptor("microhost_calls_in_flight", "Calls under way.", None, MetricType::Gauge)?;
+    for route in routes {
+        metric.encode_family(&labels(route))?.encode_gauge(&route.stats.in_flight.load(Relaxed))?;
+    }
+
+    let mut metric = encoder.encode_descriptor(
+        "microhost_call_duration_seconds",
+        "How long calls took, from the whole request to the whole reply.",
+        None,
+        MetricType::Histogram,
+    )?;
+    for route in routes {
+        let counts = route.stats.latency.buckets();
+        let bounds = LATENCY_BOUNDS_US.iter().map(|us| seconds(*us)).chain([f64::INFINITY]);
+        let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
+        // From the same reading as the buckets, so that the count is the last bucket's.
+        let count = counts.iter().sum();
+        metric.encode_family(&labels(route))?.encode_histogram::<NoLabelSet>(
+            seconds(route.stats.latency.sum_us()),
+            count,
+            &buckets,
+            None,
+        )?;
+    }
+    Ok(())
+}
+
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1e6
+}
+
+/// What the kernel says of this process; `None` where there is no `/proc`.
+fn resident_memory() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    // SAFETY: `sysconf` takes a plain number and reads nothing of ours.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    Some(pages * u64::try_from(page).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::rpc::{CallFuture, Endpoint, Handler, Request, Served};
+    use crate::stats::EndpointStats;
+
+    struct Never;
+
+    impl Handler for Never {
+        fn call(&self, _: Request) -> CallFuture {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[test]
+    fn calls_are_shown_by_service_endpoint_and_code_with_their_times() {
+        let overview = Arc::new(Overview::new(Arc::default(), Arc::default()));
+        let stats = Arc::new(EndpointStats::default());
+        stats.ended(Code::Ok, Duration::from_micros(80));
+        stats.ended(Code::NotFound, Duration::from_secs(60));
+        let endpoint = Endpoint { service: "a.B".into(), method: "C".into(), safe: false };
+        let served = Served { endpoint, handler: Arc::new(Never), stats, max_request: 1 };
+        overview.router.set("b", vec![served]).expect("free");
+        overview.count_service("b", Arc::new(ServiceStats { instances: 3.into(), cpu_us: 1_500_000.into(), ..Default::default() }));
+        let text = text(&overview);
+        for line in [
+            "# TYPE microhost_calls counter",
+            "microhost_calls_total{service=\"a.B\",endpoint=\"C\",code=\"ok\"} 1",
+            "microhost_calls_total{service=\"a.B\",endpoint=\"C\",code=\"not_found\"} 1",
+            "microhost_call_duration_seconds_bucket{le=\"0.0001\",service=\"a.B\",endpoint=\"C\"} 1",
+            "microhost_call_duration_seconds_bucket{le=\"+Inf\",service=\"a.B\",endpoint=\"C\"} 2",
+            "microhost_call_duration_seconds_count{service=\"a.B\",endpoint=\"C\"} 2",
+            "microhost_instances{service=\"b\"} 3",
+            "microhost_guest_cpu_seconds_total{service=\"b\"} 1.5",
+            "microhost_connections 0",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|have| have == line), "no {line} in\n{text}");
+        }
+        assert!(!text.contains("code=\"internal\""), "{text}");
+    }
+}

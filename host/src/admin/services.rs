@@ -1,0 +1,21 @@
+//! The page that lists what is served.
+
+use serde_json::{Value, json};
+
+use super::Overview;
+
+/// Services with their methods, sorted by name.
+pub(super) fn list(overview: &Overview) -> Value {
+    let listing = overview.catalog.listing();
+    let mut services: Vec<(String, Vec<Value>)> = Vec::new();
+    for route in overview.router.all() {
+        let endpoint = &route.endpoint;
+        let (input, output) = listing.messages(&endpoint.service, &endpoint.method).unzip();
+        let method = json!({ "name": &*endpoint.method, "path": endpoint.path(), "input": input, "output": output, "safe": endpoint.safe });
+        match services.last_mut().filter(|(name, _)| **name == *endpoint.service) {
+            Some((_, methods)) => methods.push(method),
+            None => services.push((endpoint.service.to_string(), vec![method])),
+        }
+    }
+    json!({ "services": services.into_iter().map(|(name, methods)| json!({ "name": name, "methods": methods })).collect::<Vec<_>>() })
+}

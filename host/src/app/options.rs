@@ -1,0 +1,87 @@
+//! What a host is asked to run: everything decided, nothing left to look up. The command line, the
+//! settings file and their defaults have met before this is made.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::schema::Refused;
+use crate::settings::{Grants, Isolation, Limits, Listen};
+
+/// What a host is asked to run.
+pub struct Options {
+    /// Where and how to listen.
+    pub listen: Listen,
+    /// The services to load; at least one.
+    pub services: Vec<Load>,
+    /// Where compiled components are kept.
+    pub cache: Cache,
+    /// Called once, when every service is loaded and the address is bound.
+    pub on_ready: Box<dyn FnOnce(&Ready) + Send>,
+}
+
+/// One service to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// What logs and figures call it, and what owns its endpoints.
+    pub name: String,
+    /// Its component: a `.wasm` file.
+    pub component: PathBuf,
+    /// How calls share instances.
+    pub isolation: Isolation,
+    /// Endpoints free of side effects: `example.greeter.Greet/Hello`.
+    pub safe: Vec<String>,
+    /// What it may use.
+    pub limits: Limits,
+    /// What it is allowed.
+    pub grants: Grants,
+}
+
+/// Where compiled components are kept, so that the next start need not compile them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// Nowhere: every start compiles.
+    Off,
+    /// In this folder, which other hosts may use at the same time.
+    Folder(PathBuf),
+}
+
+impl Cache {
+    /// The folder that is used unless another is named: `microhost` in the user's folder for
+    /// caches. `Off` where the user has none.
+    pub fn usual() -> Cache {
+        dirs::cache_dir().map_or(Cache::Off, |folder| Cache::Folder(folder.join("microhost")))
+    }
+}
+
+/// What a host tells once it serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// The address that was bound, with the port that the system chose where 0 was asked for.
+    pub address: SocketAddr,
+    /// Whether the listener speaks TLS.
+    pub tls: bool,
+    /// The services, in the order of [`Options::services`].
+    pub services: Vec<ReadyService>,
+}
+
+/// A loaded service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadyService {
+    /// Its name, as in [`Load::name`].
+    pub name: String,
+    /// What callers can call.
+    pub endpoints: Vec<ReadyEndpoint>,
+    /// Exported functions that cannot be served.
+    pub refused: Vec<Refused>,
+}
+
+/// An endpoint of a loaded service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadyEndpoint {
+    /// The service's full name: `example.greeter.Greet`.
+    pub service: String,
+    /// The method: `Hello`.
+    pub method: String,
+    /// A request in JSON that the method accepts: `{"name":"text"}`.
+    pub example: String,
+}

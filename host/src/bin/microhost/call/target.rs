@@ -1,0 +1,128 @@
+//! The host that is called, and the connections to it.
+
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use url::{Position, Url};
+
+use super::tls::Trust;
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
+
+/// A connection, with TLS or without.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// Which HTTP is spoken on a connection.
+#[derive(Clone, Copy)]
+pub enum Version {
+    /// HTTP/1.1, which every Connect server knows.
+    One,
+    /// HTTP/2 at once, which gRPC needs.
+    Two,
+}
+
+/// The host at a URL.
+pub struct Target {
+    url: Url,
+    host: String,
+    port: u16,
+    tls: Option<Trust>,
+}
+
+impl Target {
+    /// Reads `--at`; without a scheme it means `http://`.
+    pub fn parse(at: &str, trust: Trust) -> Outcome<Target> {
+        let wrong = |why: &str| {
+            Err(Failure::new(Exit::Usage, format!("--at {at:?} is no address of a host")).note(why).advise("--at http://127.0.0.1:8080"))
+        };
+        let text = if at.contains("://") { at.to_owned() } else { format!("http://{at}") };
+        let url = match Url::parse(&text) {
+            Ok(url) => url,
+            Err(error) => return wrong(&error.to_string()),
+        };
+        let tls = match url.scheme() {
+            "http" => None,
+            "https" => Some(trust),
+            scheme => return wrong(&format!("{scheme}:// is not spoken, only http:// and https://")),
+        };
+        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+            return wrong("it names no host");
+        };
+        // The URL's form of an IPv6 address has brackets, the resolver's has none.
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Target { host, port, tls, url })
+    }
+
+    /// The URL without what follows the port.
+    pub fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+
+    /// The path of an endpoint below the URL's own.
+    pub fn path(&self, endpoint: &str) -> Outcome<PathAndQuery> {
+        let path = format!("{}{endpoint}", self.url.path().trim_end_matches('/'));
+        path.parse().map_err(|error| Failure::new(Exit::Usage, format!("{path:?} is no path")).because(&error))
+    }
+
+    /// What to write into `Host`.
+    pub fn authority(&self) -> &str {
+        &self.url[Position::BeforeHost..Position::AfterPort]
+    }
+
+    /// Opens a connection.
+    pub async fn connect(&self, version: Version) -> Outcome<TokioIo<Box<dyn Wire>>> {
+        let alpn = match version {
+            Version::One => "http/1.1",
+            Version::Two => "h2",
+        };
+        // First, so that a wrong flag is told before an absent host.
+        let tls = self.tls.as_ref().map(|trust| trust.config(alpn)).transpose()?;
+        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|error| {
+            Failure::new(Exit::Unreachable, format!("nobody answers at {}", self.origin()))
+                .because(&error)
+                .advise("start a service with `microhost run`, or name another host with --at URL")
+        })?;
+        let wire: Box<dyn Wire> = match tls {
+            None => Box::new(tcp),
+            Some(config) => {
+                let name = ServerName::try_from(self.host.clone())
+                    .map_err(|error| Failure::new(Exit::Usage, format!("{:?} is no server name for TLS", self.host)).because(&error))?;
+                let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(|error| {
+                    Failure::new(Exit::Unreachable, format!("no TLS with {}", self.origin()))
+                        .because(&error)
+                        .advise("--ca FILE names the authority to trust; http:// if the host has no TLS; --insecure only for a test")
+                })?;
+                Box::new(tls)
+            }
+        };
+        Ok(TokioIo::new(wire))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_needs_no_scheme_and_keeps_its_path() {
+        let target = Target::parse("[::1]:9000", Trust::default()).ok().expect("an address");
+        assert_eq!((target.host.as_str(), target.port, target.authority()), ("::1", 9000, "[::1]:9000"));
+        let target = Target::parse("https://api.example.com/v1/", Trust::default()).ok().expect("a URL");
+        assert_eq!((target.port, target.tls.is_some()), (443, true));
+        assert_eq!(target.path("/a.B/C").ok().expect("a path"), "/v1/a.B/C");
+    }
+
+    #[test]
+    fn an_address_of_another_kind_is_refused() {
+        for at in ["nats://localhost", "http://", "http://a:99999"] {
+            assert_eq!(Target::parse(at, Trust::default()).err().map(|failure| failure.exit()), Some(Exit::Usage), "{at}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! A command that failed: what the user reads of it, and what the shell is told.
+
+use std::fmt;
+use std::io;
+
+use microhost::settings::SettingsError;
+
+use crate::exit::Exit;
+use crate::output::{Paint, visible};
+
+/// What every command returns.
+pub type Outcome<T = ()> = Result<T, Failure>;
+
+/// An error for the user: what failed, where and why, and what to do next.
+pub struct Failure {
+    exit: Exit,
+    what: String,
+    /// Where it failed and why, one thought a line, the nearest cause first.
+    notes: Vec<String>,
+    advice: Option<String>,
+}
+
+impl Failure {
+    /// A failure that is told as `what`.
+    pub fn new(exit: Exit, what: impl Into<String>) -> Failure {
+        Failure { exit, what: what.into(), notes: Vec::new(), advice: None }
+    }
+
+    /// Adds where it failed, or why.
+    #[must_use]
+    pub fn note(mut self, note: impl fmt::Display) -> Failure {
+        self.notes.push(note.to_string());
+        self
+    }
+
+    /// Adds an error and what caused it, without telling twice what an error repeats of its cause.
+    #[must_use]
+    pub fn because(mut self, error: &(dyn std::error::Error + 'static)) -> Failure {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let text = error.to_string();
+            let told = self.what.contains(&text) || self.notes.iter().any(|note| note.contains(&text));
+            if !told {
+                self.notes.push(text);
+            }
+            next = error.source();
+        }
+        self
+    }
+
+    /// Adds what the user can do next.
+    #[must_use]
+    pub fn advise(mut self, advice: impl Into<String>) -> Failure {
+        self.advice = Some(advice.into());
+        self
+    }
+
+    /// What the shell is told.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The text for the user.
+    pub fn text(&self, paint: Paint) -> String {
+        let mut text = format!("{} {}\n", paint.bad("error:"), indented(&self.what));
+        for note in &self.notes {
+            text.push_str(&format!("  {}\n", indented(note)));
+        }
+        if let Some(advice) = &self.advice {
+            text.push_str(&format!("  {} {}\n", paint.strong("try:"), indented(advice)));
+        }
+        text
+    }
+}
+
+/// All lines but the first moved in, and nothing in them that a terminal would obey: parts of the
+/// text come from files and from other machines.
+fn indented(text: &str) -> String {
+    text.trim_end().lines().map(visible).collect::<Vec<_>>().join("\n    ")
+}
+
+/// The library's errors: which of them blames the input, which the network.
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Failure {
+        Failure::new(exit_of(&error), error.to_string()).because(error.as_ref())
+    }
+}
+
+fn exit_of(error: &anyhow::Error) -> Exit {
+    error.chain().find_map(blame).unwrap_or(Exit::Failed)
+}
+
+fn blame(error: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    if error.is::<SettingsError>() {
+        return Some(Exit::Refused);
+    }
+    match error.downcast_ref::<io::Error>()?.kind() {
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => Some(Exit::Unreachable),
+        io::ErrorKind::NotFound | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => Some(Exit::Refused),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_tells_what_where_why_and_what_to_do() {
+        let cause = io::Error::new(io::ErrorKind::NotFound, "no such file");
+        let failure = Failure::new(Exit::Refused, "cannot read the component").note("a.wasm").because(&cause).advise("microhost build");
+        assert_eq!(failure.text(Paint::plain()), "error: cannot read the component\n  a.wasm\n  no such file\n  try: microhost build\n");
+    }
+
+    #[test]
+    fn a_cause_told_already_is_not_told_again() {
+        let error = anyhow::anyhow!("disk full").context("cannot write x: disk full");
+        assert_eq!(Failure::from(error).text(Paint::plain()), "error: cannot write x: disk full\n");
+    }
+
+    #[test]
+    fn text_from_outside_cannot_steer_the_terminal() {
+        let failure = Failure::new(Exit::Failed, "a\u{1b}[2Jb\nsecond \u{9b}line");
+        assert_eq!(failure.text(Paint::plain()), "error: a\\u{1b}[2Jb\n    second \\u{9b}line\n");
+    }
+
+    #[test]
+    fn a_taken_port_is_told_from_a_missing_file() {
+        let taken = anyhow::Error::from(io::Error::from(io::ErrorKind::AddrInUse)).context("cannot listen");
+        let missing = anyhow::Error::from(io::Error::from(io::ErrorKind::NotFound)).context("cannot read");
+        assert_eq!((exit_of(&taken), exit_of(&missing)), (Exit::Unreachable, Exit::Refused));
+    }
+}

@@ -1,0 +1,63 @@
+//! The program's log, set up in one place: lines for people on a terminal, JSON for machines.
+
+use std::io::{self, IsTerminal};
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
+use crate::output::Paint;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Text on a terminal, JSON otherwise
+    Auto,
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// The flags of the log.
+#[derive(Args)]
+#[command(next_help_heading = "Log")]
+pub struct LogArgs {
+    /// How log lines look
+    #[arg(long, value_enum, default_value = "auto", env = "MICROHOST_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Format,
+
+    /// What is logged: error, warn, info, debug or trace, or by module: `info,microhost::edge=debug`
+    #[arg(long, default_value = "info", env = "MICROHOST_LOG", value_name = "LEVEL")]
+    log_level: String,
+}
+
+impl LogArgs {
+    /// Whether the log is for people.
+    pub fn for_people(&self) -> bool {
+        match self.log_format {
+            Format::Auto => io::stderr().is_terminal(),
+            Format::Text => true,
+            Format::Json => false,
+        }
+    }
+
+    /// Starts the log, on standard error.
+    pub fn start(&self) -> Outcome {
+        let filter = EnvFilter::builder().parse(&self.log_level).map_err(|error| {
+            Failure::new(Exit::Usage, format!("--log-level {:?} is no level", self.log_level))
+                .because(&error)
+                .advise("--log-level debug, or by module: --log-level info,microhost::edge=debug")
+        })?;
+        // A log that nobody reads any more is no reason to die, and telling of it on the same closed
+        // stream would be one.
+        let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
+        if self.for_people() {
+            lines.compact().with_target(false).with_ansi(Paint::for_stderr().is_on()).init();
+        } else {
+            lines.json().init();
+        }
+        Ok(())
+    }
+}

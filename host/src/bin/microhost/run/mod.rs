@@ -1,0 +1,142 @@
+//! `microhost run`: loads services and serves them until it is told to stop.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use microhost::app::{self, Cache, Options};
+use microhost::settings::{Isolation, Limits};
+
+use crate::failure::Outcome;
+use crate::logging::LogArgs;
+
+mod grants;
+mod plan;
+mod ready;
+
+use grants::Mount;
+
+/// Load services and serve them
+///
+/// PATH is a component (.wasm), the folder of a project, which is built first, or a microhost.toml.
+#[derive(Args)]
+#[command(after_help = after_help())]
+pub struct Run {
+    /// What to run
+    #[arg(default_value = ".")]
+    path: PathBuf,
+
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS", env = "MICROHOST_LISTEN", value_parser = address)]
+    listen: Option<SocketAddr>,
+
+    /// What logs and figures call the service [default: from the settings or the file's name]
+    #[arg(long)]
+    name: Option<String>,
+
+    /// Keep compiled components here [default: microhost in the user's cache folder]
+    #[arg(long, value_name = "DIR", env = "MICROHOST_CACHE_DIR", conflicts_with = "no_cache")]
+    cache_dir: Option<PathBuf>,
+
+    /// Keep no compiled components
+    #[arg(long)]
+    no_cache: bool,
+
+    #[command(flatten)]
+    overrides: Overrides,
+
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// What the command line sets for every service of a run.
+#[derive(Args, Default)]
+#[command(next_help_heading = "For every service")]
+pub struct Overrides {
+    /// Give the service an environment variable; may be given several times
+    #[arg(long, value_name = "K=V", value_parser = grants::variable)]
+    pub env: Vec<(String, String)>,
+
+    /// Grant a folder: /data::/data, or /data::/data:rw to write too; may be given several times
+    #[arg(long, value_name = "HOST::GUEST[:rw]")]
+    pub dir: Vec<Mount>,
+
+    /// Let the service call this host by wasi:http: api.example.com; may be given several times
+    #[arg(long, value_name = "HOST")]
+    pub allow_http: Vec<String>,
+
+    /// Move a limit, see below; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = limit)]
+    pub limit: Vec<String>,
+
+    /// Instances alive at once, as --limit instances=N
+    #[arg(long, value_name = "N")]
+    pub instances: Option<NonZeroUsize>,
+
+    /// How calls share instances
+    #[arg(long)]
+    pub isolation: Option<Sharing>,
+}
+
+/// `--isolation`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Sharing {
+    /// Instances are reused and take several calls at once
+    Shared,
+    /// Every call has an instance of its own
+    Request,
+}
+
+impl From<Sharing> for Isolation {
+    fn from(sharing: Sharing) -> Isolation {
+        match sharing {
+            Sharing::Shared => Isolation::Shared,
+            Sharing::Request => Isolation::Request,
+        }
+    }
+}
+
+fn after_help() -> String {
+    let mut help = "\
+Examples:
+  microhost run                                    build and run the project in this folder
+  microhost run service.wasm --listen 127.0.0.1:0  run a component at a free port
+  microhost run shop/microhost.toml                run what a settings file names
+  microhost run --env LANG=de --limit memory=64MiB --limit timeout=5s
+  microhost run --dir ./data::/data:rw --allow-http api.example.com
+
+Limits, with their defaults:
+"
+    .to_owned();
+    for (name, about) in Limits::help() {
+        help.push_str(&format!("  {name:<20} {about}\n"));
+    }
+    help
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8080 or [::]:8080".to_owned())
+}
+
+/// Tries a limit at once, so that a wrong one is told with the command line's other mistakes.
+fn limit(text: &str) -> Result<String, String> {
+    let mut limits = Limits::default();
+    limits.set(text).and_then(|()| limits.check()).map(|()| text.to_owned()).map_err(|error| error.to_string())
+}
+
+impl Run {
+    /// Serves until the program is told to stop.
+    pub fn execute(self) -> Outcome {
+        self.log.start()?;
+        let plan = plan::make(&self.path, self.listen, self.name, &self.overrides)?;
+        let cache = match self.cache_dir {
+            _ if self.no_cache => Cache::Off,
+            Some(folder) => Cache::Folder(folder),
+            None => Cache::usual(),
+        };
+        let people = self.log.for_people();
+        let on_ready = Box::new(move |ready: &app::Ready| if people { ready::tell(ready) } else { ready::log(ready) });
+        Ok(app::run(Options { listen: plan.listen, services: plan.services, cache, on_ready })?)
+    }
+}

@@ -1,0 +1,253 @@
+//! From a guest into values. The guest is not trusted: every address and length is checked, and the
+//! memory that its values take here is counted against the store's bound.
+
+use wasmtime::component::Lift;
+use wasmtime::component::__internal::{InterfaceType, LiftContext};
+use wasmtime::{Result, ValRaw, bail};
+
+use super::MAX_FLAT;
+use crate::schema::Value;
+
+/// Lifts the results, whose types are those of the tuple `ty`, from what the function returned:
+/// the values themselves, or the address of them where they do not fit.
+pub fn results(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[ValRaw]) -> Result<Option<Value>> {
+    let InterfaceType::Tuple(index) = ty else { bail!("results are no tuple") };
+    let types = cx.types;
+    let result = match *types[index].types {
+        [] => return Ok(None),
+        [result] => result,
+        _ => bail!("more than one result"),
+    };
+    let most = if cx.options().async_ { MAX_FLAT } else { 1 };
+    let abi = types.canonical_abi(&ty);
+    if abi.flat_count(most).is_some() {
+        return from_flat(cx, result, &mut src.iter()).map(Some);
+    }
+    let address = src.first().map_or(0, ValRaw::get_u32) as usize;
+    let bytes = array(cx, address, 1, abi.size32, abi.align32)?;
+    from_memory(cx, result, bytes).map(Some)
+}
+
+fn from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &mut std::slice::Iter<'_, ValRaw>) -> Result<Value> {
+    let types = cx.types;
+    Ok(match ty {
+        InterfaceType::Bool => Value::Bool(leaf_flat(cx, ty, src)?),
+        InterfaceType::S8 => Value::S8(leaf_flat(cx, ty, src)?),
+        InterfaceType::U8 => Value::U8(leaf_flat(cx, ty, src)?),
+        InterfaceType::S16 => Value::S16(leaf_flat(cx, ty, src)?),
+        InterfaceType::U16 => Value::U16(leaf_flat(cx, ty, src)?),
+        InterfaceType::S32 => Value::S32(leaf_flat(cx, ty, src)?),
+        InterfaceType::U32 => Value::U32(leaf_flat(cx, ty, src)?),
+        InterfaceType::S64 => Value::S64(leaf_flat(cx, ty, src)?),
+        InterfaceType::U64 => Value::U64(leaf_flat(cx, ty, src)?),
+        InterfaceType::Float32 => Value::F32(leaf_flat(cx, ty, src)?),
+        InterfaceType::Float64 => Value::F64(leaf_flat(cx, ty, src)?),
+        InterfaceType::Char => Value::Char(leaf_flat(cx, ty, src)?),
+        InterfaceType::String => Value::String(String::linear_lift_from_flat(cx, ty, &[*next(src)?, *next(src)?])?),
+        InterfaceType::List(_) | InterfaceType::Map(_) => {
+            let (address, length) = (next(src)?.get_u32(), next(src)?.get_u32());
+            sequence(cx, ty, address, length)?
+        }
+        InterfaceType::Record(index) => Value::Record(collect(cx, types[index].fields.iter().map(|field| field.ty), |cx, ty| from_flat(cx, ty, src))?),
+        InterfaceType::Tuple(index) => Value::Record(collect(cx, types[index].types.iter().copied(), |cx, ty| from_flat(cx, ty, src))?),
+        InterfaceType::FixedLengthList(index) => {
+            let list = &types[index];
+            Value::List(collect(cx, std::iter::repeat_n(list.element, list.size as usize), |cx, ty| from_flat(cx, ty, src))?)
+        }
+        InterfaceType::Flags(index) => {
+            let count = types[index].names.len();
+            let words = (0..count.div_ceil(32)).map(|_| next(src).map(ValRaw::get_u32)).collect::<Result<Vec<_>>>()?;
+            Value::Flags(known_flags(words, count))
+        }
+        InterfaceType::Variant(_) | InterfaceType::Enum(_) | InterfaceType::Option(_) | InterfaceType::Result(_) => {
+            let case = next(src)?.get_u32();
+            let payload = case_type(cx, ty, case)?;
+            let (payload, taken) = match payload {
+                Some(ty) => (Some(boxed(cx, |cx| from_flat(cx, ty, src))?), flat_count(cx, ty)?),
+                None => (None, 0),
+            };
+            for _ in 1 + taken..flat_count(cx, ty)? {
+                next(src)?;
+            }
+            Value::Variant(case, payload)
+        }
+        _ => bail!("a type that is not carried"),
+    })
+}
+
+fn from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Value> {
+    let types = cx.types;
+    Ok(match ty {
+        InterfaceType::Bool => Value::Bool(bool::linear_lift_from_memory(cx, ty, bytes)?),
+        InterfaceType::S8 => Value::S8(i8::linear_lift_from_memory(cx, ty, bytes)?),
+        InterfaceType::U8 => Value::U8(u8::linear_lift_from_memory(cx, ty, bytes)?),
+        InterfaceType::S16 => Value::S16(i16::linear_lift_from_memory(cx, ty, bytes)?),
+        InterfaceType::U16 => Value::U16(u16::linear_lift_from_memory(cx, ty, bytes)?),
+        InterfaceType::S32 => Value::S32(i32::linear_lift_from_memory(cx, ty, bytes)?),
+        InterfaceType::U32 => Value::U32(u32::linear_lift_from_memory(cx, ty, bytes)?),
+        InterfaceType::S64 => Value::S64(i64::linear_lift_from_memory(cx, ty, bytes)?),
+        InterfaceType::U64 => Value::U64(u64::linear_lift_from_memory(cx, ty, bytes)?),
+        InterfaceType::Float32 => Value::F32(f32::linear_lift_from_memory(cx, ty, bytes)?),
+        InterfaceType::Float64 => Value::F64(f64::linear_lift_from_memory(cx, ty, bytes)?),
+        InterfaceType::Char => Value::Char(char::linear_lift_from_memory(cx, ty, bytes)?),
+        InterfaceType::String => Value::String(String::linear_lift_from_memory(cx, ty, bytes)?),
+        InterfaceType::List(_) | InterfaceType::Map(_) => sequence(cx, ty, word(bytes, 0)?, word(bytes, 4)?)?,
+        InterfaceType::Record(index) => Value::Record(fields(cx, types[index].fields.iter().map(|field| field.ty), bytes)?),
+        InterfaceType::Tuple(index) => Value::Record(fields(cx, types[index].types.iter().copied(), bytes)?),
+        InterfaceType::FixedLengthList(index) => {
+            let list = &types[index];
+            let size = types.canonical_abi(&list.element).size32;
+            Value::List(elements(cx, list.element, bytes, size, list.size as usize)?)
+        }
+        InterfaceType::Flags(index) => {
+            let count = types[index].names.len();
+            let words = match types[index].abi.size32 {
+                0 => Vec::new(),
+                1 => vec![u32::from(u8::linear_lift_from_memory(cx, InterfaceType::U8, bytes)?)],
+                2 => vec![u32::from(u16::linear_lift_from_memory(cx, InterfaceType::U16, bytes)?)],
+                _ => (0..count.div_ceil(32)).map(|i| word(bytes, 4 * i)).collect::<Result<Vec<_>>>()?,
+            };
+            Value::Flags(known_flags(words, count))
+        }
+        InterfaceType::Variant(_) | InterfaceType::Enum(_) | InterfaceType::Option(_) | InterfaceType::Result(_) => {
+            let info = match ty {
+                InterfaceType::Variant(index) => &types[index].info,
+                InterfaceType::Enum(index) => &types[index].info,
+                InterfaceType::Option(index) => &types[index].info,
+                InterfaceType::Result(index) => &types[index].info,
+                _ => bail!("a type that is not carried"),
+            };
+            let case = match info.size.byte_size() {
+                1 => u32::from(u8::linear_lift_from_memory(cx, InterfaceType::U8, slice(bytes, 0, 1)?)?),
+                2 => u32::from(u16::linear_lift_from_memory(cx, InterfaceType::U16, slice(bytes, 0, 2)?)?),
+                _ => word(bytes, 0)?,
+            };
+            let payload = match case_type(cx, ty, case)? {
+                Some(ty) => {
+                    let size = types.canonical_abi(&ty).size32 as usize;
+                    let bytes = slice(bytes, info.payload_offset32 as usize, size)?;
+                    Some(boxed(cx, |cx| from_memory(cx, ty, bytes))?)
+                }
+                None => None,
+            };
+            Value::Variant(case, payload)
+        }
+        _ => bail!("a type that is not carried"),
+    })
+}
+
+/// A list or map from where the guest says that it is.
+fn sequence(cx: &mut LiftContext<'_>, ty: InterfaceType, address: u32, length: u32) -> Result<Value> {
+    let types = cx.types;
+    let (address, length) = (address as usize, length as usize);
+    match ty {
+        InterfaceType::List(index) if matches!(types[index].element, InterfaceType::U8) => {
+            let bytes = array(cx, address, length, 1, 1)?;
+            cx.consume_fuel(length)?;
+            Ok(Value::Bytes(bytes.to_vec()))
+        }
+        InterfaceType::List(index) => {
+            let element = types[index].element;
+            let abi = types.canonical_abi(&element);
+            let bytes = array(cx, address, length, abi.size32, abi.align32)?;
+            Ok(Value::List(elements(cx, element, bytes, abi.size32, length)?))
+        }
+        InterfaceType::Map(index) => {
+            let map = &types[index];
+            let size = map.entry_abi.size32;
+            let bytes = array(cx, address, length, size, map.entry_abi.align32)?;
+            cx.consume_fuel_array(length, 2 * size_of::<Value>())?;
+            let (key_size, value_size) = (types.canonical_abi(&map.key).size32 as usize, types.canonical_abi(&map.value).size32 as usize);
+            let mut entries = Vec::with_capacity(length);
+            for i in 0..length {
+                let entry = slice(bytes, i * size as usize, size as usize)?;
+                let key = from_memory(cx, map.key, slice(entry, 0, key_size)?)?;
+                let value = from_memory(cx, map.value, slice(entry, map.value_offset32 as usize, value_size)?)?;
+                entries.push((key, value));
+            }
+            Ok(Value::Map(entries))
+        }
+        _ => bail!("a type that is not carried"),
+    }
+}
+
+fn elements(cx: &mut LiftContext<'_>, element: InterfaceType, bytes: &[u8], size: u32, count: usize) -> Result<Vec<Value>> {
+    // Before the allocation: a list of empty records takes no guest memory, whatever its length.
+    cx.consume_fuel_array(count, size_of::<Value>())?;
+    let mut values = Vec::with_capacity(count);
+    for i in 0..count {
+        let bytes = slice(bytes, i * size as usize, size as usize)?;
+        values.push(from_memory(cx, element, bytes)?);
+    }
+    Ok(values)
+}
+
+fn fields(cx: &mut LiftContext<'_>, field_types: impl ExactSizeIterator<Item = InterfaceType>, bytes: &[u8]) -> Result<Vec<Value>> {
+    let types = cx.types;
+    let mut offset = 0;
+    collect(cx, field_types, |cx, ty| {
+        let abi = types.canonical_abi(&ty);
+        let at = abi.next_field32_size(&mut offset);
+        from_memory(cx, ty, slice(bytes, at, abi.size32 as usize)?)
+    })
+}
+
+fn collect(cx: &mut LiftContext<'_>, types: impl ExactSizeIterator<Item = InterfaceType>, mut lift: impl FnMut(&mut LiftContext<'_>, InterfaceType) -> Result<Value>) -> Result<Vec<Value>> {
+    cx.consume_fuel_array(types.len(), size_of::<Value>())?;
+    let mut values = Vec::with_capacity(types.len());
+    for ty in types {
+        values.push(lift(cx, ty)?);
+    }
+    Ok(values)
+}
+
+fn boxed(cx: &mut LiftContext<'_>, lift: impl FnOnce(&mut LiftContext<'_>) -> Result<Value>) -> Result<Box<Value>> {
+    cx.consume_fuel(size_of::<Value>())?;
+    lift(cx).map(Box::new)
+}
+
+/// Bits beyond the last flag mean nothing ("Canonical ABI", `load_flags`).
+fn known_flags(mut words: Vec<u32>, count: usize) -> Vec<u32> {
+    if let (Some(last), rest @ 1..) = (words.last_mut(), count % 32) {
+        *last &= (1 << rest) - 1;
+    }
+    words
+}
+
+fn case_type(cx: &LiftContext<'_>, ty: InterfaceType, case: u32) -> Result<Option<InterfaceType>> {
+    super::case_type(cx.types, ty, case).ok_or_else(|| wasmtime::format_err!("the guest returned case {case}, which its type does not have"))
+}
+
+fn flat_count(cx: &LiftContext<'_>, ty: InterfaceType) -> Result<usize> {
+    cx.types.canonical_abi(&ty).flat_count(MAX_FLAT).ok_or_else(|| wasmtime::format_err!("a type is wider than its results"))
+}
+
+fn leaf_flat<V: Lift<Lower = ValRaw>>(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &mut std::slice::Iter<'_, ValRaw>) -> Result<V> {
+    V::linear_lift_from_flat(cx, ty, next(src)?)
+}
+
+fn next<'s>(src: &mut std::slice::Iter<'s, ValRaw>) -> Result<&'s ValRaw> {
+    src.next().ok_or_else(|| wasmtime::format_err!("the guest returned fewer values than its type has"))
+}
+
+fn word(bytes: &[u8], at: usize) -> Result<u32> {
+    match bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        Some(word) => Ok(u32::from_le_bytes(*word)),
+        None => bail!("a value is cut short"),
+    }
+}
+
+fn slice(bytes: &[u8], at: usize, size: usize) -> Result<&[u8]> {
+    bytes.get(at..).and_then(|bytes| bytes.get(..size)).ok_or_else(|| wasmtime::format_err!("a value is cut short"))
+}
+
+/// `count` elements of guest memory, checked for bounds and alignment.
+fn array<'m>(cx: &LiftContext<'m>, address: usize, count: usize, size: u32, align: u32) -> Result<&'m [u8]> {
+    if address % align as usize != 0 {
+        bail!("the guest returned an address that is not aligned");
+    }
+    count
+        .checked_mul(size as usize)
+        .and_then(|length| cx.memory().get(address..)?.get(..length))
+        .ok_or_else(|| wasmtime::format_err!("the guest returned an address out of the bounds of its memory"))
+}

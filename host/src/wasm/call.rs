@@ -1,0 +1,136 @@
+//! One call, as the guest floor sees it: what an import may know of the call that it serves, and
+//! the thread back to whoever waits.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use tokio::sync::oneshot;
+
+use super::instance::Inbox;
+use crate::rpc::Caller;
+use crate::schema::Value;
+use crate::status::Status;
+
+/// What the guest returned: its value, with the metadata that it set for the reply.
+pub type Outcome = Result<Option<Value>, Status>;
+
+/// What is the same for every call of one function.
+#[derive(Debug)]
+pub struct Target {
+    /// The service's full name.
+    pub service: Arc<str>,
+    /// The method's name.
+    pub method: Arc<str>,
+    /// The function's place among the exports of the component.
+    pub export: usize,
+    /// Takes the instance for itself: a plain `func` cannot be interleaved with others.
+    pub exclusive: bool,
+}
+
+/// Metadata that a guest sets for its reply.
+#[derive(Debug, Default)]
+pub struct ReplyMetadata {
+    /// To be sent before the message.
+    pub headers: HeaderMap,
+    /// To be sent after it.
+    pub trailers: HeaderMap,
+    /// The bytes of both.
+    pub size: usize,
+}
+
+/// A call that is queued or under way. Shared by whoever waits for it and the instance that runs it.
+#[derive(Debug)]
+pub struct Call {
+    /// What is called.
+    pub target: Arc<Target>,
+    /// The request's headers, the protocols' own among them.
+    pub headers: HeaderMap,
+    /// Who calls.
+    pub caller: Caller,
+    /// When the answer is no longer waited for.
+    pub deadline: Instant,
+    /// What the guest set for the reply.
+    pub reply: Mutex<ReplyMetadata>,
+    /// Nobody waits any longer.
+    abandoned: AtomicBool,
+    /// Where the call runs, once it does.
+    runs_in: Mutex<Option<Arc<Inbox>>>,
+    cpu_ns: AtomicU64,
+    done: Mutex<Option<oneshot::Sender<Outcome>>>,
+}
+
+impl Call {
+    /// A call, and where its outcome arrives.
+    pub fn new(target: Arc<Target>, headers: HeaderMap, caller: Caller, deadline: Instant) -> (Arc<Call>, oneshot::Receiver<Outcome>) {
+        let (done, outcome) = oneshot::channel();
+        let call = Call {
+            target,
+            headers,
+            caller,
+            deadline,
+            reply: Mutex::default(),
+            abandoned: AtomicBool::new(false),
+            runs_in: Mutex::new(None),
+            cpu_ns: AtomicU64::new(0),
+            done: Mutex::new(Some(done)),
+        };
+        (Arc::new(call), outcome)
+    }
+
+    /// Ends the call. Only the first end counts.
+    pub fn end(&self, outcome: Outcome) {
+        if let Some(done) = self.done.lock().expect("no holder panics").take() {
+            // Whoever waited may have gone.
+            let _ = done.send(outcome);
+        }
+    }
+
+    /// Whether nobody waits any longer.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Relaxed)
+    }
+
+    /// Notes that nobody waits any longer, and tells the instance that runs the call.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Relaxed);
+        if let Some(inbox) = self.runs_in.lock().expect("no holder panics").take() {
+            inbox.note_abandoned();
+        }
+    }
+
+    /// Notes where the call runs.
+    pub fn runs_in(&self, inbox: &Arc<Inbox>) {
+        *self.runs_in.lock().expect("no holder panics") = Some(Arc::clone(inbox));
+    }
+
+    /// Adds time that the guest computed for this call; the sum so far.
+    pub fn computed(&self, time: Duration) -> Duration {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(self.cpu_ns.fetch_add(ns, Relaxed) + ns)
+    }
+}
+
+/// Held by whoever waits: if it goes before the outcome comes, the call is abandoned.
+pub struct Waiting(Option<Arc<Call>>);
+
+impl Waiting {
+    /// Waits for this call.
+    pub fn new(call: Arc<Call>) -> Waiting {
+        Waiting(Some(call))
+    }
+
+    /// The outcome has come.
+    pub fn over(mut self) -> Option<Arc<Call>> {
+        self.0.take()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(call) = self.0.take() {
+            call.abandon();
+        }
+    }
+}

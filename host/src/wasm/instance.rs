@@ -1,0 +1,391 @@
+//! One instance: it takes calls from its lane's queue, runs several at once, and ends when it is
+//! spent, idle, trapped or stuck.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::task::AtomicWaker;
+use tokio::sync::oneshot;
+use tokio::time::{Sleep, sleep};
+use wasmtime::component::{Accessor, Func, GuestTaskId};
+use wasmtime::{Store, UpdateDeadline};
+
+use super::abi;
+use super::call::Call;
+use super::engine::TICK;
+use super::limiter::Limiter;
+use super::pool::{Job, Pool};
+use super::state::State;
+use crate::schema::Value;
+use crate::status::{Code, Status};
+
+/// How long an abandoned call may go on before its instance is given up: most end by themselves
+/// sooner, and a new instance costs more than that.
+const ABANDONED_GRACE: Duration = Duration::from_millis(100);
+
+/// A guest that computes this long without a pause makes its instance leave the lane.
+const HEAVY_AFTER: u32 = 4;
+
+/// What an instance shares with the pool, with the calls that run in it, and with its own clock.
+#[derive(Debug)]
+pub struct Inbox {
+    /// Wakes the instance to take calls.
+    waker: AtomicWaker,
+    /// Wakes the instance's keeper: a call was abandoned, or the guest computes for long.
+    keeper: AtomicWaker,
+    /// Calls that the instance could take now.
+    free: AtomicUsize,
+    /// Takes no more calls.
+    retiring: AtomicBool,
+    /// Belongs on the threads for guests that compute long.
+    heavy: AtomicBool,
+    /// Ticks that the guest computed since it last paused.
+    ticks: AtomicU64,
+    running: Mutex<Vec<(GuestTaskId, Arc<Call>)>>,
+}
+
+impl Inbox {
+    fn new() -> Inbox {
+        Inbox {
+            waker: AtomicWaker::new(),
+            keeper: AtomicWaker::new(),
+            free: AtomicUsize::new(0),
+            retiring: AtomicBool::new(false),
+            heavy: AtomicBool::new(false),
+            ticks: AtomicU64::new(0),
+            running: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Whether the instance could take a call now.
+    pub fn has_room(&self) -> bool {
+        self.free.load(Relaxed) > 0
+    }
+
+    /// Tells the instance to look for calls.
+    pub fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// Tells the instance to take no more calls and to end when it has none.
+    pub fn retire(&self) {
+        self.retiring.store(true, Relaxed);
+        self.free.store(0, Relaxed);
+        self.waker.wake();
+    }
+
+    /// Tells the keeper that a running call was abandoned.
+    pub fn note_abandoned(&self) {
+        self.keeper.wake();
+        self.waker.wake();
+    }
+
+    /// The call that began as this task.
+    pub fn call(&self, task: GuestTaskId) -> Option<Arc<Call>> {
+        self.lock().iter().find(|(running, _)| *running == task).map(|(_, call)| Arc::clone(call))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(GuestTaskId, Arc<Call>)>> {
+        self.running.lock().expect("no holder panics")
+    }
+
+    /// The calls that run, and how many of them somebody still waits for.
+    fn count(&self) -> (usize, usize) {
+        let running = self.lock();
+        (running.len(), running.iter().filter(|(_, call)| !call.is_abandoned()).count())
+    }
+}
+
+/// Begins an instance on this lane. `started` hears when it can take calls, or why it cannot.
+pub fn spawn(pool: &Arc<Pool>, lane: usize, started: oneshot::Sender<Result<(), Status>>) {
+    let inbox = Arc::new(Inbox::new());
+    let inner = Box::pin(live(Arc::clone(pool), lane, Arc::clone(&inbox), started));
+    let keeper = Keeper { inner, inbox, pool: Arc::clone(pool), lane, on_heavy: false, grace: None };
+    pool.lanes().spawn_on(lane, keeper);
+}
+
+/// Polls an instance, moves it between its lane and the heavy threads, and gives it up when all that
+/// is left in it is calls that nobody waits for.
+///
+/// It stands outside of the store, because a guest that waits within a plain `func` holds the store
+/// and all that runs inside it.
+struct Keeper {
+    inner: BoxFuture<'static, ()>,
+    inbox: Arc<Inbox>,
+    pool: Arc<Pool>,
+    lane: usize,
+    on_heavy: bool,
+    grace: Option<Pin<Box<Sleep>>>,
+}
+
+impl Future for Keeper {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.inbox.keeper.register(cx.waker());
+        if self.inner.as_mut().poll(cx).is_ready() || self.is_stuck(cx) {
+            return Poll::Ready(());
+        }
+        if self.inbox.heavy.load(Relaxed) != self.on_heavy {
+            let me = &mut *self;
+            let moved = Keeper {
+                // What is left behind is polled no more.
+                inner: std::mem::replace(&mut me.inner, Box::pin(std::future::ready(()))),
+                inbox: Arc::clone(&me.inbox),
+                pool: Arc::clone(&me.pool),
+                lane: me.lane,
+                on_heavy: !me.on_heavy,
+                grace: me.grace.take(),
+            };
+            if moved.on_heavy {
+                me.pool.lanes().heavy().spawn(moved);
+            } else {
+                me.pool.lanes().spawn_on(me.lane, moved);
+            }
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+}
+
+impl Keeper {
+    /// Whether, for longer than the grace, the instance has held nothing but abandoned calls.
+    fn is_stuck(&mut self, cx: &mut Context<'_>) -> bool {
+        let (running, live) = self.inbox.count();
+        if running == live {
+            self.grace = None;
+            return false;
+        }
+        let grace = self.grace.get_or_insert_with(|| Box::pin(sleep(ABANDONED_GRACE)));
+        if grace.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        // The places of the abandoned calls are made free by a new instance.
+        self.inbox.retire();
+        live == 0
+    }
+}
+
+/// Counts the instance for as long as it lives.
+struct Counted {
+    pool: Arc<Pool>,
+    lane: usize,
+    inbox: Arc<Inbox>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let left = std::mem::take(&mut *self.inbox.lock());
+        for (_, call) in left {
+            call.end(Err(Status::new(Code::Internal, "the service ended while it served the call")));
+        }
+        self.pool.instance_ended(self.lane, &self.inbox);
+    }
+}
+
+async fn live(pool: Arc<Pool>, lane: usize, inbox: Arc<Inbox>, started: oneshot::Sender<Result<(), Status>>) {
+    let _counted = Counted { pool: Arc::clone(&pool), lane, inbox: Arc::clone(&inbox) };
+    let (mut store, funcs) = match begin(&pool, &inbox).await {
+        Ok(begun) => begun,
+        Err(status) => {
+            // The pool has given up waiting only if it is gone itself.
+            let _ = started.send(Err(status));
+            return;
+        }
+    };
+    inbox.free.store(pool.places(), Relaxed);
+    pool.instance_started(lane, &inbox);
+    let _ = started.send(Ok(()));
+    let result = store.run_concurrent(async |accessor| serve(accessor, &pool, lane, &inbox, &funcs).await).await;
+    if let Err(trap) = result.and_then(|served| served) {
+        trapped(&pool, &inbox, store.data(), &trap);
+    }
+}
+
+async fn begin(pool: &Arc<Pool>, inbox: &Arc<Inbox>) -> Result<(Store<State>, Vec<Func>), Status> {
+    let limits = pool.limits();
+    let limiter = Limiter::new(limits, Arc::clone(pool.stats()));
+    let state = State::new(pool.grants(), limiter, Arc::clone(pool.log()), Arc::clone(inbox));
+    let state = state.map_err(|error| Status::new(Code::Unavailable, "the service cannot be started").because(error))?;
+    let mut store = Store::new(pool.pre().engine(), state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(State::host_bytes(limits));
+    watch(&mut store, pool, inbox);
+    let instance = match tokio::time::timeout(limits.start, pool.pre().instantiate_async(&mut store)).await {
+        Ok(Ok(instance)) => instance,
+        Ok(Err(error)) => {
+            let what = match store.data().limiter.refused() {
+                Some(limit) => format!("the service cannot be started within its limit {limit}"),
+                None => "the service cannot be started".to_owned(),
+            };
+            return Err(Status::new(Code::Unavailable, what).because(format!("{error:#}")));
+        }
+        Err(_) => {
+            return Err(Status::new(Code::Unavailable, "the service takes too long to start").because(format!("over its limit start, {:?}", limits.start)));
+        }
+    };
+    let funcs: Option<Vec<Func>> = pool.exports().iter().map(|export| instance.get_func(&mut store, export)).collect();
+    let funcs = funcs.ok_or_else(|| Status::new(Code::Internal, "the service lacks a function that it exports"))?;
+    Ok((store, funcs))
+}
+
+/// Sets the clock by which the guest is interrupted, and its computing counted.
+fn watch(store: &mut Store<State>, pool: &Arc<Pool>, inbox: &Arc<Inbox>) {
+    let (stats, inbox, cpu) = (Arc::clone(pool.stats()), Arc::clone(inbox), pool.limits().cpu);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |mut store| {
+        stats.cpu_us.fetch_add(u64::try_from(TICK.as_micros()).unwrap_or(0), Relaxed);
+        let ticks = inbox.ticks.fetch_add(1, Relaxed) + 1;
+        // The first tick after a pause may come at once: what was due while the guest did nothing.
+        if ticks > u64::from(HEAVY_AFTER) {
+            inbox.heavy.store(true, Relaxed);
+        }
+        if let Some(call) = super::state::current_call(&mut store) {
+            if ticks > 1 && call.computed(TICK) > cpu {
+                call.end(Err(Status::new(Code::ResourceExhausted, format!("the call computed longer than its limit cpu, {cpu:?}"))));
+                return Err(wasmtime::format_err!("a call computed longer than the limit cpu, {cpu:?}"));
+            }
+            let (_, live) = inbox.count();
+            if call.is_abandoned() && live == 0 {
+                return Err(wasmtime::format_err!("a call went on computing after its caller had gone").context(Abandoned));
+            }
+        }
+        Ok(UpdateDeadline::Yield(1))
+    });
+}
+
+/// Marks the end of an instance that is no fault of the guest's.
+#[derive(Debug)]
+struct Abandoned;
+
+impl std::fmt::Display for Abandoned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("abandoned")
+    }
+}
+
+/// Ends the calls of an instance that trapped, and logs why.
+fn trapped(pool: &Pool, inbox: &Inbox, state: &State, trap: &wasmtime::Error) {
+    if trap.downcast_ref::<Abandoned>().is_some() {
+        tracing::debug!(service = pool.name(), "an instance was ended: a call went on computing after its caller had gone");
+        return;
+    }
+    pool.stats().traps.fetch_add(1, Relaxed);
+    let calls = std::mem::take(&mut *inbox.lock());
+    let refused = state.limiter.refused();
+    let hint = refused.map(|limit| format!("its limit {limit} was reached before"));
+    tracing::error!(service = pool.name(), calls = calls.len(), hint, "the service trapped: {trap:?}");
+    for (_, call) in calls {
+        let message = match refused {
+            Some(limit) => format!("the service failed after it reached its limit {limit}"),
+            None => "the service failed while it served the call".to_owned(),
+        };
+        call.end(Err(Status::new(Code::Internal, message)));
+    }
+}
+
+type Finished = (GuestTaskId, wasmtime::Result<Option<Value>>);
+
+/// Runs calls until the instance is to end.
+async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox: &Arc<Inbox>, funcs: &[Func]) -> wasmtime::Result<()> {
+    let limits = pool.limits();
+    let (places, most) = (pool.places(), pool.calls_per_instance());
+    let mut running: FuturesUnordered<BoxFuture<'_, Finished>> = FuturesUnordered::new();
+    let mut exclusive = false;
+    let mut served: u64 = 0;
+    let mut looked_at = 0;
+    let born = Instant::now();
+    // One timer for the whole idle time, not one a call: it looks whether anything came since.
+    let mut idle = Box::pin(sleep(limits.idle));
+    poll_fn(|cx| {
+        inbox.waker.register(cx.waker());
+        // The guest has paused: this is only polled while it does not compute.
+        inbox.ticks.store(0, Relaxed);
+        loop {
+            while let Poll::Ready(Some((task, result))) = running.poll_next_unpin(cx) {
+                exclusive = false;
+                let call = take(inbox, task);
+                let value = match result {
+                    Ok(value) => value,
+                    Err(error) => return Poll::Ready(Err(error)),
+                };
+                if let Some(call) = call {
+                    call.end(Ok(value));
+                }
+            }
+            if running.is_empty() {
+                inbox.heavy.store(false, Relaxed);
+            }
+            if served >= most || (limits.instance_age < Duration::MAX && born.elapsed() >= limits.instance_age) {
+                inbox.retiring.store(true, Relaxed);
+            }
+            let closed = inbox.retiring.load(Relaxed) || inbox.heavy.load(Relaxed) || exclusive;
+            let room = if closed { 0 } else { places.saturating_sub(running.len()) };
+            inbox.free.store(room, Relaxed);
+            if room == 0 {
+                break;
+            }
+            let Some(job) = pool.take(lane, running.is_empty()) else { break };
+            if running.is_empty() {
+                // What was due while the guest did nothing is not its doing.
+                accessor.with(|mut store| wasmtime::AsContextMut::as_context_mut(&mut store).set_epoch_deadline(1));
+            }
+            served += 1;
+            exclusive = job.call.target.exclusive;
+            match start(accessor, inbox, funcs, job) {
+                Ok(begun) => running.push(begun),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        if inbox.free.load(Relaxed) == 0 {
+            pool.look_for_more(lane);
+        }
+        if running.is_empty() && inbox.retiring.load(Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        while idle.as_mut().poll(cx).is_ready() {
+            if running.is_empty() && served == looked_at {
+                return Poll::Ready(Ok(()));
+            }
+            looked_at = served;
+            idle.as_mut().reset(tokio::time::Instant::now() + limits.idle);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn take(inbox: &Inbox, task: GuestTaskId) -> Option<Arc<Call>> {
+    let mut running = inbox.lock();
+    let place = running.iter().position(|(running, _)| *running == task)?;
+    Some(running.swap_remove(place).1)
+}
+
+fn start<'a>(accessor: &'a Accessor<State>, inbox: &Arc<Inbox>, funcs: &[Func], job: Job) -> wasmtime::Result<BoxFuture<'a, Finished>> {
+    let Job { call, args, width } = job;
+    let func = funcs[call.target.export];
+    // SAFETY: the schema that `args` were decoded by and the width are those of this export, both read from the component.
+    let begun = unsafe { abi::start(accessor, func, args, width) };
+    let begun = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            call.end(Err(Status::new(Code::Internal, "the service cannot be called").because(format!("{error:#}"))));
+            return Err(error);
+        }
+    };
+    let task = begun.task;
+    inbox.lock().push((task, Arc::clone(&call)));
+    call.runs_in(inbox);
+    if call.is_abandoned() {
+        // It may have been abandoned just before it was known where it runs.
+        inbox.note_abandoned();
+    }
+    Ok(Box::pin(async move { (task, begun.done.await) }))
+}

@@ -1,0 +1,199 @@
+//! From a file to a component that can be linked: what is not one is told from what is a broken one.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use wasmtime::component::Component;
+
+use super::cache::Cache;
+use super::engine::GuestEngine;
+use crate::schema::Schema;
+
+/// The largest component, in bytes, unless set otherwise.
+pub const DEFAULT_MAX_SIZE: u64 = 256 << 20;
+
+/// The longest that compiling may take, unless set otherwise.
+pub const DEFAULT_COMPILE_TIME: Duration = Duration::from_secs(300);
+
+/// The first bytes of any WebAssembly file.
+const WASM_MAGIC: &[u8; 4] = b"\0asm";
+
+/// How a component is brought in.
+pub struct Loader {
+    engine: GuestEngine,
+    cache: Option<Cache>,
+    max_size: u64,
+    compile_time: Duration,
+}
+
+/// A component, compiled, with what it exports.
+pub struct Loaded {
+    /// The compiled component.
+    pub component: Component,
+    /// Its services and imports.
+    pub schema: Schema,
+    /// Whether it was compiled for this; else it came from the cache.
+    pub compiled: bool,
+}
+
+/// A component that cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is over the limit.
+    #[error("{path} is over the largest size of a component, {limit} bytes")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// There is nothing in the file.
+    #[error("{path} is empty: was the build interrupted?")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is something else altogether.
+    #[error("{path} is no WebAssembly at all: it does not begin with \\0asm; name a component, or a project's folder")]
+    NotWasm {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is a core module.
+    #[error("{path} is a core WebAssembly module, not a component; build it for the target wasm32-wasip2, or wrap it with `wasm-tools component new`")]
+    CoreModule {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It begins like a component, and is cut short or damaged.
+    #[error("{path} is a damaged or truncated component: {why}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The first fault.
+        why: String,
+    },
+    /// It is whole, and uses what this host cannot compile.
+    #[error("{path} cannot be compiled: {why}")]
+    Unbuildable {
+        /// The file.
+        path: PathBuf,
+        /// The compiler's reason.
+        why: String,
+    },
+    /// Compiling took too long.
+    #[error("{path} was not compiled within {limit:?}")]
+    TooSlow {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit: Duration,
+    },
+}
+
+impl Loader {
+    /// Loads through this cache, or, without one, compiles every time.
+    pub fn new(engine: GuestEngine, cache: Option<Cache>) -> Loader {
+        Loader { engine, cache, max_size: DEFAULT_MAX_SIZE, compile_time: DEFAULT_COMPILE_TIME }
+    }
+
+    /// Sets the largest component, in bytes.
+    #[must_use]
+    pub fn max_size(mut self, bytes: u64) -> Loader {
+        self.max_size = bytes;
+        self
+    }
+
+    /// The engine that components are compiled for.
+    pub fn engine(&self) -> &GuestEngine {
+        &self.engine
+    }
+
+    /// Loads the component in this file. Blocks for as long as compiling takes.
+    pub fn load(&self, path: &Path) -> Result<Loaded, LoadError> {
+        let bytes = read(path, self.max_size)?;
+        let key = Cache::key(&bytes, &self.engine.fingerprint());
+        if let Some(loaded) = self.cached(&key) {
+            return Ok(loaded);
+        }
+        let schema = Schema::of(&bytes).map_err(|error| LoadError::Damaged { path: path.to_owned(), why: error.to_string() })?;
+        let component = self.compile(path, bytes)?;
+        if let Some(cache) = &self.cache {
+            let code = component.serialize().map_err(|error| io::Error::other(error.to_string()));
+            let stored = code.and_then(|code| cache.put(&key, schema.package(), &code));
+            if let Err(error) = stored {
+                tracing::warn!(%error, "the compiled component could not be cached; the next start compiles it again");
+            }
+        }
+        Ok(Loaded { component, schema, compiled: true })
+    }
+
+    fn cached(&self, key: &[u8; 32]) -> Option<Loaded> {
+        let entry = self.cache.as_ref()?.get(key)?;
+        let schema = Schema::of(&entry.schema).ok()?;
+        // SAFETY: the cache hands out only what it wrote itself, from this engine's own `serialize`, and verified against its key.
+        let component = unsafe { Component::deserialize_file(self.engine.get(), entry.path()) };
+        match component {
+            Ok(component) => Some(Loaded { component, schema, compiled: false }),
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "a compile cache entry does not fit this engine; compiling anew");
+                None
+            }
+        }
+    }
+
+    fn compile(&self, path: &Path, bytes: Vec<u8>) -> Result<Component, LoadError> {
+        let engine = self.engine.get().clone();
+        let (done, compiled) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("compile".into()).spawn(move || {
+            // Nobody listens any more when it took too long.
+            let _ = done.send(Component::new(&engine, bytes));
+        });
+        thread.map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+        match compiled.recv_timeout(self.compile_time) {
+            Ok(Ok(component)) => Ok(component),
+            Ok(Err(error)) => Err(LoadError::Unbuildable { path: path.to_owned(), why: format!("{error:#}") }),
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(LoadError::TooSlow { path: path.to_owned(), limit: self.compile_time }),
+            Err(mpsc::RecvTimeoutError::Disconnected) => Err(LoadError::Unbuildable { path: path.to_owned(), why: "the compiler failed".to_owned() }),
+        }
+    }
+}
+
+/// Reads a component's bytes, and refuses at once what is none.
+pub fn read(path: &Path, max_size: u64) -> Result<Vec<u8>, LoadError> {
+    let failed = |source| LoadError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    let size = file.metadata().map_err(failed)?.len();
+    let too_large = || LoadError::TooLarge { path: path.to_owned(), limit: max_size };
+    if size > max_size {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    // One byte more than allowed: a file may grow, and a device has no size.
+    file.take(max_size + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > max_size {
+        return Err(too_large());
+    }
+    let path = path.to_owned();
+    match (bytes.first_chunk::<4>(), bytes.get(4..8)) {
+        _ if bytes.is_empty() => Err(LoadError::Empty { path }),
+        (Some(magic), _) if magic != WASM_MAGIC => Err(LoadError::NotWasm { path }),
+        (None, _) if !WASM_MAGIC.starts_with(&bytes) => Err(LoadError::NotWasm { path }),
+        // The version is 16 bits, the layer the other 16: 0 for a core module, 1 for a component.
+        (Some(_), Some([1, 0, 0, 0])) => Err(LoadError::CoreModule { path }),
+        (Some(_), Some([_, _, 1, 0])) => Ok(bytes),
+        (Some(_), Some(version)) => Err(LoadError::Damaged { path, why: format!("it says that it is of version {version:02x?}, which is unknown") }),
+        _ => Err(LoadError::Damaged { path, why: "it ends within its first eight bytes".to_owned() }),
+    }
+}

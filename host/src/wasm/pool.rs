@@ -1,0 +1,340 @@
+//! A service's instances, spread over the lanes.
+//!
+//! Each lane has a queue, and instances that take from it. A call goes to the lane it came in on. A
+//! lane makes another instance only when its instances have had their chance and calls still wait;
+//! before that it looks whether another lane has room.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::oneshot;
+use wasmtime::component::{ComponentExportIndex, InstancePre};
+
+use super::abi::Width;
+use super::call::Call;
+use super::instance::{self, Inbox};
+use super::log::ServiceLog;
+use super::state::State;
+use crate::lanes::{self, Lanes};
+use crate::schema::Value;
+use crate::settings::{Grants, Isolation, Limits};
+use crate::stats::ServiceStats;
+use crate::status::{Code, Status};
+
+/// A call with its arguments, on its way to an instance.
+pub struct Job {
+    /// The call.
+    pub call: Arc<Call>,
+    /// One value for each parameter.
+    pub args: Vec<Value>,
+    /// The width of the result.
+    pub width: Width,
+}
+
+/// What a pool is made of.
+pub struct Parts {
+    /// The service's name, for the log.
+    pub name: Arc<str>,
+    /// The linked component.
+    pub pre: InstancePre<State>,
+    /// The functions that calls name by their place here.
+    pub exports: Vec<ComponentExportIndex>,
+    /// The service's bounds.
+    pub limits: Limits,
+    /// What it is allowed.
+    pub grants: Grants,
+    /// How calls share instances.
+    pub isolation: Isolation,
+    /// Where instances live.
+    pub lanes: Lanes,
+    /// What is counted.
+    pub stats: Arc<ServiceStats>,
+}
+
+/// The instances of one service.
+pub struct Pool {
+    parts: Parts,
+    log: Arc<ServiceLog>,
+    lanes: Vec<Lane>,
+    /// Instances alive or being made.
+    alive: AtomicUsize,
+    /// Calls in all queues.
+    queued: AtomicUsize,
+    closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct Lane {
+    queue: Mutex<VecDeque<Job>>,
+    /// As many as the queue holds; read by other lanes without its lock.
+    waiting: AtomicUsize,
+    instances: Mutex<Vec<Arc<Inbox>>>,
+    /// A task looks whether more instances are needed.
+    looking: AtomicBool,
+}
+
+impl Pool {
+    /// An empty pool: instances come with calls.
+    pub fn new(parts: Parts) -> Arc<Pool> {
+        let lanes = (0..parts.lanes.count()).map(|_| Lane::default()).collect();
+        let log = Arc::new(ServiceLog::new(Arc::clone(&parts.name), &parts.limits, Arc::clone(&parts.stats)));
+        Arc::new(Pool { parts, log, lanes, alive: AtomicUsize::new(0), queued: AtomicUsize::new(0), closed: AtomicBool::new(false) })
+    }
+
+    /// Queues a call.
+    ///
+    /// Fails with `resource_exhausted` where the queue is full, and with `unavailable` where the
+    /// service is being stopped.
+    pub fn submit(self: &Arc<Pool>, job: Job) -> Result<(), Status> {
+        if self.closed.load(Relaxed) {
+            return Err(Status::new(Code::Unavailable, "the service is being stopped"));
+        }
+        let lane = lanes::current().unwrap_or(0);
+        if self.queued.load(Relaxed) >= self.parts.limits.queue.max(1) && !self.purge() {
+            self.parts.stats.shed.fetch_add(1, Relaxed);
+            return Err(Status::new(Code::ResourceExhausted, "the service has too many calls waiting; try again later"));
+        }
+        self.push(lane, job);
+        if !self.wake(lane) {
+            self.look_for_more(lane);
+        }
+        Ok(())
+    }
+
+    fn push(&self, lane: usize, job: Job) {
+        let mut queue = lock(&self.lanes[lane].queue);
+        queue.push_back(job);
+        self.lanes[lane].waiting.store(queue.len(), Relaxed);
+        self.queued.fetch_add(1, Relaxed);
+        self.parts.stats.queued.fetch_add(1, Relaxed);
+    }
+
+    fn pop(&self, lane: usize, also_exclusive: bool) -> Option<Job> {
+        if self.lanes[lane].waiting.load(Relaxed) == 0 {
+            return None;
+        }
+        let mut queue = lock(&self.lanes[lane].queue);
+        loop {
+            if queue.front()?.call.target.exclusive && !also_exclusive {
+                return None;
+            }
+            let job = queue.pop_front()?;
+            self.lanes[lane].waiting.store(queue.len(), Relaxed);
+            self.queued.fetch_sub(1, Relaxed);
+            self.parts.stats.queued.fetch_sub(1, Relaxed);
+            if !job.call.is_abandoned() {
+                return Some(job);
+            }
+        }
+    }
+
+    /// The next call for an instance of this lane, from another lane where this one has none. A call
+    /// that wants the instance for itself is given only to one that is `empty`.
+    pub fn take(&self, lane: usize, empty: bool) -> Option<Job> {
+        let lanes = self.lanes.len();
+        (0..lanes).find_map(|step| self.pop((lane + step) % lanes, empty))
+    }
+
+    /// Drops queued calls that nobody waits for. Whether there were any.
+    fn purge(&self) -> bool {
+        let mut dropped = 0;
+        for lane in &self.lanes {
+            let mut queue = lock(&lane.queue);
+            let before = queue.len();
+            queue.retain(|job| !job.call.is_abandoned());
+            dropped += before - queue.len();
+            lane.waiting.store(queue.len(), Relaxed);
+        }
+        self.queued.fetch_sub(dropped, Relaxed);
+        self.parts.stats.queued.fetch_sub(i64::try_from(dropped).unwrap_or(0), Relaxed);
+        dropped > 0
+    }
+
+    /// Wakes an instance of this lane that has room. Whether there is one.
+    fn wake(&self, lane: usize) -> bool {
+        match lock(&self.lanes[lane].instances).iter().find(|inbox| inbox.has_room()) {
+            Some(inbox) => {
+                inbox.wake();
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Sees to it that calls which wait on this lane get an instance, if they wait for long enough to
+    /// need one.
+    pub fn look_for_more(self: &Arc<Pool>, lane: usize) {
+        if self.lanes[lane].waiting.load(Relaxed) == 0 || self.lanes[lane].looking.swap(true, Relaxed) {
+            return;
+        }
+        let pool = Arc::clone(self);
+        self.parts.lanes.spawn_on(lane, async move {
+            pool.find_places(lane).await;
+            pool.lanes[lane].looking.store(false, Relaxed);
+            // What came while the flag was being lowered.
+            if pool.lanes[lane].waiting.load(Relaxed) > 0 && pool.alive.load(Relaxed) < pool.most_instances() && !pool.wake(lane) {
+                pool.look_for_more(lane);
+            }
+        });
+    }
+
+    async fn find_places(self: &Arc<Pool>, lane: usize) {
+        loop {
+            // The instances that were woken run first, and may take all that waits.
+            tokio::task::yield_now().await;
+            if self.lanes[lane].waiting.load(Relaxed) == 0 || self.wake(lane) || self.wake_another(lane) {
+                return;
+            }
+            if !self.reserve() {
+                self.hand_over(lane);
+                return;
+            }
+            let (started, outcome) = oneshot::channel();
+            instance::spawn(self, lane, started);
+            match outcome.await {
+                Ok(Ok(())) => {}
+                Ok(Err(status)) => {
+                    self.fail(lane, &status);
+                    return;
+                }
+                // The lane is being stopped.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Wakes an instance of another lane that has room: it takes from this one.
+    fn wake_another(&self, lane: usize) -> bool {
+        (1..self.lanes.len()).any(|step| self.wake((lane + step) % self.lanes.len()))
+    }
+
+    /// Takes the right to make an instance.
+    fn reserve(&self) -> bool {
+        let most = self.most_instances();
+        self.alive.fetch_update(Relaxed, Relaxed, |alive| (alive < most).then_some(alive + 1)).is_ok()
+    }
+
+    fn most_instances(&self) -> usize {
+        self.parts.limits.instances
+    }
+
+    /// A lane without an instance, when no more can be made, gives its calls to one that has some.
+    fn hand_over(&self, lane: usize) {
+        if !lock(&self.lanes[lane].instances).is_empty() {
+            return;
+        }
+        let Some(other) = (0..self.lanes.len()).find(|other| !lock(&self.lanes[*other].instances).is_empty()) else { return };
+        let jobs: Vec<Job> = std::mem::take(&mut *lock(&self.lanes[lane].queue)).into();
+        self.lanes[lane].waiting.store(0, Relaxed);
+        let mut queue = lock(&self.lanes[other].queue);
+        queue.extend(jobs);
+        self.lanes[other].waiting.store(queue.len(), Relaxed);
+        drop(queue);
+        self.wake(other);
+    }
+
+    /// Fails all calls that wait on a lane whose instance could not be made.
+    fn fail(&self, lane: usize, status: &Status) {
+        let cause = status.cause().map_or_else(String::new, |cause| format!(": {cause}"));
+        tracing::error!(service = self.name(), "{}{cause}", status.message());
+        while let Some(job) = self.pop(lane, true) {
+            job.call.end(Err(Status::new(status.code(), status.message().to_owned())));
+        }
+    }
+
+    /// Notes an instance that can take calls.
+    pub fn instance_started(&self, lane: usize, inbox: &Arc<Inbox>) {
+        self.parts.stats.instances.fetch_add(1, Relaxed);
+        self.parts.stats.instances_started.fetch_add(1, Relaxed);
+        lock(&self.lanes[lane].instances).push(Arc::clone(inbox));
+    }
+
+    /// Notes the end of an instance, of one that never came to take calls too.
+    pub fn instance_ended(self: &Arc<Pool>, lane: usize, inbox: &Arc<Inbox>) {
+        let mut instances = lock(&self.lanes[lane].instances);
+        if let Some(place) = instances.iter().position(|known| Arc::ptr_eq(known, inbox)) {
+            instances.swap_remove(place);
+            self.parts.stats.instances.fetch_sub(1, Relaxed);
+        }
+        drop(instances);
+        self.alive.fetch_sub(1, Relaxed);
+        // Its place is free for others: on whichever lane calls wait.
+        for lane in 0..self.lanes.len() {
+            self.look_for_more(lane);
+        }
+    }
+
+    /// Takes no more calls, fails those that wait, and ends each instance when it has none.
+    pub fn close(&self) {
+        self.closed.store(true, Relaxed);
+        for lane in 0..self.lanes.len() {
+            while let Some(job) = self.pop(lane, true) {
+                job.call.end(Err(Status::new(Code::Unavailable, "the service is being stopped")));
+            }
+            for inbox in lock(&self.lanes[lane].instances).iter() {
+                inbox.retire();
+            }
+        }
+    }
+
+    /// Calls at once in one instance.
+    pub fn places(&self) -> usize {
+        match self.parts.isolation {
+            Isolation::Shared => self.parts.limits.concurrency,
+            Isolation::Request => 1,
+        }
+    }
+
+    /// Calls until an instance is replaced.
+    pub fn calls_per_instance(&self) -> u64 {
+        match self.parts.isolation {
+            Isolation::Shared => self.parts.limits.calls_per_instance,
+            Isolation::Request => 1,
+        }
+    }
+
+    /// The service's name.
+    pub fn name(&self) -> &str {
+        &self.parts.name
+    }
+
+    /// The service's bounds.
+    pub fn limits(&self) -> &Limits {
+        &self.parts.limits
+    }
+
+    /// What the service is allowed.
+    pub fn grants(&self) -> &Grants {
+        &self.parts.grants
+    }
+
+    /// What is counted.
+    pub fn stats(&self) -> &Arc<ServiceStats> {
+        &self.parts.stats
+    }
+
+    /// The service's log.
+    pub fn log(&self) -> &Arc<ServiceLog> {
+        &self.log
+    }
+
+    /// The linked component.
+    pub fn pre(&self) -> &InstancePre<State> {
+        &self.parts.pre
+    }
+
+    /// The functions that calls name by their place.
+    pub fn exports(&self) -> &[ComponentExportIndex] {
+        &self.parts.exports
+    }
+
+    /// Where instances live.
+    pub fn lanes(&self) -> &Lanes {
+        &self.parts.lanes
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().expect("no holder panics")
+}

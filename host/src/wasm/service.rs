@@ -1,0 +1,284 @@
+//! A component as a service: linked, checked, and reachable by the endpoints of what it exports.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmtime::Engine;
+use wasmtime::component::types::{ComponentFunc, ComponentItem};
+use wasmtime::component::{Component, ComponentExportIndex, Linker};
+
+use super::abi::Width;
+use super::call::{Call, Target, Waiting};
+use super::engine::GuestEngine;
+use super::imports;
+use super::load::Loaded;
+use super::pool::{Job, Parts, Pool};
+use super::state::State;
+use crate::lanes::Lanes;
+use crate::rpc::{CallFuture, Endpoint, Handler, Reply, Request, Served};
+use crate::schema::{Method, Schema};
+use crate::settings::{Grants, Isolation, Limits};
+use crate::stats::{EndpointStats, ServiceStats};
+use crate::status::{Code, Status};
+
+/// What a service is started with.
+pub struct Plan {
+    /// Its name in logs and figures.
+    pub name: String,
+    /// Its bounds.
+    pub limits: Limits,
+    /// What it is allowed.
+    pub grants: Grants,
+    /// How calls share instances.
+    pub isolation: Isolation,
+    /// Endpoints free of side effects: `example.greeter.Greet/Hello`.
+    pub safe: Vec<String>,
+}
+
+/// A component that cannot be started as a service.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It imports what this host does not have.
+    #[error("{name} imports what nothing provides: {}; it was not started", .imports.join(", "))]
+    Imports {
+        /// The service.
+        name: String,
+        /// The interfaces that are missing.
+        imports: Vec<String>,
+    },
+    /// An import exists and has another type, or lacks a function.
+    #[error("{name} does not fit this host: {why}")]
+    Link {
+        /// The service.
+        name: String,
+        /// What does not fit.
+        why: String,
+    },
+    /// It exports nothing that can be called.
+    #[error("{name} exports nothing that can be served{}", reasons(.refused))]
+    Nothing {
+        /// The service.
+        name: String,
+        /// The functions that cannot be served, with reasons.
+        refused: Vec<String>,
+    },
+    /// A setting names an endpoint that is not there.
+    #[error("{name} has no endpoint {endpoint:?}, which its setting `safe` names; it has {}", .known.join(", "))]
+    Safe {
+        /// The service.
+        name: String,
+        /// The endpoint of the setting.
+        endpoint: String,
+        /// The endpoints there are.
+        known: Vec<String>,
+    },
+    /// A granted folder is missing or cannot be opened.
+    #[error("{name}: {why}")]
+    Grant {
+        /// The service.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+fn reasons(refused: &[String]) -> String {
+    if refused.is_empty() { "; export an interface from its world".to_owned() } else { format!(": {}", refused.join("; ")) }
+}
+
+/// Links components. One for a host: what all share is linked once.
+pub struct Starter {
+    wasi: Linker<State>,
+    engine: Engine,
+    lanes: Lanes,
+}
+
+/// A service that takes calls.
+pub struct Service {
+    name: Arc<str>,
+    schema: Arc<Schema>,
+    pool: Arc<Pool>,
+    endpoints: Vec<(Endpoint, Arc<Function>)>,
+    max_request: usize,
+}
+
+impl Starter {
+    /// Prepares the linking of components for this engine, to run on these lanes.
+    pub fn new(engine: &GuestEngine, lanes: &Lanes) -> Result<Starter, super::engine::EngineError> {
+        let wasi = imports::wasi(engine.get()).map_err(super::engine::EngineError)?;
+        Ok(Starter { wasi, engine: engine.get().clone(), lanes: lanes.clone() })
+    }
+
+    /// Links a component, and makes it a service that has no instance yet. Nothing of the component
+    /// has run when this fails.
+    pub fn start(&self, plan: Plan, loaded: Loaded) -> Result<Service, StartError> {
+        let Plan { name, limits, grants, isolation, safe } = plan;
+        let Loaded { component, schema, .. } = loaded;
+        for folder in grants.folders.values() {
+            if !folder.path.is_dir() {
+                return Err(StartError::Grant { name, why: format!("the granted folder {} is no folder", folder.path.display()) });
+            }
+        }
+        let pre = self.link(&name, &component)?;
+        let shared: Arc<str> = name.as_str().into();
+        let schema = Arc::new(schema);
+        let (exports, functions) = self.functions(&component, &schema);
+        if functions.is_empty() {
+            let refused = schema.refused.iter().map(|refused| format!("{}: {}", refused.function, refused.why)).collect();
+            return Err(StartError::Nothing { name, refused });
+        }
+        let (timeout, reply, max_request) = (limits.timeout, limits.reply, limits.request);
+        let stats = Arc::new(ServiceStats::default());
+        let pool = Pool::new(Parts { name: Arc::clone(&shared), pre, exports, limits, grants, isolation, lanes: self.lanes.clone(), stats });
+        let mut endpoints = Vec::with_capacity(functions.len());
+        for found in functions {
+            let full = format!("{}/{}", found.target.service, found.target.method);
+            let endpoint = Endpoint { service: Arc::clone(&found.target.service), method: Arc::clone(&found.target.method), safe: safe.contains(&full) };
+            let function = Function { schema: Arc::clone(&schema), at: found.at, target: found.target, width: found.width, pool: Arc::clone(&pool), timeout, reply };
+            endpoints.push((endpoint, Arc::new(function)));
+        }
+        let known: Vec<String> = endpoints.iter().map(|(endpoint, _)| format!("{}/{}", endpoint.service, endpoint.method)).collect();
+        if let Some(endpoint) = safe.into_iter().find(|safe| !known.contains(safe)) {
+            return Err(StartError::Safe { name, endpoint, known });
+        }
+        Ok(Service { name: shared, schema, pool, endpoints, max_request })
+    }
+
+    fn link(&self, name: &str, component: &Component) -> Result<wasmtime::component::InstancePre<State>, StartError> {
+        let failed = |error: wasmtime::Error| StartError::Link { name: name.to_owned(), why: format!("{error:#}") };
+        let ty = component.component_type();
+        let missing: Vec<String> =
+            ty.imports(&self.engine).filter(|(import, _)| !import.starts_with("wasi:") && !imports::is_known(import)).map(|(import, _)| import.to_owned()).collect();
+        if !missing.is_empty() {
+            return Err(StartError::Imports { name: name.to_owned(), imports: missing });
+        }
+        let mut linker = self.wasi.clone();
+        imports::host(&mut linker, &ty, &self.engine).map_err(failed)?;
+        linker.instantiate_pre(component).map_err(failed)
+    }
+
+    /// The functions of the schema, found among the component's exports.
+    fn functions(&self, component: &Component, schema: &Schema) -> (Vec<ComponentExportIndex>, Vec<Found>) {
+        let (mut exports, mut functions) = (Vec::new(), Vec::new());
+        for (service_at, service) in schema.services.iter().enumerate() {
+            let name: Arc<str> = service.name.as_str().into();
+            for (method_at, method) in service.methods.iter().enumerate() {
+                let Some((index, ty)) = self.export(component, &service.interface, &method.function) else { continue };
+                let target = Target { service: Arc::clone(&name), method: method.name.as_str().into(), export: exports.len(), exclusive: !ty.async_() };
+                functions.push(Found { at: (service_at, method_at), target: Arc::new(target), width: Width::of(&ty) });
+                exports.push(index);
+            }
+        }
+        (exports, functions)
+    }
+
+    fn export(&self, component: &Component, interface: &str, function: &str) -> Option<(ComponentExportIndex, ComponentFunc)> {
+        let ty = component.component_type();
+        // The functions that the world itself exports belong to no interface.
+        let (index, item) = if interface.is_empty() {
+            (component.get_export_index(None, function)?, ty.get_export(&self.engine, function)?.ty)
+        } else {
+            let instance = component.get_export_index(None, interface)?;
+            let ComponentItem::ComponentInstance(instance_ty) = ty.get_export(&self.engine, interface)?.ty else { return None };
+            (component.get_export_index(Some(&instance), function)?, instance_ty.get_export(&self.engine, function)?.ty)
+        };
+        match item {
+            ComponentItem::ComponentFunc(ty) => Some((index, ty)),
+            _ => None,
+        }
+    }
+}
+
+/// A function of the schema, found in the component.
+struct Found {
+    /// Its service's and its own place in the schema.
+    at: (usize, usize),
+    target: Arc<Target>,
+    width: Width,
+}
+
+impl Service {
+    /// The service's name in logs and figures.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the component exports.
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// What is counted of its instances.
+    pub fn stats(&self) -> &Arc<ServiceStats> {
+        self.pool.stats()
+    }
+
+    /// Its endpoints, for a router.
+    pub fn endpoints(&self) -> Vec<Served> {
+        let serve = |(endpoint, function): &(Endpoint, Arc<Function>)| Served {
+            endpoint: endpoint.clone(),
+            handler: Arc::new(Entry(Arc::clone(function))),
+            stats: Arc::new(EndpointStats::default()),
+            max_request: self.max_request,
+        };
+        self.endpoints.iter().map(serve).collect()
+    }
+
+    /// Takes no more calls, and ends every instance when it has none.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+}
+
+/// A function of the component: how its messages are read and written, and where it runs.
+struct Function {
+    schema: Arc<Schema>,
+    at: (usize, usize),
+    target: Arc<Target>,
+    width: Width,
+    pool: Arc<Pool>,
+    timeout: std::time::Duration,
+    reply: usize,
+}
+
+impl Function {
+    fn method(&self) -> &Method {
+        &self.schema.services[self.at.0].methods[self.at.1]
+    }
+
+    async fn call(&self, request: Request) -> Result<Reply, Status> {
+        let Request { codec, body, headers, deadline, caller } = request;
+        let args = self.method().decode(codec, &body)?;
+        let own = Instant::now() + self.timeout;
+        let deadline = deadline.map_or(own, |deadline| deadline.min(own));
+        let (call, outcome) = Call::new(Arc::clone(&self.target), headers, caller, deadline);
+        let waiting = Waiting::new(Arc::clone(&call));
+        self.pool.submit(Job { call: Arc::clone(&call), args, width: self.width })?;
+        let outcome = match tokio::time::timeout_at(deadline.into(), outcome).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Status::new(Code::Unavailable, "the service is being stopped")),
+            // `waiting` goes with this, and so tells the instance.
+            Err(_) => return Err(Status::new(Code::DeadlineExceeded, "the call was not answered before its deadline")),
+        };
+        waiting.over();
+        let metadata = std::mem::take(&mut *call.reply.lock().expect("no holder panics"));
+        match outcome.and_then(|value| self.method().encode(codec, value, self.reply)) {
+            Ok(body) => Ok(Reply { body, headers: metadata.headers, trailers: metadata.trailers }),
+            Err(status) => {
+                let mut all = metadata.headers;
+                all.extend(metadata.trailers);
+                Err(if all.is_empty() { status } else { status.with_metadata(all) })
+            }
+        }
+    }
+}
+
+/// The way in to a function.
+struct Entry(Arc<Function>);
+
+impl Handler for Entry {
+    fn call(&self, request: Request) -> CallFuture {
+        let function = Arc::clone(&self.0);
+        Box::pin(async move { function.call(request).await })
+    }
+}

@@ -1,0 +1,20 @@
+//! The whole program from outside: each test starts `microhost` in a process of its own and talks
+//! to it over sockets.
+
+mod cache;
+mod cancel;
+mod compression;
+mod errors;
+mod grants;
+mod health;
+mod limits;
+mod load;
+mod logs;
+mod messages;
+mod pool;
+mod protocols;
+mod settings;
+mod stop;
+mod traps;
+mod types;
+mod whose_call;
