@@ -116,19 +116,18 @@ impl Timer {
                     Err(_) => continue,
                 },
                 Poll::Ready(None) => Poll::Ready(Ok(None)),
-                Poll::Ready(Some(Err(error))) => {
-                    Poll::Ready(Err(Status::new(Code::Canceled, "the request broke off within its body").because(error)))
-                }
+                Poll::Ready(Some(Err(error))) => Poll::Ready(Err(Status::new(
+                    Code::InvalidArgument,
+                    "the request breaks off within its body, or its body is not valid HTTP",
+                )
+                .because(error))),
                 Poll::Pending => {
                     if !std::mem::replace(&mut self.waited, true) {
                         return Poll::Pending;
                     }
                     let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep(self.time)));
                     ready!(sleep.as_mut().poll(cx));
-                    Poll::Ready(Err(Status::new(
-                        Code::DeadlineExceeded,
-                        format!("the request's body did not come within {:?}", self.time),
-                    )))
+                    Poll::Ready(Err(Status::new(Code::DeadlineExceeded, format!("the request's body did not come within {:?}", self.time))))
                 }
             };
         }
