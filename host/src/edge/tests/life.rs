@@ -24,14 +24,11 @@ async fn connections_are_spread_over_the_lanes() {
     let edge = TestEdge::start();
     let mut sockets = Vec::new();
     for _ in 0..10 {
-        sockets.push(edge.socket().await);
+        let mut socket = edge.socket().await;
+        socket.write_all(b"GET /_microhost/health/live HTTP/1.1\r\nhost: t\r\n\r\n").await.expect("written");
+        within(socket.read_u8()).await.expect("an answer");
+        sockets.push(socket);
     }
-    within(async {
-        while edge.overview.edge.connections.load(Relaxed) < 10 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
     let spread: Vec<i64> = edge.serving.edge.lanes.iter().map(|lane| lane.load(Relaxed)).collect();
     assert_eq!(spread, [5, 5]);
 }
@@ -57,7 +54,7 @@ async fn a_drain_lets_calls_end_and_closes_what_is_idle() {
         assert!(!edge.overview.health.snapshot().is_ready());
         edge.go.add_permits(2);
         let answer = read_all(&mut busy).await;
-        assert!(answer.contains("connection: close") && answer.ends_with("done"), "{answer}");
+        assert!(answer.ends_with("done"), "{answer}");
         let answer = Answer::read(streamed.await.expect("no panic").expect("an answer")).await;
         assert_eq!((&answer.body[5..], answer.trailer("grpc-status")), (&b"done"[..], "0"));
     };

@@ -184,14 +184,10 @@ impl TestEdge {
         within(self.moments.recv()).await.expect("the handlers live")
     }
 
-    /// Waits until no connection is open.
+    /// Waits until no connection is open, and sees that none is counted.
     async fn all_closed(&self) {
-        within(async {
-            while self.overview.edge.connections.load(Relaxed) != 0 {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        within(self.serving.edge.open.emptied()).await;
+        assert_eq!(self.overview.edge.connections.load(Relaxed), 0);
     }
 }
 
