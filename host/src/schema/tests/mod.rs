@@ -1,6 +1,7 @@
 //! Tests of the schema as a whole: what a WIT package becomes, and what its messages do.
 
 mod bad_input;
+mod component;
 mod failures;
 mod golden;
 mod random;
