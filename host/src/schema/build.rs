@@ -340,13 +340,14 @@ impl<'r> Builder<'r> {
     }
 }
 
-/// Gives the fields their JSON names. Where protobuf's rule would give two fields one name, the
-/// field keeps its own.
+/// Gives the fields their JSON names. Fields whose names differ by underscores alone, which
+/// protobuf forbids, are told apart by a number.
 fn name_in_json(fields: &mut [Field]) {
-    let mut used: HashSet<String> = fields.iter().map(|field| field.name.clone()).collect();
+    let mut used: HashSet<String> = HashSet::with_capacity(fields.len());
     for field in fields {
-        let json = names::json(&field.name);
-        field.json_name = if json == field.name || !used.insert(json.clone()) { field.name.clone() } else { json };
+        field.name = names::free(std::mem::take(&mut field.name), |name| used.contains(&names::json(name)));
+        field.json_name = names::json(&field.name);
+        used.insert(field.json_name.clone());
     }
 }
 

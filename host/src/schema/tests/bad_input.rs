@@ -148,7 +148,7 @@ fn defaults_that_grow_beyond_the_bound_are_refused() {
     // Two bytes for each element, which stands for a thousand values that are not there.
     let fields: Vec<String> = (0..1000).map(|index| format!("n{index}: u32")).collect();
     let wit = format!(
-        "package test:wide;\ninterface api {{ record wide {{ {} }}\necho: func(list: list<wide>); }}\nworld w {{ export api; }}",
+        "package test:wide;\ninterface api {{ record wide {{ {} }}\necho: func(wides: list<wide>); }}\nworld w {{ export api; }}",
         fields.join(", ")
     );
     let method = method(schema(&wit), "echo");

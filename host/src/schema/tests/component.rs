@@ -1,20 +1,7 @@
 //! Schemas of whole components, and of what is kept of them.
 
-use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
-use wit_parser::{LiftLowerAbi, ManglingAndAbi, Resolve};
-
-use super::{package, schema};
+use super::{component, package, schema};
 use crate::schema::{Import, Origin, Schema};
-
-/// A component that exports and imports what the only world of the WIT says, and does nothing.
-fn component(wit: &str) -> Vec<u8> {
-    let mut resolve = Resolve::default();
-    let package = resolve.push_str("test.wit", wit).expect("the text is WIT");
-    let world = resolve.select_world(&[package], None).expect("the package has one world");
-    let mut module = dummy_module(&resolve, world, ManglingAndAbi::Legacy(LiftLowerAbi::Sync));
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("the world can be embedded");
-    ComponentEncoder::default().module(&module).and_then(|mut encoder| encoder.encode()).expect("the module is of its world")
-}
 
 /// All that a schema says.
 fn outcome(schema: &Schema) -> String {
@@ -135,7 +122,7 @@ fn names_that_would_clash_are_told_apart() {
         "oneof case2 {",
         "FOO_BAR_BAZ = 1;",
         "FOO_BAR_BAZ2 = 1;",
-        "uint32 a_1 = 1 [json_name = \"a_1\"];",
+        "uint32 a12 = 2;",
     ] {
         assert!(text.contains(line), "{line} in {text}");
     }
@@ -145,7 +132,7 @@ fn names_that_would_clash_are_told_apart() {
 fn what_is_no_component_has_no_schema() {
     for bytes in [&b""[..], b"\0asm\x01\0\0\0", b"PK\x03\x04", &[0xff; 100]] {
         let error = Schema::of(bytes).expect_err("the bytes are no component").to_string();
-        assert!(error.starts_with("the component's WIT cannot be read: "), "{error}");
+        assert!(error.contains("no component"), "{error}");
     }
     let whole = package("package a:b; interface i { f: func(); } world w { export i; }");
     assert!(Schema::of(&whole[..whole.len() / 2]).is_err());
