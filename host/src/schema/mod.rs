@@ -216,11 +216,6 @@ impl Schema {
         Source::decode(&self.wit)?.print()
     }
 
-    /// The WIT package of the component alone, which [`Schema::of`] reads as it reads a component.
-    pub fn package(&self) -> &[u8] {
-        todo!()
-    }
-
     /// The protobuf files of all services and of what they import, dependencies first.
     pub fn descriptors(&self) -> prost_types::FileDescriptorSet {
         descriptor::set(self)
