@@ -12,6 +12,7 @@ use crate::status::{Code, Status};
 mod absent;
 mod build;
 mod descriptor;
+mod example;
 mod failure;
 mod fault;
 mod files;
@@ -267,6 +268,11 @@ impl Method {
     /// The full name of the message that the error case is attached as, where there is one.
     pub fn error(&self) -> Option<&str> {
         self.plan.failure.detail().map(|message| self.types.message(message).name.as_str())
+    }
+
+    /// A request in JSON that the method accepts, for a user to begin with: `{"name":"text"}`.
+    pub fn example(&self) -> String {
+        example::message(&self.types, self.plan.request).to_string()
     }
 
     /// Reads a request message: one value for each parameter of the function.
