@@ -17,5 +17,7 @@ pub mod load;
 mod log;
 mod outgoing;
 mod pool;
+#[cfg(test)]
+mod poke;
 pub mod service;
 mod state;

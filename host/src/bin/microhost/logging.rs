@@ -25,7 +25,7 @@ pub enum Format {
 #[command(next_help_heading = "Log")]
 pub struct LogArgs {
     /// How log lines look
-    #[arg(long, value_enum, default_value = "auto", env = "MICROHOST_LOG_FORMAT", value_name = "FORMAT", hide_possible_values = false)]
+    #[arg(long, value_enum, default_value = "auto", env = "MICROHOST_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Format,
 
     /// What is logged: error, warn, info, debug or trace, or by module: `info,microhost::edge=debug`
@@ -50,7 +50,9 @@ impl LogArgs {
                 .because(&error)
                 .advise("--log-level debug, or by module: --log-level info,microhost::edge=debug")
         })?;
-        let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+        // A log that nobody reads any more is no reason to die, and telling of it on the same closed
+        // stream would be one.
+        let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
         if self.for_people() {
             lines.compact().with_target(false).with_ansi(Paint::for_stderr().is_on()).init();
         } else {

@@ -8,7 +8,10 @@ mod call;
 mod completions;
 mod exit;
 mod failure;
+mod logging;
 mod output;
+mod run;
+mod source;
 
 use exit::Exit;
 use output::Paint;
@@ -32,19 +35,21 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 input refused, 4 unreachab
 
 #[derive(Subcommand)]
 enum Command {
+    Run(run::Run),
     Call(call::Call),
     Completions(completions::Completions),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Run(command) => command.execute(),
         Command::Call(command) => command.execute(),
         Command::Completions(command) => command.execute(),
     };
     match outcome {
         Ok(()) => Exit::Done.into(),
         Err(failure) => {
-            eprint!("{}", failure.text(Paint::for_stderr()));
+            output::tell(failure.text(Paint::for_stderr()).trim_end());
             failure.exit().into()
         }
     }

@@ -28,15 +28,17 @@ enum Level {
     Error,
 }
 
+const LEVELS: [(Level, tracing::Level); 5] = [
+    (Level::Trace, tracing::Level::TRACE),
+    (Level::Debug, tracing::Level::DEBUG),
+    (Level::Info, tracing::Level::INFO),
+    (Level::Warn, tracing::Level::WARN),
+    (Level::Error, tracing::Level::ERROR),
+];
+
 impl From<Level> for tracing::Level {
     fn from(level: Level) -> tracing::Level {
-        match level {
-            Level::Trace => tracing::Level::TRACE,
-            Level::Debug => tracing::Level::DEBUG,
-            Level::Info => tracing::Level::INFO,
-            Level::Warn => tracing::Level::WARN,
-            Level::Error => tracing::Level::ERROR,
-        }
+        LEVELS[level as usize].1
     }
 }
 

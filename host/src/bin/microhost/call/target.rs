@@ -78,22 +78,23 @@ impl Target {
 
     /// Opens a connection.
     pub async fn connect(&self, version: Version) -> Outcome<TokioIo<Box<dyn Wire>>> {
+        let alpn = match version {
+            Version::One => "http/1.1",
+            Version::Two => "h2",
+        };
+        // First, so that a wrong flag is told before an absent host.
+        let tls = self.tls.as_ref().map(|trust| trust.config(alpn)).transpose()?;
         let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|error| {
             Failure::new(Exit::Unreachable, format!("nobody answers at {}", self.origin()))
                 .because(&error)
                 .advise("start a service with `microhost run`, or name another host with --at URL")
         })?;
-        let wire: Box<dyn Wire> = match &self.tls {
+        let wire: Box<dyn Wire> = match tls {
             None => Box::new(tcp),
-            Some(trust) => {
-                let alpn = match version {
-                    Version::One => "http/1.1",
-                    Version::Two => "h2",
-                };
+            Some(config) => {
                 let name = ServerName::try_from(self.host.clone())
                     .map_err(|error| Failure::new(Exit::Usage, format!("{:?} is no server name for TLS", self.host)).because(&error))?;
-                let connector = TlsConnector::from(Arc::new(trust.config(alpn)?));
-                let tls = connector.connect(name, tcp).await.map_err(|error| {
+                let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(|error| {
                     Failure::new(Exit::Unreachable, format!("no TLS with {}", self.origin()))
                         .because(&error)
                         .advise("--ca FILE names the authority to trust; http:// if the host has no TLS; --insecure only for a test")

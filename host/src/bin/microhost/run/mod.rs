@@ -35,9 +35,6 @@ pub struct Run {
     #[arg(long)]
     name: Option<String>,
 
-    #[command(flatten)]
-    overrides: Overrides,
-
     /// Keep compiled components here [default: microhost in the user's cache folder]
     #[arg(long, value_name = "DIR", env = "MICROHOST_CACHE_DIR", conflicts_with = "no_cache")]
     cache_dir: Option<PathBuf>,
@@ -45,6 +42,9 @@ pub struct Run {
     /// Keep no compiled components
     #[arg(long)]
     no_cache: bool,
+
+    #[command(flatten)]
+    overrides: Overrides,
 
     #[command(flatten)]
     log: LogArgs,

@@ -44,11 +44,8 @@ fn text(ready: &Ready) -> String {
     if let Some(one) = ready.services.iter().flat_map(|service| &service.endpoints).next() {
         let insecure = if ready.tls { " --insecure" } else { "" };
         let body = quoted(&one.example);
-        let _ = writeln!(
-            text,
-            "\n  try: curl{insecure} {origin}/{}/{} -H 'content-type: application/json' -d {body}",
-            one.service, one.method
-        );
+        let _ =
+            writeln!(text, "\n  try: curl{insecure} {origin}/{}/{} -H 'content-type: application/json' -d {body}", one.service, one.method);
     }
     text
 }
@@ -78,7 +75,11 @@ mod tests {
 
     #[test]
     fn people_get_a_curl_line_that_works_as_it_stands() {
-        let endpoint = |method: &str| ReadyEndpoint { service: "example.greeter.Greet".into(), method: method.into(), example: r#"{"name":"it's"}"#.into() };
+        let endpoint = |method: &str| ReadyEndpoint {
+            service: "example.greeter.Greet".into(),
+            method: method.into(),
+            example: r#"{"name":"it's"}"#.into(),
+        };
         let ready = Ready {
             address: "0.0.0.0:8080".parse().expect("an address"),
             tls: false,

@@ -1,0 +1,159 @@
+//! `microhost inspect`: what a component offers and what it wants, without running any of it.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use microhost::schema::{Import, Message, Method, Schema};
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
+use crate::output::{self, visible};
+use crate::source;
+
+mod wants;
+
+use wants::Need;
+
+/// Show what a component offers and what it wants
+///
+/// Prints its world as WIT, its services with their messages, what cannot be served and why, and
+/// what would have to be granted. Nothing of the component is run.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  microhost inspect service.wasm
+  microhost inspect .                                  the project in this folder
+  microhost inspect service.wasm --json | jq .imports")]
+pub struct Inspect {
+    /// A component (.wasm), or the folder of a project, which is built first
+    #[arg(default_value = ".")]
+    file: PathBuf,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Inspect {
+    /// Prints what is found.
+    pub fn execute(self) -> Outcome {
+        let (path, schema) = source::schema(&self.file)?;
+        let wit = schema
+            .wit()
+            .map_err(|error| Failure::new(Exit::Refused, format!("cannot print the world of {}", path.display())).because(&error))?;
+        if self.json {
+            let found = json!({
+                "component": path,
+                "wit": wit,
+                "services": schema.services.iter().map(|service| json!({
+                    "name": service.name,
+                    "interface": service.interface,
+                    "docs": service.docs,
+                    "methods": service.methods.iter().map(method_json).collect::<Vec<_>>(),
+                })).collect::<Vec<_>>(),
+                "messages": schema.messages().map(message_json).collect::<Vec<_>>(),
+                "refused": schema.refused.iter().map(|refused| json!({ "function": refused.function, "why": refused.why })).collect::<Vec<_>>(),
+                "imports": schema.imports().iter().map(import_json).collect::<Vec<_>>(),
+            });
+            return output::print_json(&found);
+        }
+        let text = text(&schema, &wit);
+        output::print(text.trim_end())
+    }
+}
+
+fn method_json(method: &Method) -> Value {
+    json!({
+        "name": method.name,
+        "function": method.function,
+        "signature": method.signature,
+        "docs": method.docs,
+        "input": method.input(),
+        "output": method.output(),
+        "error": method.error(),
+    })
+}
+
+fn message_json(message: &Message) -> Value {
+    let fields = message.fields.iter().zip(1..).map(|(field, number)| {
+        json!({ "name": field.name, "jsonName": field.json_name, "number": number, "type": field.wit, "docs": field.docs })
+    });
+    json!({ "name": message.name, "docs": message.docs, "fields": fields.collect::<Vec<_>>() })
+}
+
+fn import_json(import: &Import) -> Value {
+    let (state, grant) = match wants::need(import) {
+        Need::Nothing => ("provided", None),
+        Need::Grant { how, .. } => ("grant", Some(how)),
+        Need::Nobody => ("missing", None),
+    };
+    json!({ "name": import.name, "functions": import.functions, "state": state, "grant": grant })
+}
+
+/// The same for people. Writing to a string cannot fail, so no result of it is looked at.
+fn text(schema: &Schema, wit: &str) -> String {
+    let mut text = String::from("world\n");
+    for line in wit.lines() {
+        let _ = writeln!(text, "  {}", visible(line).trim_end());
+    }
+    text.push_str("\nservices\n");
+    if schema.services.is_empty() {
+        text.push_str("  none: the component exports no interface of its own\n");
+    }
+    for service in &schema.services {
+        let _ = writeln!(text, "  {}  ({})", service.name, if service.interface.is_empty() { "the world" } else { &service.interface });
+        for method in &service.methods {
+            let _ = writeln!(text, "    {}  {}", method.name, method.signature);
+            let _ = writeln!(text, "      {} -> {}", method.input(), method.output());
+        }
+    }
+    messages(schema, &mut text);
+    if !schema.refused.is_empty() {
+        text.push_str("\nnot served\n");
+        for refused in &schema.refused {
+            let _ = writeln!(text, "  {}: {}", refused.function, refused.why);
+        }
+    }
+    imports(schema.imports(), &mut text);
+    text
+}
+
+fn messages(schema: &Schema, text: &mut String) {
+    let mut messages = schema.messages().filter(|message| !message.fields.is_empty()).peekable();
+    if messages.peek().is_some() {
+        text.push_str("\nmessages: number, name in protobuf, name in JSON, type\n");
+    }
+    for message in messages {
+        let _ = writeln!(text, "  {}", message.name);
+        for (field, number) in message.fields.iter().zip(1..) {
+            let _ = writeln!(text, "    {number:>2}  {}  {}  {}", field.name, field.json_name, field.wit);
+        }
+    }
+}
+
+fn imports(imports: &[Import], text: &mut String) {
+    let names = |wanted: fn(Need) -> bool| imports.iter().filter(move |import| wanted(wants::need(import)));
+    let mut grants: Vec<(&str, &str)> = Vec::new();
+    for import in imports {
+        if let Need::Grant { what, how } = wants::need(import) {
+            grants.push((what, how));
+        }
+    }
+    grants.sort_unstable();
+    grants.dedup();
+    text.push_str("\nwants\n");
+    for import in names(|need| need == Need::Nobody) {
+        let _ = writeln!(text, "  {}  MISSING: this host does not provide it, so the component cannot run", import.name);
+    }
+    for (what, how) in grants {
+        let _ = writeln!(text, "  {what}: refused unless granted by {how}");
+    }
+    let given: Vec<&str> = names(|need| need == Need::Nothing).map(|import| import.name.as_str()).collect();
+    if imports.is_empty() {
+        text.push_str("  nothing\n");
+    } else if !given.is_empty() {
+        let _ = writeln!(text, "  provided without a grant: {}", given.join(", "));
+    }
+}

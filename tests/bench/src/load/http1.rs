@@ -1,0 +1,113 @@
+//! JSON calls over HTTP/1.1: one call at a time on each connection.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use super::{Client, Tally};
+use crate::message::{Message, PATH};
+
+/// Headers of one reply.
+const MAX_HEADERS: usize = 32;
+/// The longest head of a reply.
+const MAX_HEAD: usize = 32 << 10;
+/// The longest body of a reply.
+const MAX_BODY: usize = 1 << 20;
+
+/// The request, as it goes over the wire.
+pub fn request(address: SocketAddr) -> Vec<u8> {
+    let body = serde_json::to_string(&Message::sample()).expect("a message has no key that is not a string");
+    let length = body.len();
+    format!("POST {PATH} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+        .into_bytes()
+}
+
+/// The first reply in `input`, once it is whole: its body, and where it ends.
+pub fn reply(input: &[u8]) -> Result<Option<(&[u8], usize)>> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut head = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(start) = head.parse(input).context("the reply is not HTTP/1.1")? else {
+        if input.len() > MAX_HEAD {
+            bail!("the reply's head is longer than {MAX_HEAD} bytes");
+        }
+        return Ok(None);
+    };
+    let length = head.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let length = length.context("the reply has no content-length")?.value;
+    let length: usize = str::from_utf8(length)?.parse().context("the reply's content-length is no number")?;
+    if length > MAX_BODY {
+        bail!("the reply has {length} bytes, over the limit of {MAX_BODY}");
+    }
+    let Some(body) = input.get(start..start + length) else { return Ok(None) };
+    match head.code {
+        Some(200) => Ok(Some((body, start + length))),
+        code => bail!("the reply has status {}: {}", code.unwrap_or_default(), String::from_utf8_lossy(body)),
+    }
+}
+
+/// Refuses a body that is not the message that was sent.
+pub fn check(body: &[u8]) -> Result<()> {
+    let message: Message =
+        serde_json::from_slice(body).with_context(|| format!("the reply is not the record: {}", String::from_utf8_lossy(body)))?;
+    if message != Message::sample() {
+        bail!("the reply is not what was sent: {message:?}");
+    }
+    Ok(())
+}
+
+/// One connection.
+pub struct Http1 {
+    request: Vec<u8>,
+    sent: Instant,
+    /// The first reply's body, which was checked field by field: the others are compared with it.
+    right: Option<Vec<u8>>,
+}
+
+impl Http1 {
+    /// A connection that calls the server at `address`.
+    pub fn new(address: SocketAddr) -> Http1 {
+        Http1 { request: request(address), sent: Instant::now(), right: None }
+    }
+}
+
+impl Client for Http1 {
+    fn open(&mut self, now: Instant, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.request);
+        self.sent = now;
+    }
+
+    fn receive(&mut self, input: &[u8], now: Instant, out: &mut Vec<u8>, tally: &mut Tally) -> Result<usize> {
+        let Some((body, end)) = reply(input)? else { return Ok(0) };
+        match &self.right {
+            Some(right) if right == body => {}
+            Some(_) => bail!("a reply differs from the first: {}", String::from_utf8_lossy(body)),
+            None => {
+                check(body)?;
+                self.right = Some(body.to_vec());
+            }
+        }
+        tally.record(now - self.sent);
+        self.open(now, out);
+        Ok(end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_taken_once_it_is_whole() {
+        let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1";
+        assert!(reply(&whole[..whole.len() - 9]).expect("a good start").is_none());
+        assert_eq!(reply(whole).expect("a good reply"), Some((&b"ok"[..], whole.len() - 8)));
+    }
+
+    #[test]
+    fn a_wrong_reply_is_an_error_that_says_so() {
+        let failed = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy";
+        assert_eq!(reply(failed).expect_err("not 200").to_string(), "the reply has status 503: busy");
+        assert!(check(br#"{"id":"2","text":"","tags":[]}"#).is_err());
+    }
+}

@@ -1,0 +1,65 @@
+//! What a process has used, from /proc: the same reading for every server.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+/// What a process has used so far, and holds now.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// User and system time, in seconds; the kernel counts in hundredths.
+    pub cpu: f64,
+    /// Resident memory, in bytes.
+    pub resident: u64,
+    /// Resident memory without the pages of files: what the process itself filled.
+    pub anonymous: u64,
+}
+
+impl Usage {
+    /// Reads the usage of a process.
+    pub fn of(pid: u32) -> Result<Usage> {
+        let read = |name: &str| {
+            let path = format!("/proc/{pid}/{name}");
+            fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
+        };
+        let (stat, status) = (read("stat")?, read("status")?);
+        let cpu = ticks(&stat).with_context(|| format!("/proc/{pid}/stat has no times"))? as f64 / ticks_per_second();
+        let memory = |name| bytes(&status, name).with_context(|| format!("/proc/{pid}/status has no {name}"));
+        Ok(Usage { cpu, resident: memory("VmRSS")?, anonymous: memory("RssAnon")? })
+    }
+}
+
+/// The fields utime and stime, added. The second field is the program's name, which may hold spaces
+/// and brackets, so counting starts after its last bracket.
+fn ticks(stat: &str) -> Option<u64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+}
+
+fn ticks_per_second() -> f64 {
+    // SAFETY: sysconf only reads a constant of the system.
+    unsafe { libc::sysconf(libc::_SC_CLK_TCK) as f64 }
+}
+
+fn bytes(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_found_behind_an_awkward_name() {
+        let stat = "7 (a) b) c) S 1 7 7 0 -1 4194560 90 0 0 0 30 12 0 0 20 0 1 0 5 6 7";
+        assert_eq!(ticks(stat), Some(42));
+    }
+
+    #[test]
+    fn this_process_has_used_memory() {
+        let usage = Usage::of(std::process::id()).expect("this process exists");
+        assert!(usage.resident >= usage.anonymous && usage.anonymous > 0, "{usage:?}");
+    }
+}
