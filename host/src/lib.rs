@@ -10,6 +10,7 @@
 //! | 3 guests | [`wasm`], the only one that names wasmtime |
 //! | 2 traffic | [`rpc`], [`middleware`] |
 //! | 1 schema | [`schema`]: WIT, protobuf and JSON, and the values between them |
+//! | 1 project | [`project`]: a service's folder, made, found and built |
 //! | 0 base | [`settings`], [`status`], [`lanes`], [`stats`] |
 
 pub mod admin;
@@ -17,6 +18,7 @@ pub mod app;
 pub mod edge;
 pub mod lanes;
 pub mod middleware;
+pub mod project;
 pub mod rpc;
 pub mod schema;
 pub mod settings;

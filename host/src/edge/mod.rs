@@ -1,1 +1,170 @@
-//! (being written)
+//! The listener: Connect, gRPC and gRPC-Web become one [`Request`](crate::rpc::Request), and its
+//! reply is written in the caller's protocol. Messages are not decoded here.
+//!
+//! A connection lives wholly on one lane: accepted sockets go to the lane with the fewest.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::admin::{Access, Overview, Phase};
+use crate::lanes::Lanes;
+use crate::settings::Listen;
+
+mod activity;
+mod answer;
+mod body;
+mod compression;
+mod connect;
+mod connection;
+mod content;
+mod envelope;
+mod grpc;
+mod health;
+mod listener;
+mod metadata;
+mod open;
+mod reflection;
+mod request;
+mod timeout;
+mod tls;
+mod unary;
+mod web;
+
+#[cfg(test)]
+mod tests;
+
+/// An edge that cannot open.
+#[derive(Debug, thiserror::Error)]
+pub enum EdgeError {
+    /// Another program listens there.
+    #[error(
+        "{address} is in use: stop what listens there, or choose another address with --listen, such as --listen 127.0.0.1:0 for any free port"
+    )]
+    InUse {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The address cannot be listened at.
+    #[error("cannot listen at {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file for TLS cannot be used.
+    #[error("cannot use {path} for TLS: {why}")]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The certificate and the key do not go together.
+    #[error("cannot use {certificate} with {key} for TLS: {why}")]
+    Pair {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// What every connection of an edge shares.
+struct Edge {
+    overview: Arc<Overview>,
+    access: Access,
+    reflection: reflection::Reflection,
+    health: health::Service,
+    headers: usize,
+    lanes: Vec<AtomicI64>,
+    open: open::Open,
+}
+
+impl Edge {
+    /// Counts a connection on the lane that has the fewest.
+    fn place(self: &Arc<Self>) -> Place {
+        let lane = (0..self.lanes.len()).min_by_key(|lane| self.lanes[*lane].load(Relaxed)).expect("there is at least one lane");
+        self.lanes[lane].fetch_add(1, Relaxed);
+        self.overview.edge.connections.fetch_add(1, Relaxed);
+        Place { edge: self.clone(), lane }
+    }
+}
+
+/// A connection's place on a lane, until it is dropped.
+struct Place {
+    edge: Arc<Edge>,
+    lane: usize,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.edge.lanes[self.lane].fetch_sub(1, Relaxed);
+        self.edge.overview.edge.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+/// An edge that serves. Dropping it ends the listener and every connection at once.
+pub struct Serving {
+    edge: Arc<Edge>,
+    address: SocketAddr,
+    acceptor: tokio::task::AbortHandle,
+}
+
+/// Opens the listener and serves what the overview's router has.
+///
+/// The address is bound when this returns. The host's phase is the caller's to set: an edge serves
+/// while it is still `Starting`.
+pub fn serve(listen: &Listen, overview: Arc<Overview>, lanes: &Lanes) -> Result<Serving, EdgeError> {
+    let tls = listen.tls.as_ref().map(tls::acceptor).transpose()?;
+    let (socket, address) = listener::bind(listen.address)?;
+    let edge = Arc::new(Edge {
+        access: Access::new(listen.admin_token.as_deref()),
+        reflection: reflection::Reflection::new(&overview.catalog),
+        health: health::Service::new(&overview),
+        overview,
+        headers: listen.headers,
+        lanes: (0..lanes.count()).map(|_| AtomicI64::default()).collect(),
+        open: open::Open::default(),
+    });
+    let http = Arc::new(connection::http(listen));
+    let acceptor = listener::Acceptor { edge: edge.clone(), lanes: lanes.clone(), most: listen.connections, http, tls };
+    // One lane accepts for all: the kernel would leave one lane idle where connections are few.
+    let task = lanes.spawn_on(0, acceptor.run(socket));
+    Ok(Serving { edge, address, acceptor: task.abort_handle() })
+}
+
+impl Serving {
+    /// The address that is listened at, with the real port where any was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes nothing new, lets what runs end within `grace`, and closes every connection.
+    ///
+    /// Returns how many connections were cut off at the end of the grace.
+    pub async fn drain(&self, grace: Duration) -> usize {
+        self.edge.overview.health.enter(Phase::Draining);
+        self.acceptor.abort();
+        self.edge.open.drain();
+        if tokio::time::timeout(grace, self.edge.open.emptied()).await.is_ok() {
+            return 0;
+        }
+        let cut = self.edge.open.cut();
+        self.edge.open.emptied().await;
+        cut
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.acceptor.abort();
+        self.edge.open.cut();
+    }
+}

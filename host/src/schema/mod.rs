@@ -1,13 +1,44 @@
 //! The schema of a component: what it exports as services, and how their messages are written in
 //! protobuf and JSON. Plans for encoding are made once, at load.
+//!
+//! docs/mapping.md tells users which WIT becomes what, and why.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::status::Status;
+use crate::status::{Code, Status};
 
+mod absent;
+mod build;
+mod descriptor;
+mod example;
+mod failure;
+mod fault;
+mod files;
+mod json;
+mod model;
+mod names;
+mod openapi;
+mod proto;
+mod read;
+mod text;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
+pub use model::{Field, Message};
 pub use value::Value;
+
+use failure::Failure;
+use fault::Fault;
+use model::Types;
+use read::Source;
+
+/// A request has no more values than this: each takes some 32 bytes, and a byte of a message is
+/// enough to make one.
+pub const MAX_VALUES: usize = 1 << 20;
 
 /// How the bytes of a message are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,17 +71,33 @@ pub struct Schema {
     pub services: Vec<Service>,
     /// Exported functions that cannot be served, with the reason; the rest is served all the same.
     pub refused: Vec<Refused>,
+    imports: Vec<Import>,
+    types: Arc<Types>,
+    /// The files in which anything is, dependencies first.
+    files: Vec<usize>,
+    wit: Vec<u8>,
 }
 
 /// An exported interface as a service.
 #[derive(Debug)]
 pub struct Service {
-    /// The export's name in the component: `example:greeter/greet@0.1.0`.
+    /// The export's name in the component: `example:greeter/greet@0.1.0`; empty for the functions
+    /// that the world itself exports.
     pub interface: String,
     /// The service's full name: `example.greeter.Greet`.
     pub name: String,
+    /// What the WIT says about it.
+    pub docs: Option<String>,
     /// Its methods in the order of the interface.
     pub methods: Vec<Method>,
+    file: usize,
+}
+
+/// Which side of a call sends more than one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MethodKind {
+    /// Neither: one request, one reply.
+    Unary,
 }
 
 /// An exported function as a method, with the plans of its messages.
@@ -60,6 +107,25 @@ pub struct Method {
     pub function: String,
     /// The method's name: `SayHello`.
     pub name: String,
+    /// The function as WIT writes it: `say-hello: async func(name: string) -> string`.
+    pub signature: String,
+    /// What the WIT says about it.
+    pub docs: Option<String>,
+    /// Which side sends more than one message.
+    pub kind: MethodKind,
+    types: Arc<Types>,
+    plan: Plan,
+}
+
+#[derive(Debug)]
+struct Plan {
+    request: usize,
+    /// The request's fields are the parameters; else it is the only one.
+    spread: bool,
+    reply: usize,
+    /// The function returns a `result`.
+    fallible: bool,
+    failure: Failure,
 }
 
 /// An exported function that cannot be served.
@@ -71,32 +137,158 @@ pub struct Refused {
     pub why: String,
 }
 
+/// Who can provide an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The host: an interface of `microhost:service`.
+    Host,
+    /// The host, as a part of WASI.
+    Wasi,
+    /// Another service that exports the interface; one of types alone needs nobody.
+    Service,
+    /// Nobody: a function or interface without a package, which only the world names.
+    World,
+}
+
+/// An interface, or a single function, that a component imports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// The import's name in the component: `wasi:clocks/wall-clock@0.2.6`.
+    pub name: String,
+    /// Who can provide it.
+    pub origin: Origin,
+    /// The functions that are imported; none where only types are.
+    pub functions: Vec<String>,
+}
+
 impl Schema {
-    /// Reads the schema of a component's binary.
+    /// Reads the schema of a component's binary, or of the [`Schema::package`] of one.
+    ///
+    /// The result is the same; the package is some kilobytes, so that reading it takes well under a
+    /// millisecond however large the component is.
     pub fn of(component: &[u8]) -> Result<Schema, SchemaError> {
-        let _ = component;
-        todo!()
+        let source = Source::decode(component)?;
+        let wit = source.encode()?;
+        let (exports, refused) = source.exports();
+        let mut builder = build::Builder::new(&source, &exports);
+        let mut drafts = Vec::with_capacity(exports.len());
+        for export in &exports {
+            let plans: Vec<Plan> = export.functions.iter().map(|function| Plan::of(&mut builder, &source, export, function)).collect();
+            drafts.push((builder.service_name(export), builder.file_of(export), plans));
+        }
+        let types = Arc::new(builder.finish());
+        let services: Vec<Service> = exports
+            .iter()
+            .zip(drafts)
+            .map(|(export, (name, file, plans))| {
+                let mut methods: Vec<Method> = Vec::with_capacity(plans.len());
+                for (function, plan) in export.functions.iter().zip(plans) {
+                    let name = names::free(names::pascal(&function.name), |name| methods.iter().any(|method| method.name == name));
+                    methods.push(Method {
+                        function: function.name.clone(),
+                        name,
+                        signature: source.signature(function),
+                        docs: function.docs.contents.clone(),
+                        kind: MethodKind::Unary,
+                        types: Arc::clone(&types),
+                        plan,
+                    });
+                }
+                Service { interface: export.export.clone(), name, docs: export.docs.map(str::to_string), methods, file }
+            })
+            .collect();
+        let files = descriptor::order(&types, &services)?;
+        Ok(Schema { services, refused, imports: source.imports(), types, files, wit })
     }
 
-    /// The WIT package of the component alone, which [`Schema::of`] reads as it reads a component.
+    /// The component's world as a WIT package in binary form, of which [`Schema::of`] makes this
+    /// schema again. It is what to keep beside a component's native code.
     pub fn package(&self) -> &[u8] {
-        todo!()
+        &self.wit
+    }
+
+    /// What the component imports.
+    pub fn imports(&self) -> &[Import] {
+        &self.imports
+    }
+
+    /// The component's world, and all that it refers to, as WIT text.
+    pub fn wit(&self) -> Result<String, SchemaError> {
+        Source::decode(&self.wit)?.print()
     }
 
     /// The protobuf files of all services and of what they import, dependencies first.
     pub fn descriptors(&self) -> prost_types::FileDescriptorSet {
-        todo!()
+        descriptor::set(self)
+    }
+
+    /// The `.proto` files of all services: name and text, dependencies first.
+    pub fn proto(&self) -> Vec<(String, String)> {
+        text::files(self)
+    }
+
+    /// An OpenAPI 3.1 document of all services as HTTP and JSON reach them.
+    pub fn openapi(&self, title: &str) -> serde_json::Value {
+        openapi::document(self, title)
+    }
+
+    /// The messages that the services use, without those that only carry a map's entries.
+    pub fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.types.messages.iter().filter(|message| message.shape != model::Shape::Entry)
+    }
+}
+
+impl Plan {
+    fn of(builder: &mut build::Builder<'_>, source: &Source, export: &read::Export<'_>, function: &wit_parser::Function) -> Plan {
+        let (request, spread) = builder.request(export, function);
+        let (ok, fallible, error) = match function.result.map(|ty| source.resolved(ty)) {
+            Some(read::Resolved::Defined(_, wit_parser::TypeDefKind::Result(result))) => (result.ok, true, result.err),
+            _ => (function.result, false, None),
+        };
+        let reply = builder.reply(export, function, ok);
+        let failure = match error {
+            None => Failure::silent(),
+            Some(ty) => failure::plan(builder, source, export, function, ty),
+        };
+        Plan { request, spread, reply, fallible, failure }
     }
 }
 
 impl Method {
+    /// The full name of the request message.
+    pub fn input(&self) -> &str {
+        &self.types.message(self.plan.request).name
+    }
+
+    /// The full name of the reply message.
+    pub fn output(&self) -> &str {
+        &self.types.message(self.plan.reply).name
+    }
+
+    /// The full name of the message that the error case is attached as, where there is one.
+    pub fn error(&self) -> Option<&str> {
+        self.plan.failure.detail().map(|message| self.types.message(message).name.as_str())
+    }
+
+    /// A request in JSON that the method accepts, for a user to begin with: `{"name":"text"}`.
+    pub fn example(&self) -> String {
+        example::message(&self.types, self.plan.request).to_string()
+    }
+
     /// Reads a request message: one value for each parameter of the function.
     ///
     /// Fails with `invalid_argument` and a message for the caller that names the path of the wrong
-    /// field, or with `resource_exhausted` where the values would outgrow their bound.
+    /// field, or with `resource_exhausted` where the values would outgrow [`MAX_VALUES`].
     pub fn decode(&self, codec: Codec, body: &[u8]) -> Result<Vec<Value>, Status> {
-        let _ = (codec, body);
-        todo!()
+        let request = self.types.message(self.plan.request);
+        let value = match codec {
+            Codec::Proto => proto::decode(&self.types, request, body),
+            Codec::Json => json::decode(&self.types, request, body),
+        };
+        match value.map_err(Fault::into_status)? {
+            Value::Record(fields) if self.plan.spread => Ok(fields),
+            record => Ok(vec![record]),
+        }
     }
 
     /// Writes the reply message for what the function returned; `None` where it returns nothing.
@@ -104,7 +296,34 @@ impl Method {
     /// The error case of a `result` becomes a status. A message over `limit` bytes fails with
     /// `resource_exhausted`.
     pub fn encode(&self, codec: Codec, result: Option<Value>, limit: usize) -> Result<Bytes, Status> {
-        let _ = (codec, result, limit);
-        todo!()
+        let value = match (self.plan.fallible, result) {
+            (false, value) => value,
+            (true, Some(Value::Variant(0, value))) => value.map(|value| *value),
+            (true, Some(Value::Variant(1, value))) => {
+                return Err(self.plan.failure.status(&self.types, value.map(|value| *value), limit));
+            }
+            (true, _) => return Err(Fault::mismatch().into_status()),
+        };
+        let value = value.unwrap_or(Value::Record(Vec::new()));
+        let reply = self.types.message(self.plan.reply);
+        let bytes = match codec {
+            Codec::Proto => proto::encode(&self.types, reply, &value, limit),
+            Codec::Json => json::encode(&self.types, reply, &value, limit),
+        };
+        bytes.map(Bytes::from).map_err(Fault::into_status)
+    }
+}
+
+/// The end of a message that outgrew its limit.
+fn too_large(limit: usize) -> Fault {
+    Fault::too_many(format!("the reply is over {limit} bytes; ask for less of it, or raise the limit"))
+}
+
+/// A status for an error value that could not be written.
+fn unwritable(fault: Fault) -> Status {
+    let status = fault.into_status();
+    match status.code() {
+        Code::ResourceExhausted => Status::new(Code::ResourceExhausted, "the error's detail is over the limit of a reply"),
+        _ => status,
     }
 }

@@ -162,12 +162,24 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
+/// How a project that cargo does not build becomes a component.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Build {
+    /// A line for the shell, run in the folder of the settings file.
+    pub command: String,
+    /// The component that the command makes. Relative to the settings file.
+    pub component: PathBuf,
+}
+
 /// The whole of `microhost.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
     /// Where and how the host listens.
     pub listen: Listen,
+    /// How the project around the settings file is built, where it is not by cargo.
+    pub build: Option<Build>,
     /// The services by name.
     pub service: BTreeMap<String, Service>,
 }

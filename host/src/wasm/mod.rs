@@ -17,7 +17,5 @@ pub mod load;
 mod log;
 mod outgoing;
 mod pool;
-#[cfg(test)]
-mod poke;
 pub mod service;
 mod state;

@@ -30,6 +30,21 @@ impl Usage {
     }
 }
 
+/// Seconds for which the machine's cores were busy since it started, added; time that a hypervisor gave
+/// to others counts as busy.
+pub fn machine_busy() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
+    Ok(busy_ticks(&stat).context("/proc/stat has no times of all cores")? as f64 / ticks_per_second())
+}
+
+/// The first line: user, nice, system, idle, iowait, irq, softirq, steal, and then parts of these.
+fn busy_ticks(stat: &str) -> Option<u64> {
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace().take(8);
+    let fields: Vec<u64> = fields.map(|field| field.parse().ok()).collect::<Option<_>>()?;
+    let idle = fields.get(3)? + fields.get(4)?;
+    Some(fields.iter().sum::<u64>() - idle)
+}
+
 /// The fields utime and stime, added. The second field is the program's name, which may hold spaces
 /// and brackets, so counting starts after its last bracket.
 fn ticks(stat: &str) -> Option<u64> {
@@ -55,6 +70,12 @@ mod tests {
     fn times_are_found_behind_an_awkward_name() {
         let stat = "7 (a) b) c) S 1 7 7 0 -1 4194560 90 0 0 0 30 12 0 0 20 0 1 0 5 6 7";
         assert_eq!(ticks(stat), Some(42));
+    }
+
+    #[test]
+    fn a_busy_machine_is_all_but_idle() {
+        assert_eq!(busy_ticks("cpu  1 2 3 1000 2000 4 5 6 7 8\ncpu0 9 9"), Some(21));
+        assert_eq!(busy_ticks("intr 1 2"), None);
     }
 
     #[test]

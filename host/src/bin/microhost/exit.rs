@@ -63,4 +63,13 @@ mod tests {
             assert!(papers.contains(&row), "docs/cli.md has no row {row:?}");
         }
     }
+
+    #[test]
+    fn the_papers_list_every_status() {
+        let papers = include_str!("../../../../docs/protocols.md");
+        for code in Code::all().filter(|code| *code != Code::Ok) {
+            let row = format!("\n| `{}` | {} | {} |", code.name(), code.number(), code.http().as_u16());
+            assert!(papers.contains(&row), "docs/protocols.md has no row {row:?}");
+        }
+    }
 }

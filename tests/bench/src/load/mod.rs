@@ -11,7 +11,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use serde::{Deserialize, Serialize};
 
-use crate::usage::Usage;
+use crate::usage::{Usage, machine_busy};
 use histogram::Histogram;
 
 mod histogram;
@@ -107,6 +107,9 @@ pub struct Measured {
     pub cpu: f64,
     /// CPU time of the load generator for a call, in microseconds.
     pub load_cpu: f64,
+    /// Cores that other processes kept busy, on average: above zero, the figures are not those of a quiet
+    /// machine.
+    pub others: f64,
     /// Resident memory of the server at the end, in bytes.
     pub resident: u64,
     /// The part of it that is not pages of files.
@@ -178,10 +181,14 @@ fn drive<C: Client>(load: &Load, client: impl Fn() -> C) -> Result<Measured> {
     let (least, most) = WARM_UP_SECONDS;
     work(Instant::now() + Duration::from_secs_f64((load.plan.seconds * WARM_UP).clamp(least, most)), &mut tally)?;
     tally.0.clear();
+    let busy = machine_busy()?;
     let (server, own, start) = (Usage::of(load.pid)?, Usage::of(std::process::id())?, Instant::now());
     work(start + Duration::from_secs_f64(load.plan.seconds), &mut tally)?;
     let (seconds, after) = (start.elapsed().as_secs_f64(), Usage::of(load.pid)?);
     let own_after = Usage::of(std::process::id())?;
+    let (server_cpu, own_cpu) = (after.cpu - server.cpu, own_after.cpu - own.cpu);
+    // The three are read one after the other, and each is counted in hundredths of a second.
+    let others = (machine_busy()? - busy - server_cpu - own_cpu).max(0.0) / seconds;
 
     let calls = tally.0.total();
     if calls == 0 {
@@ -195,8 +202,9 @@ fn drive<C: Client>(load: &Load, client: impl Fn() -> C) -> Result<Measured> {
         p50: micros(tally.0.quantile(0.5)),
         p99: micros(tally.0.quantile(0.99)),
         longest: micros(tally.0.longest()),
-        cpu: each(after.cpu - server.cpu),
-        load_cpu: each(own_after.cpu - own.cpu),
+        cpu: each(server_cpu),
+        load_cpu: each(own_cpu),
+        others,
         resident: after.resident,
         anonymous: after.anonymous,
     })

@@ -12,6 +12,10 @@ use crate::program::Isolation;
 use crate::statistics::Spread;
 use crate::table::Table;
 
+/// Cores that others may keep busy without a warning: what a machine does by itself, and the kernel for
+/// the sockets.
+const QUIET: f64 = 0.15;
+
 /// A run.
 #[derive(Serialize)]
 pub struct Report {
@@ -39,6 +43,21 @@ impl Report {
     }
 }
 
+impl Report {
+    fn warn_of_others(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let pairs = self.calls.iter().flat_map(|compared| &compared.rounds);
+        let others: Vec<f64> = pairs.flat_map(|pair| [pair.native.others, pair.microhost.others]).collect();
+        if others.is_empty() {
+            return Ok(());
+        }
+        let median = Spread::of(others).median;
+        if median < QUIET {
+            return Ok(());
+        }
+        writeln!(f, "WARNING: other processes kept {median:.1} cores busy, so the ratios scatter; run it again on a quiet machine")
+    }
+}
+
 impl Machine {
     fn this() -> Machine {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
@@ -62,6 +81,7 @@ impl fmt::Display for Report {
             "medians of {} rounds of {} s; one call at once: more and shorter; a ratio is taken of each pair: median (min to max)",
             self.rounds, self.seconds
         )?;
+        self.warn_of_others(f)?;
         let shared = |protocol| {
             self.calls.iter().filter(move |compared| compared.isolation == Isolation::Shared && compared.plan.protocol == protocol)
         };

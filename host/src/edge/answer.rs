@@ -1,0 +1,145 @@
+//! Which protocol a request speaks and what answers it; and what callers are told whose request
+//! fits nothing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+
+use super::body::Body;
+use super::content::{ACCEPT_POST, Content};
+use super::request::Layout;
+use super::unary::Peer;
+use super::{connect, grpc, health, reflection, web};
+use crate::admin::{self, PREFIX};
+use crate::rpc::{Route, Router};
+use crate::settings::nearest;
+use crate::status::{Code, Status};
+
+const ACCEPT_POST_NAME: HeaderName = HeaderName::from_static("accept-post");
+
+/// A wrong path is compared with the right ones only up to this length, and in hosts of up to so
+/// many endpoints: whoever asks for what is not there must not cost much.
+const MAX_COMPARED: usize = 200;
+const MAX_CANDIDATES: usize = 500;
+
+/// Answers one request.
+pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+    let _call = peer.activity.begin_call();
+    let (head, body) = request.into_parts();
+    // HTTP/1 is bounded by hyper, HTTP/2 only in bytes.
+    if head.headers.len() > peer.edge.headers {
+        let status = Status::new(Code::ResourceExhausted, format!("the request has more than {} headers", peer.edge.headers));
+        return refusal(content(&head), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &status);
+    }
+    let path = head.uri.path();
+    match peer.edge.overview.router.find(path) {
+        Some(route) => endpoint(&peer, route, head, body).await,
+        None => elsewhere(&peer, head, body).await,
+    }
+}
+
+fn content(head: &http::request::Parts) -> Option<(Content, &'static str)> {
+    head.headers.get(CONTENT_TYPE).and_then(Content::of)
+}
+
+/// Answers a request for an endpoint.
+async fn endpoint(peer: &Peer, route: Route, head: http::request::Parts, body: Incoming) -> Response<Body> {
+    if head.method != Method::POST {
+        if head.method == Method::GET && route.endpoint.safe {
+            return connect::get(peer, route, head).await;
+        }
+        return wrong_method(&route, &head.method);
+    }
+    let Some((content, name)) = content(&head) else { return unsupported(&head) };
+    match content {
+        Content::Connect(codec) => connect::post(peer, route, codec, head, body).await,
+        Content::Grpc(_) if head.version != Version::HTTP_2 => {
+            let status = Status::new(Code::Unimplemented, "gRPC needs HTTP/2; over HTTP/1.1 there are gRPC-Web and Connect");
+            connect::error_as(StatusCode::HTTP_VERSION_NOT_SUPPORTED, &status)
+        }
+        Content::Grpc(codec) => grpc::unary(peer, route, grpc::Head { codec, name, layout: Layout::Enveloped }, head, body).await,
+        Content::GrpcWeb(codec) => web::unary(peer, route, grpc::Head { codec, name, layout: Layout::Enveloped }, head, body).await,
+        Content::GrpcWebText(codec) => web::unary(peer, route, grpc::Head { codec, name, layout: Layout::EnvelopedText }, head, body).await,
+        Content::ConnectStream(_) => unsupported(&head),
+    }
+}
+
+/// Answers a request for what is no endpoint of a service.
+async fn elsewhere(peer: &Peer, head: http::request::Parts, body: Incoming) -> Response<Body> {
+    let edge = &*peer.edge;
+    let path = head.uri.path();
+    if path == health::CHECK {
+        return endpoint(peer, edge.health.check(), head, body).await;
+    }
+    if path.starts_with(PREFIX) {
+        let reply = admin::answer(&edge.overview, &edge.access, &head.method, path, &head.headers, peer.address.ip());
+        let no_body = head.method == Method::HEAD;
+        return reply.map(|bytes| Body::whole(if no_body { Bytes::new() } else { bytes }));
+    }
+    let grpc = matches!(content(&head), Some((Content::Grpc(_), _))) && head.version == Version::HTTP_2;
+    if grpc && path == health::WATCH {
+        return edge.health.watch(Request::from_parts(head, body)).await.map(Body::Tonic);
+    }
+    if grpc && path.starts_with(reflection::PREFIX) {
+        return edge.reflection.answer(&edge.overview.catalog, Request::from_parts(head, body)).await.map(Body::Tonic);
+    }
+    let status = Status::new(Code::Unimplemented, nothing_at(path, &edge.overview.router));
+    refusal(content(&head), StatusCode::NOT_FOUND, &status)
+}
+
+/// A refusal in the caller's protocol; `http` is its HTTP status where the protocol has none of
+/// its own.
+fn refusal(content: Option<(Content, &'static str)>, http: StatusCode, status: &Status) -> Response<Body> {
+    match content {
+        Some((Content::Grpc(_), name)) => grpc::error(name, status),
+        Some((Content::GrpcWeb(_), name)) => web::error(name, Layout::Enveloped, status),
+        Some((Content::GrpcWebText(_), name)) => web::error(name, Layout::EnvelopedText, status),
+        Some((Content::Connect(_) | Content::ConnectStream(_), _)) | None => connect::error_as(http, status),
+    }
+}
+
+fn wrong_method(route: &Route, method: &Method) -> Response<Body> {
+    let allowed = if route.endpoint.safe { "GET, POST" } else { "POST" };
+    let status = Status::new(Code::Unimplemented, format!("{method} is not for {}, but {allowed}", route.endpoint.path()));
+    let mut response = connect::error_as(StatusCode::METHOD_NOT_ALLOWED, &status);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+fn unsupported(head: &http::request::Parts) -> Response<Body> {
+    let why = match (head.headers.get(CONTENT_TYPE), content(head)) {
+        (None, _) => "the request has no content type; for JSON send content-type: application/json".to_owned(),
+        (Some(_), Some((Content::ConnectStream(_), name))) => {
+            format!("{name} is for streams, and this is a unary call: send it as application/json or application/proto")
+        }
+        (Some(value), _) => format!("the content type {value:?} is not known; for JSON send content-type: application/json"),
+    };
+    let mut response = connect::error_as(StatusCode::UNSUPPORTED_MEDIA_TYPE, &Status::new(Code::InvalidArgument, why));
+    response.headers_mut().insert(ACCEPT_POST_NAME, ACCEPT_POST);
+    response
+}
+
+/// What to tell whoever asks for a path that nothing serves.
+fn nothing_at(path: &str, router: &Router) -> String {
+    let look = format!("{PREFIX}services lists what is served");
+    if path.len() > MAX_COMPARED {
+        return format!("nothing is served at this path; {look}");
+    }
+    let routes = router.all();
+    let paths: Vec<String> = routes.iter().take(MAX_CANDIDATES).map(|route| route.endpoint.path()).collect();
+    let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let methods: Vec<&str> = routes
+        .iter()
+        .filter(|route| *route.endpoint.service == *service)
+        .take(MAX_CANDIDATES)
+        .map(|route| &*route.endpoint.method)
+        .collect();
+    match nearest(path, paths.iter().map(String::as_str)) {
+        Some(near) => format!("nothing is served at {path}, did you mean {near}? {look}"),
+        None if !methods.is_empty() => format!("{service} has no such method, it has {}; {look}", methods.join(", ")),
+        None => format!("nothing is served at {path}; {look}"),
+    }
+}

@@ -1,0 +1,118 @@
+//! What a content type says: the protocol, and the codec of the messages.
+
+use http::HeaderValue;
+
+use crate::schema::Codec;
+
+/// The protocol of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Connect, unary: the body is the message.
+    Connect(Codec),
+    /// Connect, a stream of envelopes.
+    ConnectStream(Codec),
+    /// gRPC over HTTP/2.
+    Grpc(Codec),
+    /// gRPC-Web.
+    GrpcWeb(Codec),
+    /// gRPC-Web in base64.
+    GrpcWebText(Codec),
+}
+
+/// The content types, and each as it is answered. The first of a protocol and codec is the one that
+/// replies carry, except where a request used another name.
+const NAMES: [(&str, Content); 13] = [
+    ("application/json", Content::Connect(Codec::Json)),
+    ("application/proto", Content::Connect(Codec::Proto)),
+    ("application/grpc", Content::Grpc(Codec::Proto)),
+    ("application/grpc+proto", Content::Grpc(Codec::Proto)),
+    ("application/grpc+json", Content::Grpc(Codec::Json)),
+    ("application/grpc-web", Content::GrpcWeb(Codec::Proto)),
+    ("application/grpc-web+proto", Content::GrpcWeb(Codec::Proto)),
+    ("application/grpc-web+json", Content::GrpcWeb(Codec::Json)),
+    ("application/grpc-web-text", Content::GrpcWebText(Codec::Proto)),
+    ("application/grpc-web-text+proto", Content::GrpcWebText(Codec::Proto)),
+    ("application/grpc-web-text+json", Content::GrpcWebText(Codec::Json)),
+    ("application/connect+json", Content::ConnectStream(Codec::Json)),
+    ("application/connect+proto", Content::ConnectStream(Codec::Proto)),
+];
+
+/// What a unary endpoint takes, for `accept-post`.
+pub(super) const ACCEPT_POST: HeaderValue = HeaderValue::from_static(
+    "application/json, application/proto, application/grpc, application/grpc+proto, application/grpc+json, application/grpc-web, application/grpc-web+proto, application/grpc-web+json, application/grpc-web-text, application/grpc-web-text+proto, application/grpc-web-text+json",
+);
+
+impl Content {
+    /// Reads a content type, and the name that the reply is to carry.
+    ///
+    /// Parameters are skipped but for a charset, which JSON has only one of (RFC 8259, section 8.1).
+    pub(super) fn of(value: &HeaderValue) -> Option<(Content, &'static str)> {
+        let value = value.as_bytes();
+        // Nearly every request has one of the names in lower case and without parameters.
+        let found = NAMES.iter().find(|(name, _)| name.as_bytes() == value).or_else(|| {
+            let mut parts = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+            let name = parts.next()?;
+            if parts.any(is_foreign_charset) {
+                return None;
+            }
+            NAMES.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))
+        });
+        found.map(|(name, content)| (*content, *name))
+    }
+}
+
+fn is_foreign_charset(parameter: &[u8]) -> bool {
+    let Some((name, value)) = parameter.split_at_checked(b"charset=".len()) else { return false };
+    let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+    name.eq_ignore_ascii_case(b"charset=") && !value.eq_ignore_ascii_case(b"utf-8")
+}
+
+/// The content type of a Connect reply in a codec.
+pub(super) fn connect_name(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Json => "application/json",
+        Codec::Proto => "application/proto",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &'static str) -> Option<Content> {
+        Content::of(&HeaderValue::from_static(text)).map(|(content, _)| content)
+    }
+
+    #[test]
+    fn every_name_is_known_in_any_case_and_with_parameters() {
+        for (name, content) in NAMES {
+            assert_eq!(of(name), Some(content));
+            assert_eq!(
+                Content::of(&HeaderValue::from_str(&format!("{} ; x=y", name.to_uppercase())).expect("valid")),
+                Some((content, name))
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_unary_endpoint_takes_is_every_name_but_streams() {
+        let value = ACCEPT_POST;
+        let listed: Vec<_> = value.to_str().expect("text").split(", ").collect();
+        let unary: Vec<_> = NAMES.iter().filter(|row| !matches!(row.1, Content::ConnectStream(_))).map(|row| row.0).collect();
+        assert_eq!(listed, unary);
+    }
+
+    #[test]
+    fn only_utf_8_is_taken() {
+        assert_eq!(of("application/json; charset=UTF-8"), Some(Content::Connect(Codec::Json)));
+        assert_eq!(of("application/json;charset=\"utf-8\""), Some(Content::Connect(Codec::Json)));
+        assert_eq!(of("application/json; charset=latin1"), None);
+    }
+
+    #[test]
+    fn other_names_are_not_known() {
+        for other in ["", "text/plain", "application/jsonx", "application/grpc+cbor", "application/"] {
+            assert_eq!(of(other), None, "{other:?}");
+        }
+    }
+}

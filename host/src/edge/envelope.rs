@@ -1,0 +1,81 @@
+//! The envelope of gRPC, gRPC-Web and Connect's streams: a byte of flags and a length of four.
+
+use bytes::Bytes;
+
+use crate::status::{Code, Status};
+
+/// The length of an envelope's head.
+pub(super) const HEAD: usize = 5;
+
+/// The message is compressed.
+const COMPRESSED: u8 = 0b0000_0001;
+
+/// gRPC-Web: the envelope holds trailers.
+const TRAILERS: u8 = 0b1000_0000;
+
+/// The head in front of a message.
+pub(super) fn head(compressed: bool, length: usize) -> [u8; HEAD] {
+    with_flags(if compressed { COMPRESSED } else { 0 }, length)
+}
+
+/// The head in front of gRPC-Web's trailers.
+pub(super) fn trailers_head(length: usize) -> [u8; HEAD] {
+    with_flags(TRAILERS, length)
+}
+
+fn with_flags(flags: u8, length: usize) -> [u8; HEAD] {
+    // Replies are bounded far below: see `settings::Limits::reply`.
+    let [a, b, c, d] = u32::try_from(length).expect("a reply is shorter than 4 GiB").to_be_bytes();
+    [flags, a, b, c, d]
+}
+
+/// The length that a head announces, once there is a whole head.
+pub(super) fn announced(body: &[u8]) -> Option<usize> {
+    let (_, rest) = body.split_first()?;
+    let length = rest.first_chunk()?;
+    usize::try_from(u32::from_be_bytes(*length)).ok()
+}
+
+/// Takes the one message out of a unary call's body, and whether it is compressed.
+pub(super) fn only_message(body: &Bytes) -> Result<(bool, Bytes), Status> {
+    if body.is_empty() {
+        // The code that gRPC's own implementations answer when the count of messages is wrong.
+        return Err(Status::new(Code::Unimplemented, "a unary call takes one message, and the request has none"));
+    }
+    let length = announced(body).filter(|length| body.len() - HEAD >= *length).ok_or_else(|| {
+        Status::new(Code::InvalidArgument, format!("the request ends within its message: {} bytes with the envelope", body.len()))
+    })?;
+    let flags = body[0];
+    if flags & !COMPRESSED != 0 {
+        return Err(Status::new(Code::Internal, format!("the request's envelope has unknown flags: {flags:#04x}")));
+    }
+    if body.len() > HEAD + length {
+        return Err(Status::new(Code::Unimplemented, "a unary call takes one message, and the request has more"));
+    }
+    Ok((flags & COMPRESSED != 0, body.slice(HEAD..)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(body: &'static [u8]) -> Code {
+        only_message(&Bytes::from_static(body)).expect_err("not one message").code()
+    }
+
+    #[test]
+    fn one_message_is_taken_out() {
+        assert_eq!(only_message(&Bytes::from_static(b"\0\0\0\0\x02ab")).expect("one"), (false, Bytes::from_static(b"ab")));
+        assert_eq!(only_message(&Bytes::from_static(b"\x01\0\0\0\0")).expect("one"), (true, Bytes::new()));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        assert_eq!(code(b""), Code::Unimplemented);
+        assert_eq!(code(b"\0\0\0\0\x01a\0\0\0\0\x01b"), Code::Unimplemented);
+        assert_eq!(code(b"\0\0\0\0"), Code::InvalidArgument);
+        assert_eq!(code(b"\0\0\0\0\x02a"), Code::InvalidArgument);
+        assert_eq!(code(b"\x02\0\0\0\x01a"), Code::Internal);
+        assert_eq!(code(b"\0\xff\xff\xff\xffa"), Code::InvalidArgument);
+    }
+}

@@ -1,0 +1,139 @@
+//! Reading a request's body: within its bound, within its time, and without a copy where it comes
+//! in one piece.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::Version;
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::time::{Sleep, sleep};
+
+use super::envelope;
+use crate::status::{Code, Status};
+
+/// The time that a whole body may take to come.
+pub(super) const BODY_TIME: Duration = Duration::from_secs(60);
+
+/// What is reserved at most for a body that only announces its length.
+const RESERVE: usize = 64 << 10;
+
+/// How a body is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// The body is the message.
+    Bare,
+    /// The body is one message in an envelope.
+    Enveloped,
+    /// The same in base64.
+    EnvelopedText,
+}
+
+impl Layout {
+    /// The bound of a body whose message is bounded by `limit`.
+    fn bound(self, limit: usize) -> usize {
+        match self {
+            Layout::Bare => limit,
+            Layout::Enveloped => limit.saturating_add(envelope::HEAD),
+            // Four characters for three bytes; the padding of a part fits into the spare ones.
+            Layout::EnvelopedText => limit.saturating_add(envelope::HEAD).saturating_mul(4) / 3 + 8,
+        }
+    }
+}
+
+/// A request over its bound.
+pub(super) fn too_long(limit: usize) -> Status {
+    Status::new(Code::ResourceExhausted, format!("the request is longer than the service's limit of {limit} bytes"))
+}
+
+/// Reads a whole body whose message may have `limit` bytes.
+pub(super) async fn read(version: Version, mut body: Incoming, layout: Layout, limit: usize) -> Result<Bytes, Status> {
+    let bound = layout.bound(limit);
+    if body.size_hint().lower() > bound as u64 {
+        return Err(too_long(limit));
+    }
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    // In HTTP/1 a body is first asked for by the first poll, and is mostly there at the second.
+    // Should no second one come, the connection's tick makes one: it polls its call again.
+    let mut timer = Timer { waited: version == Version::HTTP_2, sleep: None };
+    let Some(first) = poll_fn(|cx| timer.poll_data(&mut body, cx)).await? else { return Ok(Bytes::new()) };
+    check(&first, layout, bound, limit)?;
+    if body.is_end_stream() {
+        return Ok(first);
+    }
+    let mut all = BytesMut::new();
+    let mut first = Some(first);
+    loop {
+        let Some(next) = poll_fn(|cx| timer.poll_data(&mut body, cx)).await? else { break };
+        // Only now, as a body that ends with its first piece is not copied.
+        if let Some(first) = first.take() {
+            let announced = usize::try_from(body.size_hint().lower()).unwrap_or(bound);
+            all.reserve((first.len() + next.len()).saturating_add(announced).min(bound).min(RESERVE));
+            all.extend_from_slice(&first);
+        }
+        if all.len() + next.len() > bound {
+            return Err(over(layout, limit));
+        }
+        all.extend_from_slice(&next);
+        check(&all, layout, bound, limit)?;
+    }
+    Ok(first.unwrap_or_else(|| all.freeze()))
+}
+
+fn check(read: &[u8], layout: Layout, bound: usize, limit: usize) -> Result<(), Status> {
+    // The envelope tells before the message comes.
+    if layout == Layout::Enveloped && envelope::announced(read).is_some_and(|length| length > limit) {
+        return Err(too_long(limit));
+    }
+    if read.len() > bound { Err(over(layout, limit)) } else { Ok(()) }
+}
+
+/// A body over its bound, whose message may yet be within it.
+fn over(layout: Layout, limit: usize) -> Status {
+    match layout {
+        Layout::Bare | Layout::EnvelopedText => too_long(limit),
+        // The first envelope was within the limit, so something follows it.
+        Layout::Enveloped => Status::new(Code::Unimplemented, "a unary call takes one message, and the request has more"),
+    }
+}
+
+/// The time left for a body. Most bodies come at once: no timer is made for them.
+struct Timer {
+    waited: bool,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    fn poll_data(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Status>> {
+        loop {
+            return match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => Poll::Ready(Ok(Some(data))),
+                    // Trailers of a request carry nothing that we use.
+                    Err(_) => continue,
+                },
+                Poll::Ready(None) => Poll::Ready(Ok(None)),
+                Poll::Ready(Some(Err(error))) => {
+                    Poll::Ready(Err(Status::new(Code::Canceled, "the request broke off within its body").because(error)))
+                }
+                Poll::Pending => {
+                    if !std::mem::replace(&mut self.waited, true) {
+                        return Poll::Pending;
+                    }
+                    let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep(BODY_TIME)));
+                    ready!(sleep.as_mut().poll(cx));
+                    let seconds = BODY_TIME.as_secs();
+                    Poll::Ready(Err(Status::new(
+                        Code::DeadlineExceeded,
+                        format!("the request's body did not come within {seconds} seconds"),
+                    )))
+                }
+            };
+        }
+    }
+}

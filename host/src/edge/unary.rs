@@ -1,0 +1,69 @@
+//! One unary call, the same in every protocol once its request is read.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::Edge;
+use super::activity::{Activity, UnsentGuard};
+use crate::middleware;
+use crate::rpc::{Caller, Reply, Request, Route};
+use crate::schema::Codec;
+use crate::status::{Code, Status};
+
+/// How long past its deadline a call is waited for. Handlers keep deadlines themselves, with better
+/// messages; this is for one that does not.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Replies from this size on count as unsent until the client has taken them.
+const COUNTED: usize = 16 << 10;
+
+/// Bytes of replies that one connection may leave untaken; with more it gets no new call.
+pub(super) const MAX_UNSENT: usize = 32 << 20;
+
+/// What the calls of one connection share.
+pub(super) struct Peer {
+    pub(super) edge: Arc<Edge>,
+    pub(super) address: SocketAddr,
+    pub(super) activity: Arc<Activity>,
+}
+
+impl Peer {
+    /// Counts a reply as unsent where it is large.
+    pub(super) fn hold(&self, length: usize) -> Option<UnsentGuard> {
+        (length >= COUNTED).then(|| self.activity.hold(length))
+    }
+}
+
+/// A call whose request is read.
+pub(super) struct Call {
+    pub(super) route: Route,
+    pub(super) codec: Codec,
+    pub(super) body: Bytes,
+    pub(super) headers: HeaderMap,
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Call {
+    /// Has the call served.
+    pub(super) async fn run(self, peer: &Peer) -> Result<Reply, Status> {
+        if peer.activity.unsent() > MAX_UNSENT {
+            return Err(Status::new(
+                Code::ResourceExhausted,
+                "this connection has too many replies that are not read yet: read them first",
+            ));
+        }
+        let Call { route, codec, body, headers, deadline } = self;
+        let request = Request { codec, body, headers, deadline, caller: Caller { peer: Some(peer.address) } };
+        let Some(deadline) = deadline else { return middleware::serve(route, request).await };
+        let late = || Status::new(Code::DeadlineExceeded, "the deadline passed before the call was done");
+        if deadline <= Instant::now() {
+            return Err(late());
+        }
+        let limit = deadline.checked_add(GRACE).unwrap_or(deadline);
+        tokio::time::timeout_at(limit.into(), middleware::serve(route, request)).await.unwrap_or_else(|_| Err(late()))
+    }
+}

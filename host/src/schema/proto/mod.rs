@@ -1,0 +1,9 @@
+//! Protobuf's binary encoding, driven by the messages of the schema.
+//!
+//! Source: protobuf.dev, "Encoding" and "Proto3 language guide".
+
+mod decode;
+mod encode;
+
+pub(super) use decode::decode;
+pub(super) use encode::encode;

@@ -1,0 +1,265 @@
+//! Reads the WIT of a component, or of a package that was kept of one, and picks what is served.
+
+use wit_component::{DecodedWasm, WitPrinter};
+use wit_parser::{Function, Handle, InterfaceId, PackageId, Resolve, Type, TypeDefKind, TypeId, WorldId, WorldItem, WorldKey};
+
+use super::{Import, Origin, Refused, SchemaError};
+
+/// Types that nest deeper are refused; wasmtime has the same bound.
+const MAX_DEPTH: usize = 100;
+/// protobuf keeps the field numbers from 19,000 on for itself.
+const MAX_FIELDS: usize = 18_999;
+
+/// The WIT of a component.
+pub(super) struct Source {
+    pub(super) resolve: Resolve,
+    pub(super) world: WorldId,
+}
+
+/// An export that becomes a service.
+pub(super) struct Export<'r> {
+    /// `example:greeter/greet@0.1.0`
+    pub(super) export: String,
+    pub(super) package: PackageId,
+    /// `greet`
+    pub(super) name: &'r str,
+    pub(super) docs: Option<&'r str>,
+    pub(super) functions: Vec<&'r Function>,
+}
+
+impl Source {
+    /// Decodes a component or a WIT package of one world.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Source, SchemaError> {
+        let decoded = wit_component::decode(bytes)
+            .map_err(|error| SchemaError(format!("the component's WIT cannot be read: {error:#}; is the file a component?")))?;
+        match decoded {
+            DecodedWasm::Component(resolve, world) => Ok(Source { resolve, world }),
+            DecodedWasm::WitPackage(resolve, package) => {
+                let worlds = &resolve.packages[package].worlds;
+                match worlds.values().next() {
+                    Some(&world) if worlds.len() == 1 => Ok(Source { resolve, world }),
+                    None => Err(SchemaError("the WIT package has no world, so it says of no component what it exports".into())),
+                    Some(_) => Err(SchemaError(format!(
+                        "the WIT package has several worlds ({}); keep one",
+                        worlds.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+                    ))),
+                }
+            }
+        }
+    }
+
+    /// The package of the component's world, from which [`Source::decode`] makes the same again.
+    pub(super) fn encode(&self) -> Result<Vec<u8>, SchemaError> {
+        let package = self.package();
+        wit_component::encode(&self.resolve, package).map_err(|error| SchemaError(format!("the component's WIT cannot be kept: {error:#}")))
+    }
+
+    /// The world and all that it refers to, as WIT text.
+    pub(super) fn print(&self) -> Result<String, SchemaError> {
+        let package = self.package();
+        let others: Vec<PackageId> = self.resolve.packages.iter().map(|(id, _)| id).filter(|id| *id != package).collect();
+        let mut printer = WitPrinter::default();
+        printer
+            .print(&self.resolve, package, &others)
+            .map_err(|error| SchemaError(format!("the component's WIT cannot be printed: {error:#}")))?;
+        Ok(printer.output.to_string())
+    }
+
+    fn package(&self) -> PackageId {
+        self.resolve.worlds[self.world].package.expect("a decoded world belongs to a package")
+    }
+
+    /// What the component imports.
+    pub(super) fn imports(&self) -> Vec<Import> {
+        let import = |(key, item): (&WorldKey, &WorldItem)| {
+            let name = self.resolve.name_world_key(key);
+            match item {
+                WorldItem::Interface { id, .. } => {
+                    let interface = &self.resolve.interfaces[*id];
+                    let functions = interface.functions.keys().cloned().collect();
+                    Some(Import { name, origin: self.origin(key, *id), functions })
+                }
+                WorldItem::Function(function) => Some(Import { name, origin: Origin::World, functions: vec![function.name.clone()] }),
+                WorldItem::Type { .. } => None,
+            }
+        };
+        self.resolve.worlds[self.world].imports.iter().filter_map(import).collect()
+    }
+
+    fn origin(&self, key: &WorldKey, interface: InterfaceId) -> Origin {
+        let package = self.resolve.interfaces[interface].package.map(|id| &self.resolve.packages[id].name);
+        match (key, package) {
+            (WorldKey::Name(_), _) | (_, None) => Origin::World,
+            (_, Some(package)) if package.namespace == "wasi" => Origin::Wasi,
+            (_, Some(package)) if package.namespace == "microhost" && package.name == "service" => Origin::Host,
+            _ => Origin::Service,
+        }
+    }
+
+    /// The exports to serve, and the functions that cannot be.
+    pub(super) fn exports(&self) -> (Vec<Export<'_>>, Vec<Refused>) {
+        let mut served = Vec::new();
+        let mut refused = Vec::new();
+        let mut loose = Vec::new();
+        // A component does not keep the name of its world: what is decoded is `root:component/root`.
+        let package = &self.resolve.packages[self.package()].name;
+        let named = !(package.namespace == "root" && package.name == "component");
+        for (key, item) in &self.resolve.worlds[self.world].exports {
+            let export = self.resolve.name_world_key(key);
+            match (key, item) {
+                (WorldKey::Interface(_), WorldItem::Interface { id, .. }) => {
+                    let interface = &self.resolve.interfaces[*id];
+                    if self.origin(key, *id) != Origin::Service {
+                        continue;
+                    }
+                    let (Some(package), Some(name)) = (interface.package, interface.name.as_deref()) else { continue };
+                    let functions = self.carried(&export, interface.functions.values(), &mut refused);
+                    let docs = interface.docs.contents.as_deref();
+                    served.push(Export { export, package, name, docs, functions });
+                }
+                (_, WorldItem::Interface { id, .. }) if named => {
+                    let interface = &self.resolve.interfaces[*id];
+                    let WorldKey::Name(name) = key else { continue };
+                    let functions = self.carried(&export, interface.functions.values(), &mut refused);
+                    served.push(Export { export, package: self.package(), name, docs: interface.docs.contents.as_deref(), functions });
+                }
+                (_, WorldItem::Interface { id, .. }) => {
+                    let functions = self.resolve.interfaces[*id].functions.values();
+                    refused.extend(
+                        functions.map(|function| Refused { function: format!("{export}#{}", function.name), why: NO_PACKAGE.into() }),
+                    );
+                }
+                (_, WorldItem::Function(function)) if named => loose.push(function),
+                (_, WorldItem::Function(function)) => {
+                    refused.push(Refused { function: function.name.clone(), why: NO_PACKAGE.into() });
+                }
+                (_, WorldItem::Type { .. }) => {}
+            }
+        }
+        if !loose.is_empty() {
+            let world = &self.resolve.worlds[self.world];
+            let functions = self.carried("", loose.into_iter(), &mut refused);
+            let docs = world.docs.contents.as_deref();
+            served.push(Export { export: String::new(), package: self.package(), name: &world.name, docs, functions });
+        }
+        served.retain(|export| !export.functions.is_empty());
+        (served, refused)
+    }
+
+    fn carried<'r>(&self, export: &str, functions: impl Iterator<Item = &'r Function>, refused: &mut Vec<Refused>) -> Vec<&'r Function> {
+        let mut carried = Vec::new();
+        for function in functions {
+            match self.refusal(function) {
+                None => carried.push(function),
+                Some(why) => {
+                    let function = if export.is_empty() { function.name.clone() } else { format!("{export}#{}", function.name) };
+                    refused.push(Refused { function, why });
+                }
+            }
+        }
+        carried
+    }
+
+    /// Why the function cannot be served.
+    fn refusal(&self, function: &Function) -> Option<String> {
+        if function.kind.resource().is_some() {
+            return Some("it belongs to a resource, and a resource cannot leave its instance; export a plain function".into());
+        }
+        if function.params.len() > MAX_FIELDS {
+            return Some(format!("it has more than {MAX_FIELDS} parameters"));
+        }
+        let parameters = function.params.iter().map(|parameter| (format!("parameter `{}`", parameter.name), parameter.ty));
+        let result = function.result.map(|ty| ("the result".to_string(), ty));
+        for (place, ty) in parameters.chain(result) {
+            if let Err(why) = self.carries(ty, MAX_DEPTH) {
+                return Some(format!("{place} {why}"));
+            }
+        }
+        None
+    }
+
+    /// Whether a type can be carried; with the reason where not.
+    fn carries(&self, ty: Type, depth: usize) -> Result<(), String> {
+        let id = match ty {
+            Type::Id(id) => id,
+            Type::ErrorContext => return Err("holds an `error-context`, which cannot leave its instance".into()),
+            _ => return Ok(()),
+        };
+        let Some(depth) = depth.checked_sub(1) else { return Err(format!("nests deeper than {MAX_DEPTH} types")) };
+        let crowd = |count: usize| match count > MAX_FIELDS {
+            true => Err(format!("holds `{}` of more than {MAX_FIELDS} members", self.type_name(ty))),
+            false => Ok(()),
+        };
+        match &self.resolve.types[id].kind {
+            TypeDefKind::Resource | TypeDefKind::Handle(Handle::Own(_) | Handle::Borrow(_)) => {
+                Err(format!("holds the resource `{}`, which cannot leave its instance; pass a key or a record", self.type_name(ty)))
+            }
+            TypeDefKind::Future(_) => Err(format!("holds `{}`: futures are not carried; make the function `async`", self.type_name(ty))),
+            TypeDefKind::Stream(_) => Err(format!("holds `{}`: streams are not carried; pass a list", self.type_name(ty))),
+            TypeDefKind::Unknown => Err("holds a type that is not known".into()),
+            TypeDefKind::Flags(flags) => crowd(flags.flags.len()),
+            TypeDefKind::Enum(cases) => crowd(cases.cases.len()),
+            TypeDefKind::Record(record) => {
+                crowd(record.fields.len())?;
+                record.fields.iter().try_for_each(|field| self.carries(field.ty, depth))
+            }
+            TypeDefKind::Tuple(tuple) => {
+                crowd(tuple.types.len())?;
+                tuple.types.iter().try_for_each(|ty| self.carries(*ty, depth))
+            }
+            TypeDefKind::Variant(variant) => {
+                crowd(variant.cases.len())?;
+                variant.cases.iter().filter_map(|case| case.ty).try_for_each(|ty| self.carries(ty, depth))
+            }
+            TypeDefKind::Result(result) => [result.ok, result.err].into_iter().flatten().try_for_each(|ty| self.carries(ty, depth)),
+            TypeDefKind::Map(key, value) => {
+                self.carries(*key, depth)?;
+                self.carries(*value, depth)
+            }
+            TypeDefKind::Option(ty) | TypeDefKind::List(ty) | TypeDefKind::FixedLengthList(ty, _) | TypeDefKind::Type(ty) => {
+                self.carries(*ty, depth)
+            }
+        }
+    }
+
+    /// The type as WIT writes it.
+    pub(super) fn type_name(&self, ty: Type) -> String {
+        let mut printer = WitPrinter::default();
+        match printer.print_type_name(&self.resolve, &ty) {
+            Ok(()) => printer.output.to_string(),
+            Err(_) => "a type without name".into(),
+        }
+    }
+
+    /// The function as WIT writes it: `hello: async func(name: string) -> string`.
+    pub(super) fn signature(&self, function: &Function) -> String {
+        let parameters: Vec<String> =
+            function.params.iter().map(|parameter| format!("{}: {}", parameter.name, self.type_name(parameter.ty))).collect();
+        let word = if function.kind.is_async() { "async " } else { "" };
+        let result = function.result.map_or(String::new(), |ty| format!(" -> {}", self.type_name(ty)));
+        format!("{}: {word}func({}){result}", function.name, parameters.join(", "))
+    }
+
+    /// The type itself, whatever names it goes by.
+    pub(super) fn resolved(&self, ty: Type) -> Resolved<'_> {
+        let mut ty = ty;
+        loop {
+            match ty {
+                Type::Id(id) => match &self.resolve.types[id].kind {
+                    TypeDefKind::Type(inner) => ty = *inner,
+                    kind => return Resolved::Defined(id, kind),
+                },
+                scalar => return Resolved::Scalar(scalar),
+            }
+        }
+    }
+}
+
+const NO_PACKAGE: &str =
+    "the world itself exports it, and a component keeps neither the name nor the package of its world; export an interface of a package";
+
+/// A type without aliases.
+pub(super) enum Resolved<'r> {
+    Scalar(Type),
+    Defined(TypeId, &'r TypeDefKind),
+}
