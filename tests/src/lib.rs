@@ -16,6 +16,7 @@ pub mod program;
 pub mod raw;
 pub mod settings;
 pub mod tools;
+pub mod transcript;
 
 /// How long a test waits for anything that should come at once. Long, because two cores may run
 /// the whole suite and a compiler beside it; no test waits as long unless it fails.

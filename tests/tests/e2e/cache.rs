@@ -32,12 +32,19 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The files that hold compiled code: the largest there are.
-fn entries(cache: &Path) -> Vec<PathBuf> {
+/// The files of this kind: `code` is compiled code, `entry` says which code a component has.
+fn kind(cache: &Path, extension: &str) -> Vec<PathBuf> {
     let mut all = files(cache);
-    all.retain(|path| fs::metadata(path).is_ok_and(|file| file.len() > 10_000));
-    assert!(!all.is_empty(), "no entry in {:?}", files(cache));
+    all.retain(|path| path.extension().is_some_and(|found| found == extension));
+    assert!(!all.is_empty(), "nothing of the kind {extension} in {:?}", files(cache));
     all
+}
+
+/// The one file of this kind, in a cache of one component.
+fn only(cache: &Path, extension: &str) -> PathBuf {
+    let all = kind(cache, extension);
+    assert_eq!(all.len(), 1, "one component, one entry: {all:?}");
+    all.into_iter().next().expect("there is one")
 }
 
 #[tokio::test]
@@ -109,14 +116,16 @@ async fn a_damaged_entry_is_refused_and_made_anew() {
     let cache = TempDir::new().expect("a temporary folder");
     Start::guest("echo").cache(cache.path()).ready().await.stop().await;
     for (what, harm) in harms {
-        entries(cache.path()).iter().for_each(|entry| harm(entry));
-        let host = Start::guest("echo").cache(cache.path()).ready().await;
-        echo(&host).await;
-        assert_eq!(figures(&host).await, (0.0, 1.0, 1.0), "{what}");
-        host.stop().await;
-        let healed = Start::guest("echo").cache(cache.path()).ready().await;
-        assert_eq!(figures(&healed).await, (1.0, 0.0, 0.0), "{what}: made anew");
-        healed.stop().await;
+        for extension in ["code", "entry"] {
+            harm(&only(cache.path(), extension));
+            let host = Start::guest("echo").cache(cache.path()).ready().await;
+            echo(&host).await;
+            assert_eq!(figures(&host).await, (0.0, 1.0, 1.0), "{extension}, {what}");
+            host.stop().await;
+            let healed = Start::guest("echo").cache(cache.path()).ready().await;
+            assert_eq!(figures(&healed).await, (1.0, 0.0, 0.0), "{extension}, {what}: made anew");
+            healed.stop().await;
+        }
     }
 }
 
@@ -126,9 +135,9 @@ async fn another_components_entry_under_this_ones_name_is_refused() {
     let theirs = TempDir::new().expect("a temporary folder");
     Start::guest("echo").cache(ours.path()).ready().await.stop().await;
     Start::guest("plain").cache(theirs.path()).ready().await.stop().await;
-    let (ours_entry, theirs_entry) = (entries(ours.path()), entries(theirs.path()));
-    assert_eq!((ours_entry.len(), theirs_entry.len()), (1, 1), "one component, one entry");
-    fs::copy(&theirs_entry[0], &ours_entry[0]).expect("it can be written to");
+    for extension in ["code", "entry"] {
+        fs::copy(only(theirs.path(), extension), only(ours.path(), extension)).expect("it can be written to");
+    }
     let host = Start::guest("echo").cache(ours.path()).ready().await;
     echo(&host).await;
     assert_eq!(figures(&host).await, (0.0, 1.0, 1.0));
@@ -142,7 +151,7 @@ async fn an_entry_of_another_cache_is_not_trusted() {
         Start::guest("echo").cache(cache.path()).ready().await.stop().await;
     }
     // The same component and engine, well-formed, but not made by this cache.
-    fs::copy(&entries(theirs.path())[0], &entries(ours.path())[0]).expect("it can be written to");
+    fs::copy(only(theirs.path(), "entry"), only(ours.path(), "entry")).expect("it can be written to");
     let host = Start::guest("echo").cache(ours.path()).ready().await;
     echo(&host).await;
     assert_eq!(figures(&host).await, (0.0, 1.0, 1.0));
@@ -154,7 +163,7 @@ async fn a_file_that_calls_itself_compiled_is_no_component() {
     let cache = folder.path().join("cache");
     Start::guest("echo").cache(&cache).ready().await.stop().await;
     let native = folder.path().join("native.wasm");
-    fs::copy(&entries(&cache)[0], &native).expect("it can be copied");
+    fs::copy(only(&cache, "code"), &native).expect("it can be copied");
     let (code, said) = Start::path(&native).cache(&cache).refused().await;
     assert_eq!(code, 3, "{said}");
 }

@@ -9,12 +9,16 @@ use serde_json::{Value, json};
 use crate::messages::Number;
 
 const SLEEP: &str = "test.sleeper.Sleeper/Sleep";
-const REPORT: &str = "test.sleeper.Sleeper/Report";
 const HANG: &str = "test.sleeper.Sleeper/Hang";
 
 /// One instance, so that what is cancelled and what goes on share it.
 async fn sleeper() -> Host {
     Start::guest("sleeper").limit("instances=1").ready().await
+}
+
+/// What the instance says of itself, its other calls included: a plain function would wait for them.
+async fn report(host: &Host) -> Value {
+    host.call(SLEEP, &json!({"ms": 0})).ok().await
 }
 
 fn instance(report: &Value) -> &Value {
@@ -28,7 +32,7 @@ async fn a_deadline_ends_a_call_while_others_in_the_instance_finish() {
     let hanging = async {
         let failure = host.call(HANG, &json!({})).header("connect-timeout-ms", "200").fails().await;
         assert_eq!((failure.code.as_str(), failure.http), ("deadline_exceeded", 504), "{failure:?}");
-        let left = host.call(REPORT, &json!({})).ok().await;
+        let left = report(&host).await;
         assert_eq!(left["live"], 2, "the sleeping call and this one; what was ended is gone: {left}");
         left
     };
@@ -84,7 +88,7 @@ async fn a_client_that_vanishes_ends_its_call_while_others_in_the_instance_finis
             drop(connection);
             soon("the call's end", answer).await.expect("the task ends").expect_err("the connection is gone");
             host.metric_becomes(IN_FLIGHT, &[("endpoint", "Hang")], |calls| calls == 0.0).await;
-            host.call(REPORT, &json!({})).ok().await
+            report(&host).await
         };
         let (slept, left) = tokio::join!(other, vanishing);
         assert_eq!(instance(&slept), instance(&left), "{version:?}: one instance all along");
@@ -111,7 +115,7 @@ async fn a_call_reset_on_a_shared_connection_ends_alone() {
 #[tokio::test]
 async fn hundreds_of_vanishing_clients_leave_nothing_behind() {
     let host = sleeper().await;
-    let before = host.call(REPORT, &json!({})).ok().await;
+    let before = report(&host).await;
     let mut connections = Vec::new();
     for _ in 0..200 {
         let mut connection = Connection::open(host.address, Version::One).await.expect("HTTP is spoken");
@@ -121,7 +125,7 @@ async fn hundreds_of_vanishing_clients_leave_nothing_behind() {
     host.metric_becomes(IN_FLIGHT, &[("endpoint", "Hang")], |calls| calls == 200.0).await;
     drop(connections);
     host.metric_becomes(IN_FLIGHT, &[("endpoint", "Hang")], |calls| calls == 0.0).await;
-    let after = host.call(REPORT, &json!({})).ok().await;
+    let after = report(&host).await;
     assert_eq!((instance(&after), &after["live"]), (instance(&before), &json!(1)), "the same instance, with this call alone");
 }
 
@@ -129,7 +133,7 @@ async fn hundreds_of_vanishing_clients_leave_nothing_behind() {
 async fn a_timeout_that_is_no_number_is_the_callers_mistake() {
     let host = sleeper().await;
     for wrong in ["abc", "-1", "12345678901", "1.5", ""] {
-        let failure = host.call(REPORT, &json!({})).header("connect-timeout-ms", wrong).fails().await;
+        let failure = host.call(SLEEP, &json!({"ms": 0})).header("connect-timeout-ms", wrong).fails().await;
         assert_eq!(failure.code, "invalid_argument", "{wrong:?}: {failure:?}");
     }
 }

@@ -2,7 +2,10 @@
 //! to it over sockets.
 
 mod cache;
+mod call;
 mod cancel;
+mod clients;
+mod commands;
 mod compression;
 mod errors;
 mod grants;
@@ -13,8 +16,11 @@ mod logs;
 mod messages;
 mod pool;
 mod protocols;
+mod rude;
 mod settings;
 mod stop;
+mod tls;
+mod tour;
 mod traps;
 mod types;
 mod whose_call;
