@@ -3,7 +3,11 @@
 use std::net::IpAddr;
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
+
+/// What proxies say of whom they ask for. It is believed only to somebody's disadvantage.
+const FORWARDED: [HeaderName; 3] =
+    [HeaderName::from_static("forwarded"), HeaderName::from_static("x-forwarded-for"), HeaderName::from_static("x-real-ip")];
 
 /// The rule of access, with the token if one is set.
 pub struct Access {
@@ -46,9 +50,10 @@ impl Access {
         Access { digest: token.map(|token| blake3::hash(token.as_bytes())) }
     }
 
-    /// Whether a peer may read. This machine always may.
+    /// Whether a peer may read. This machine may, unless it says that it asks for another: whoever
+    /// comes through a proxy here is not from here.
     pub fn check(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), Refused> {
-        if peer.to_canonical().is_loopback() {
+        if peer.to_canonical().is_loopback() && !FORWARDED.iter().any(|name| headers.contains_key(name)) {
             return Ok(());
         }
         let Some(digest) = &self.digest else { return Err(Refused::Elsewhere) };
@@ -101,9 +106,11 @@ mod tests {
     }
 
     #[test]
-    fn a_forwarded_address_makes_nobody_local() {
+    fn a_forwarded_address_makes_nobody_local_and_a_proxy_s_clients_remote() {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", http::HeaderValue::from_static("127.0.0.1"));
-        assert_eq!(Access::new(None).check(ELSEWHERE, &headers), Err(Refused::Elsewhere));
+        for peer in [ELSEWHERE, IpAddr::V4(Ipv4Addr::LOCALHOST)] {
+            assert_eq!(Access::new(None).check(peer, &headers), Err(Refused::Elsewhere));
+        }
     }
 }

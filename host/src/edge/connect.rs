@@ -41,7 +41,7 @@ pub(super) async fn post(
         let deadline = timeout::connect(&head.headers)?;
         let encoding = head.headers.get(CONTENT_ENCODING).map_or(Ok(None), |name| compression::named(name.as_bytes()))?;
         let limit = route.max_request;
-        let body = request::read(head.version, body, Layout::Bare, limit).await?;
+        let body = request::read(head.version, body, Layout::Bare, limit, peer.edge.patience.body).await?;
         let body = unpacked(encoding, body, limit)?;
         Call { route, codec, body, headers: head.headers, deadline }.run(peer).await
     };

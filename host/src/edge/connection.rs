@@ -26,22 +26,36 @@ use crate::settings::Listen;
 /// hyper, set up.
 pub(super) type Http = auto::Builder<TokioExecutor>;
 
-/// How often a connection is looked at.
-const TICK: Duration = Duration::from_secs(5);
+/// How long clients are waited for. All times are kept to a tick.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// How often a connection is looked at.
+    pub(super) tick: Duration,
+    /// From the first byte of a request to the end of its headers, and from the connection to the
+    /// first request of HTTP/1.
+    pub(super) header: Duration,
+    /// For the whole body of a request.
+    pub(super) body: Duration,
+    /// Between calls; then the client is asked to go.
+    pub(super) idle: Duration,
+    /// From asking a client to go to closing, once nothing runs.
+    pub(super) goodbye: Duration,
+    /// In which a client with an unread reply must take at least [`STALL_BYTES`] of it.
+    pub(super) stall: Duration,
+}
 
-/// The time from the first byte of a request to the end of its headers, and from the connection to
-/// the first request of HTTP/1. It is kept to a tick.
-const HEADER_TIME: Duration = Duration::from_secs(10);
+/// The patience that every edge has.
+pub(super) const PATIENCE: Patience = Patience {
+    tick: Duration::from_secs(5),
+    header: Duration::from_secs(10),
+    body: Duration::from_secs(60),
+    idle: Duration::from_secs(120),
+    goodbye: Duration::from_secs(10),
+    stall: Duration::from_secs(30),
+};
 
-/// The time between calls after which a connection is closed.
-const IDLE_TIME: Duration = Duration::from_secs(120);
-
-/// The time in which a client with an unread reply must take at least [`STALL_BYTES`] of it.
-const STALL_TIME: Duration = Duration::from_secs(30);
+/// Bytes of an unread reply that a client must take in [`Patience::stall`].
 const STALL_BYTES: u64 = 4 << 10;
-
-/// The time from asking an idle HTTP/2 client to go to closing.
-const GOODBYE_TIME: Duration = Duration::from_secs(10);
 
 /// How often HTTP/2 clients are asked whether they are there, and how long they may take to say so.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -136,8 +150,8 @@ where
     });
     let io = TokioIo::new(Metered::new(socket, activity.clone()));
     let mut connection = pin!(http.serve_connection(io, service));
-    let mut watch = Watch::new(activity, Instant::now());
-    let mut tick = pin!(sleep(TICK));
+    let mut watch = Watch::new(activity, place.edge.patience, Instant::now());
+    let mut tick = pin!(sleep(place.edge.patience.tick));
     let mut leaving = false;
     let ended = poll_fn(|cx| {
         loop {
@@ -149,7 +163,7 @@ where
                 Wish::Drain => Verdict::Leave,
                 Wish::End => return Poll::Ready(Err("the host ends".to_owned())),
             };
-            let ticked = ticks(tick.as_mut(), cx);
+            let ticked = ticks(tick.as_mut(), place.edge.patience.tick, cx);
             if ticked {
                 verdict = verdict.max(watch.look(Instant::now()));
             }
@@ -174,10 +188,10 @@ where
 }
 
 /// Whether the tick has come; it is set again.
-fn ticks(mut tick: Pin<&mut Sleep>, cx: &mut Context<'_>) -> bool {
+fn ticks(mut tick: Pin<&mut Sleep>, every: Duration, cx: &mut Context<'_>) -> bool {
     let came = tick.as_mut().poll(cx).is_ready();
     if came {
-        tick.reset(Instant::now() + TICK);
+        tick.reset(Instant::now() + every);
     }
     came
 }
@@ -196,6 +210,7 @@ enum Verdict {
 /// Tells from what moves whether a client is slow, idle or gone.
 struct Watch {
     activity: Arc<Activity>,
+    patience: Patience,
     last: Counts,
     /// Since when no call has begun and none is under way, and the reads there were by then.
     quiet: Option<(Instant, u64)>,
@@ -208,9 +223,9 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(activity: Arc<Activity>, now: Instant) -> Watch {
+    fn new(activity: Arc<Activity>, patience: Patience, now: Instant) -> Watch {
         // The first request is awaited from the start, whether or not a byte of it came.
-        Watch { activity, last: Counts::default(), quiet: Some((now, 0)), head: Some(now), waits: None, goodbye: false }
+        Watch { activity, patience, last: Counts::default(), quiet: Some((now, 0)), head: Some(now), waits: None, goodbye: false }
     }
 
     fn look(&mut self, now: Instant) -> Verdict {
@@ -223,7 +238,7 @@ impl Watch {
             let (since, written) = *self.waits.get_or_insert((now, counts.written));
             if counts.written - written >= STALL_BYTES {
                 self.waits = Some((now, counts.written));
-            } else if now - since >= STALL_TIME {
+            } else if now - since >= self.patience.stall {
                 return Verdict::End("the client does not read its replies");
             }
         }
@@ -241,19 +256,23 @@ impl Watch {
         } else if counts.reads > reads {
             self.head.get_or_insert(now);
         }
-        if self.head.is_some_and(|since| now - since >= HEADER_TIME) {
+        if self.head.is_some_and(|since| now - since >= self.patience.header) {
             return Verdict::End("the client did not finish its request's headers");
         }
-        if self.goodbye && now - since >= GOODBYE_TIME {
+        if self.goodbye && now - since >= self.patience.goodbye {
             return Verdict::End("the client was asked to go and did not");
         }
-        if now - since >= IDLE_TIME { Verdict::Leave } else { Verdict::Fine }
+        if now - since >= self.patience.idle { Verdict::Leave } else { Verdict::Fine }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const TICK: Duration = PATIENCE.tick;
+    const HEADER_TIME: Duration = PATIENCE.header;
+    const IDLE_TIME: Duration = PATIENCE.idle;
 
     /// Lets ticks pass until the verdict is another one than `Fine`, and says when.
     fn passes(watch: &mut Watch, start: Instant, mut each: impl FnMut()) -> (Duration, Verdict) {
@@ -270,7 +289,7 @@ mod tests {
 
     fn watched() -> (Arc<Activity>, Watch, Instant) {
         let (activity, now) = (Arc::new(Activity::default()), Instant::now());
-        (activity.clone(), Watch::new(activity, now), now)
+        (activity.clone(), Watch::new(activity, PATIENCE, now), now)
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub(super) async fn call(peer: &Peer, route: Route, head: Head, request: http::r
     let deadline = timeout::grpc(&request.headers)?;
     let encoding = request.headers.get(ENCODING).map_or(Ok(None), |name| compression::named(name.as_bytes()))?;
     let limit = route.max_request;
-    let body = request::read(request.version, body, head.layout, limit).await?;
+    let body = request::read(request.version, body, head.layout, limit, peer.edge.patience.body).await?;
     let body = if head.layout == Layout::EnvelopedText { super::web::from_text(&body)? } else { body };
     let (compressed, message) = envelope::only_message(&body)?;
     let message = match encoding {

@@ -42,7 +42,9 @@ mod tests {
             headers.append(name, HeaderValue::from_static("2"));
         }
         let own = own(headers);
-        assert_eq!(own.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["x-a", "x-b-bin"]);
-        assert_eq!(own.get_all("x-a").iter().count(), 2);
+        assert_eq!(own.keys_len(), 2);
+        for name in ["x-a", "x-b-bin"] {
+            assert_eq!(own.get_all(name).iter().count(), 2, "{name}");
+        }
     }
 }

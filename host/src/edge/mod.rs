@@ -34,6 +34,8 @@ mod tls;
 mod unary;
 mod web;
 
+use connection::{PATIENCE, Patience};
+
 #[cfg(test)]
 mod tests;
 
@@ -83,6 +85,7 @@ struct Edge {
     reflection: reflection::Reflection,
     health: health::Service,
     headers: usize,
+    patience: Patience,
     lanes: Vec<AtomicI64>,
     open: open::Open,
 }
@@ -122,6 +125,10 @@ pub struct Serving {
 /// The address is bound when this returns. The host's phase is the caller's to set: an edge serves
 /// while it is still `Starting`.
 pub fn serve(listen: &Listen, overview: Arc<Overview>, lanes: &Lanes) -> Result<Serving, EdgeError> {
+    serve_with(PATIENCE, listen, overview, lanes)
+}
+
+fn serve_with(patience: Patience, listen: &Listen, overview: Arc<Overview>, lanes: &Lanes) -> Result<Serving, EdgeError> {
     let tls = listen.tls.as_ref().map(tls::acceptor).transpose()?;
     let (socket, address) = listener::bind(listen.address)?;
     let edge = Arc::new(Edge {
@@ -130,6 +137,7 @@ pub fn serve(listen: &Listen, overview: Arc<Overview>, lanes: &Lanes) -> Result<
         health: health::Service::new(&overview),
         overview,
         headers: listen.headers,
+        patience,
         lanes: (0..lanes.count()).map(|_| AtomicI64::default()).collect(),
         open: open::Open::default(),
     });

@@ -15,9 +15,6 @@ use tokio::time::{Sleep, sleep};
 use super::envelope;
 use crate::status::{Code, Status};
 
-/// The time that a whole body may take to come.
-pub(super) const BODY_TIME: Duration = Duration::from_secs(60);
-
 /// What is reserved at most for a body that only announces its length.
 const RESERVE: usize = 64 << 10;
 
@@ -49,8 +46,8 @@ pub(super) fn too_long(limit: usize) -> Status {
     Status::new(Code::ResourceExhausted, format!("the request is longer than the service's limit of {limit} bytes"))
 }
 
-/// Reads a whole body whose message may have `limit` bytes.
-pub(super) async fn read(version: Version, mut body: Incoming, layout: Layout, limit: usize) -> Result<Bytes, Status> {
+/// Reads a whole body whose message may have `limit` bytes, and which has `time` to come.
+pub(super) async fn read(version: Version, mut body: Incoming, layout: Layout, limit: usize, time: Duration) -> Result<Bytes, Status> {
     let bound = layout.bound(limit);
     if body.size_hint().lower() > bound as u64 {
         return Err(too_long(limit));
@@ -60,7 +57,7 @@ pub(super) async fn read(version: Version, mut body: Incoming, layout: Layout, l
     }
     // In HTTP/1 a body is first asked for by the first poll, and is mostly there at the second.
     // Should no second one come, the connection's tick makes one: it polls its call again.
-    let mut timer = Timer { waited: version == Version::HTTP_2, sleep: None };
+    let mut timer = Timer { waited: version == Version::HTTP_2, time, sleep: None };
     let Some(first) = poll_fn(|cx| timer.poll_data(&mut body, cx)).await? else { return Ok(Bytes::new()) };
     check(&first, layout, bound, limit)?;
     if body.is_end_stream() {
@@ -105,6 +102,7 @@ fn over(layout: Layout, limit: usize) -> Status {
 /// The time left for a body. Most bodies come at once: no timer is made for them.
 struct Timer {
     waited: bool,
+    time: Duration,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -118,20 +116,18 @@ impl Timer {
                     Err(_) => continue,
                 },
                 Poll::Ready(None) => Poll::Ready(Ok(None)),
-                Poll::Ready(Some(Err(error))) => {
-                    Poll::Ready(Err(Status::new(Code::Canceled, "the request broke off within its body").because(error)))
-                }
+                Poll::Ready(Some(Err(error))) => Poll::Ready(Err(Status::new(
+                    Code::InvalidArgument,
+                    "the request breaks off within its body, or its body is not valid HTTP",
+                )
+                .because(error))),
                 Poll::Pending => {
                     if !std::mem::replace(&mut self.waited, true) {
                         return Poll::Pending;
                     }
-                    let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep(BODY_TIME)));
+                    let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep(self.time)));
                     ready!(sleep.as_mut().poll(cx));
-                    let seconds = BODY_TIME.as_secs();
-                    Poll::Ready(Err(Status::new(
-                        Code::DeadlineExceeded,
-                        format!("the request's body did not come within {seconds} seconds"),
-                    )))
+                    Poll::Ready(Err(Status::new(Code::DeadlineExceeded, format!("the request's body did not come within {:?}", self.time))))
                 }
             };
         }

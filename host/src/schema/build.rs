@@ -19,6 +19,8 @@ pub(super) struct Builder<'r> {
     types: Types,
     /// What each type became, in each file that uses it; a named type has only the one file.
     made: HashMap<(usize, TypeId), Kind>,
+    /// The messages around what is not one element, in each file.
+    wrapped: HashMap<(usize, TypeId), Kind>,
     /// Messages without a WIT name, by file and wished name: equal ones are made once.
     structural: HashMap<(usize, String), Vec<usize>>,
     labels: HashMap<TypeId, String>,
@@ -28,7 +30,15 @@ impl<'r> Builder<'r> {
     pub(super) fn new(source: &'r Source, exports: &[Export<'r>]) -> Builder<'r> {
         let mut names = Names::of(source, exports);
         let types = Types { files: std::mem::take(&mut names.files), ..Types::default() };
-        let mut builder = Builder { source, names, types, made: HashMap::new(), structural: HashMap::new(), labels: HashMap::new() };
+        let mut builder = Builder {
+            source,
+            names,
+            types,
+            made: HashMap::new(),
+            wrapped: HashMap::new(),
+            structural: HashMap::new(),
+            labels: HashMap::new(),
+        };
         let empty = builder.push(EMPTY_FILE, "Empty".into(), Shape::Record, None, Vec::new());
         assert_eq!(empty, EMPTY, "the first message is the empty one");
         builder
@@ -151,13 +161,13 @@ impl<'r> Builder<'r> {
             TypeDefKind::Enum(_) => self.enumeration(id),
             TypeDefKind::Record(_) | TypeDefKind::Variant(_) | TypeDefKind::Tuple(_) | TypeDefKind::Result(_) => self.structure(file, id),
             _ => {
-                if let Some(&kind) = self.made.get(&(file, id)) {
+                if let Some(&kind) = self.wrapped.get(&(file, id)) {
                     return kind;
                 }
                 let field = self.field(file, "value", ty, None);
                 let label = self.label(ty);
                 let kind = Kind::Message(self.shared(file, label, Shape::Wrapper, None, vec![field]));
-                self.made.insert((file, id), kind);
+                self.wrapped.insert((file, id), kind);
                 kind
             }
         }
@@ -330,13 +340,14 @@ impl<'r> Builder<'r> {
     }
 }
 
-/// Gives the fields their JSON names. Where protobuf's rule would give two fields one name, the
-/// field keeps its own.
+/// Gives the fields their JSON names. Fields whose names differ by underscores alone, which
+/// protobuf forbids, are told apart by a number.
 fn name_in_json(fields: &mut [Field]) {
-    let mut used: HashSet<String> = fields.iter().map(|field| field.name.clone()).collect();
+    let mut used: HashSet<String> = HashSet::with_capacity(fields.len());
     for field in fields {
-        let json = names::json(&field.name);
-        field.json_name = if json == field.name || !used.insert(json.clone()) { field.name.clone() } else { json };
+        field.name = names::free(std::mem::take(&mut field.name), |name| used.contains(&names::json(name)));
+        field.json_name = names::json(&field.name);
+        used.insert(field.json_name.clone());
     }
 }
 

@@ -168,7 +168,7 @@ impl Schema {
     /// millisecond however large the component is.
     pub fn of(component: &[u8]) -> Result<Schema, SchemaError> {
         let source = Source::decode(component)?;
-        let wit = source.encode()?;
+        let wit = if source.is_package { component.to_vec() } else { source.encode()? };
         let (exports, refused) = source.exports();
         let mut builder = build::Builder::new(&source, &exports);
         let mut drafts = Vec::with_capacity(exports.len());

@@ -12,6 +12,8 @@ const MAX_FIELDS: usize = 18_999;
 
 /// The WIT of a component.
 pub(super) struct Source {
+    /// The bytes were the package of a component, not the component.
+    pub(super) is_package: bool,
     pub(super) resolve: Resolve,
     pub(super) world: WorldId,
 }
@@ -27,17 +29,33 @@ pub(super) struct Export<'r> {
     pub(super) functions: Vec<&'r Function>,
 }
 
+/// Runs a part of wit-component. It panics on some components whose names contradict each other, and
+/// a component comes from outside.
+fn guarded<T>(done: &str, work: impl FnOnce() -> anyhow::Result<T>) -> Result<T, SchemaError> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+        Ok(Ok(made)) => Ok(made),
+        Ok(Err(error)) => Err(SchemaError(format!("the component's WIT cannot be {done}: {error:#}"))),
+        Err(_) => Err(SchemaError(format!("the component's WIT cannot be {done}: it contradicts itself"))),
+    }
+}
+
 impl Source {
     /// Decodes a component or a WIT package of one world.
     pub(super) fn decode(bytes: &[u8]) -> Result<Source, SchemaError> {
-        let decoded = wit_component::decode(bytes)
-            .map_err(|error| SchemaError(format!("the component's WIT cannot be read: {error:#}; is the file a component?")))?;
+        match bytes.get(..8) {
+            Some(b"\0asm\x0d\0\x01\0") => {}
+            Some(b"\0asm\x01\0\0\0") => {
+                return Err(SchemaError("the file is a core module and no component; build it for the target wasm32-wasip2".into()));
+            }
+            _ => return Err(SchemaError("the file is no component: it does not begin like one".into())),
+        }
+        let decoded = guarded("read", || wit_component::decode(bytes))?;
         match decoded {
-            DecodedWasm::Component(resolve, world) => Ok(Source { resolve, world }),
+            DecodedWasm::Component(resolve, world) => Ok(Source { is_package: false, resolve, world }),
             DecodedWasm::WitPackage(resolve, package) => {
                 let worlds = &resolve.packages[package].worlds;
                 match worlds.values().next() {
-                    Some(&world) if worlds.len() == 1 => Ok(Source { resolve, world }),
+                    Some(&world) if worlds.len() == 1 => Ok(Source { is_package: true, resolve, world }),
                     None => Err(SchemaError("the WIT package has no world, so it says of no component what it exports".into())),
                     Some(_) => Err(SchemaError(format!(
                         "the WIT package has several worlds ({}); keep one",
@@ -50,19 +68,18 @@ impl Source {
 
     /// The package of the component's world, from which [`Source::decode`] makes the same again.
     pub(super) fn encode(&self) -> Result<Vec<u8>, SchemaError> {
-        let package = self.package();
-        wit_component::encode(&self.resolve, package).map_err(|error| SchemaError(format!("the component's WIT cannot be kept: {error:#}")))
+        guarded("kept", || wit_component::encode(&self.resolve, self.package()))
     }
 
     /// The world and all that it refers to, as WIT text.
     pub(super) fn print(&self) -> Result<String, SchemaError> {
         let package = self.package();
         let others: Vec<PackageId> = self.resolve.packages.iter().map(|(id, _)| id).filter(|id| *id != package).collect();
-        let mut printer = WitPrinter::default();
-        printer
-            .print(&self.resolve, package, &others)
-            .map_err(|error| SchemaError(format!("the component's WIT cannot be printed: {error:#}")))?;
-        Ok(printer.output.to_string())
+        guarded("printed", || {
+            let mut printer = WitPrinter::default();
+            printer.print(&self.resolve, package, &others)?;
+            Ok(printer.output.to_string())
+        })
     }
 
     fn package(&self) -> PackageId {

@@ -1,10 +1,7 @@
 //! The schema as `.proto` files, with the WIT's own words as comments.
 
-use std::fmt::Write;
-
 use super::descriptor::{dependencies, messages_of, oneof_name};
 use super::model::{Card, EMPTY_FILE, Enum, Field, Kind, Message, Shape, Types};
-use super::names;
 use super::{Method, Schema};
 
 /// Name and text of each file, dependencies first, without protobuf's own.
@@ -118,12 +115,7 @@ impl Printer<'_> {
             (Card::Optional, kind) => format!("optional {}", self.kind(kind)),
             (Card::Single | Card::Unit, kind) => self.kind(kind),
         };
-        // Writing to a string does not fail.
-        let _ = write!(line, " {} = {number}", field.name);
-        if field.json_name != names::json(&field.name) {
-            let _ = write!(line, " [json_name = \"{}\"]", field.json_name);
-        }
-        line.push(';');
+        line.push_str(&format!(" {} = {number};", field.name));
         line
     }
 

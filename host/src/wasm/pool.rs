@@ -70,6 +70,9 @@ struct Lane {
     /// As many as the queue holds; read by other lanes without its lock.
     waiting: AtomicUsize,
     instances: Mutex<Vec<Arc<Inbox>>>,
+    /// Instances of other lanes may take from this queue: its own have no room. Without need they
+    /// do not, since a call that changes its lane crosses threads twice.
+    overflows: AtomicBool,
     /// A task looks whether more instances are needed.
     looking: AtomicBool,
 }
@@ -129,11 +132,17 @@ impl Pool {
         }
     }
 
-    /// The next call for an instance of this lane, from another lane where this one has none. A call
-    /// that wants the instance for itself is given only to one that is `empty`.
+    /// The next call for an instance of this lane, from another lane where this one has none and that
+    /// one overflows. A call that wants the instance for itself is given only to one that is `empty`.
     pub fn take(&self, lane: usize, empty: bool) -> Option<Job> {
-        let lanes = self.lanes.len();
-        (0..lanes).find_map(|step| self.pop((lane + step) % lanes, empty))
+        let own = self.pop(lane, empty);
+        own.or_else(|| self.others(lane).find_map(|other| if self.lanes[other].overflows.load(Relaxed) { self.pop(other, empty) } else { None }))
+    }
+
+    /// The other lanes, the next one first.
+    fn others(&self, lane: usize) -> impl Iterator<Item = usize> + use<> {
+        let count = self.lanes.len();
+        (1..count).map(move |step| (lane + step) % count)
     }
 
     /// Drops queued calls that nobody waits for. Whether there were any.
@@ -183,7 +192,13 @@ impl Pool {
         loop {
             // The instances that were woken run first, and may take all that waits.
             tokio::task::yield_now().await;
-            if self.lanes[lane].waiting.load(Relaxed) == 0 || self.wake(lane) || self.wake_another(lane) {
+            if self.lanes[lane].waiting.load(Relaxed) == 0 || self.wake(lane) {
+                self.lanes[lane].overflows.store(false, Relaxed);
+                return;
+            }
+            // A lane's first instance is worth more than room elsewhere: its calls stay on it.
+            let has_some = !lock(&self.lanes[lane].instances).is_empty();
+            if has_some && self.overflow(lane) {
                 return;
             }
             if !self.reserve() {
@@ -204,9 +219,10 @@ impl Pool {
         }
     }
 
-    /// Wakes an instance of another lane that has room: it takes from this one.
-    fn wake_another(&self, lane: usize) -> bool {
-        (1..self.lanes.len()).any(|step| self.wake((lane + step) % self.lanes.len()))
+    /// Wakes an instance of another lane that has room, to take from this one. Whether there is one.
+    fn overflow(&self, lane: usize) -> bool {
+        self.lanes[lane].overflows.store(true, Relaxed);
+        self.others(lane).any(|other| self.wake(other))
     }
 
     /// Takes the right to make an instance.

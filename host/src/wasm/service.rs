@@ -147,14 +147,26 @@ impl Starter {
     fn link(&self, name: &str, component: &Component) -> Result<wasmtime::component::InstancePre<State>, StartError> {
         let failed = |error: wasmtime::Error| StartError::Link { name: name.to_owned(), why: format!("{error:#}") };
         let ty = component.component_type();
-        let missing: Vec<String> =
-            ty.imports(&self.engine).filter(|(import, _)| !import.starts_with("wasi:") && !imports::is_known(import)).map(|(import, _)| import.to_owned()).collect();
+        let missing: Vec<String> = ty
+            .imports(&self.engine)
+            .filter(|(import, item)| !import.starts_with("wasi:") && !imports::is_known(import) && self.needs_somebody(&item.ty))
+            .map(|(import, _)| import.to_owned())
+            .collect();
         if !missing.is_empty() {
             return Err(StartError::Imports { name: name.to_owned(), imports: missing });
         }
         let mut linker = self.wasi.clone();
         imports::host(&mut linker, &ty, &self.engine).map_err(failed)?;
         linker.instantiate_pre(component).map_err(failed)
+    }
+
+    /// Whether an import has to be provided: an interface of types alone has not.
+    fn needs_somebody(&self, item: &ComponentItem) -> bool {
+        match item {
+            ComponentItem::ComponentInstance(instance) => instance.exports(&self.engine).any(|(_, item)| !matches!(item.ty, ComponentItem::Type(_))),
+            ComponentItem::Type(_) => false,
+            _ => true,
+        }
     }
 
     /// The functions of the schema, found among the component's exports.

@@ -1,6 +1,8 @@
 //! The benchmark: microhost against the bare libraries, in turn and in pairs within one run, because
 //! only ratios within one run mean anything.
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -31,10 +33,21 @@ enum Bench {
     Load(load::Load),
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().bench {
-        Bench::Unary(options) => unary::run(&options),
-        Bench::Serve(serve) => serve::run(&serve),
-        Bench::Load(load) => load::run(&load),
+fn main() -> ExitCode {
+    match run(&Cli::parse().bench) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The causes in one line: who runs a benchmark needs no backtrace of it.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Unary(options) => unary::run(options),
+        Bench::Serve(serve) => serve::run(serve),
+        Bench::Load(load) => load::run(load),
     }
 }

@@ -43,7 +43,7 @@ impl Programs {
             bench: std::env::current_exe().context("cannot find this program")?,
             microhost: microhost.map_or_else(build_microhost, existing)?,
             guest: guest.map_or_else(build_guest, existing)?,
-            folder: tempfile::tempdir().context("cannot make a folder for the compile cache")?,
+            folder: tempfile::Builder::new().prefix("microhost-bench-").tempdir().context("cannot make a folder for the compile cache")?,
         };
         let component = toml_string(&programs.guest)?;
         let settings = format!("[service.echo]\ncomponent = {component}\nisolation = \"request\"\n");

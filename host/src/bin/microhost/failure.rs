@@ -1,9 +1,15 @@
 //! A command that failed: what the user reads of it, and what the shell is told.
 
 use std::fmt;
-use std::io;
 
+use microhost::edge::EdgeError;
+use microhost::project::ProjectError;
+use microhost::rpc::RouterError;
+use microhost::schema::SchemaError;
 use microhost::settings::SettingsError;
+use microhost::wasm::cache::CacheError;
+use microhost::wasm::load::LoadError;
+use microhost::wasm::service::StartError;
 
 use crate::exit::Exit;
 use crate::output::{Paint, visible};
@@ -79,10 +85,23 @@ fn indented(text: &str) -> String {
     text.trim_end().lines().map(visible).collect::<Vec<_>>().join("\n    ")
 }
 
-/// The library's errors: which of them blames the input, which the network.
+/// The library's errors: which of them blames the input, which the network. They say themselves what
+/// to do next.
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Failure {
         Failure::new(exit_of(&error), error.to_string()).because(error.as_ref())
+    }
+}
+
+impl From<ProjectError> for Failure {
+    fn from(error: ProjectError) -> Failure {
+        Failure::from(anyhow::Error::from(error))
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Failure {
+        Failure::from(anyhow::Error::from(error))
     }
 }
 
@@ -90,15 +109,28 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     error.chain().find_map(blame).unwrap_or(Exit::Failed)
 }
 
+/// What one error of a chain says about the exit code, if it says anything.
 fn blame(error: &(dyn std::error::Error + 'static)) -> Option<Exit> {
-    if error.is::<SettingsError>() {
-        return Some(Exit::Refused);
+    if let Some(error) = error.downcast_ref::<ProjectError>() {
+        return Some(match error {
+            ProjectError::NoTool { .. } | ProjectError::Failed { .. } => Exit::Build,
+            ProjectError::Name { .. } => Exit::Usage,
+            _ => Exit::Refused,
+        });
     }
-    match error.downcast_ref::<io::Error>()?.kind() {
-        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => Some(Exit::Unreachable),
-        io::ErrorKind::NotFound | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => Some(Exit::Refused),
-        _ => None,
+    if let Some(error) = error.downcast_ref::<EdgeError>() {
+        return Some(match error {
+            EdgeError::InUse { .. } | EdgeError::Listen { .. } => Exit::Unreachable,
+            EdgeError::Tls { .. } | EdgeError::Pair { .. } => Exit::Refused,
+        });
     }
+    let refused = error.is::<SettingsError>()
+        || error.is::<LoadError>()
+        || error.is::<StartError>()
+        || error.is::<CacheError>()
+        || error.is::<SchemaError>()
+        || error.is::<RouterError>();
+    refused.then_some(Exit::Refused)
 }
 
 #[cfg(test)]
@@ -107,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_failure_tells_what_where_why_and_what_to_do() {
-        let cause = io::Error::new(io::ErrorKind::NotFound, "no such file");
+        let cause = std::io::Error::new(std::io::ErrorKind::NotFound, "no such file");
         let failure = Failure::new(Exit::Refused, "cannot read the component").note("a.wasm").because(&cause).advise("microhost build");
         assert_eq!(failure.text(Paint::plain()), "error: cannot read the component\n  a.wasm\n  no such file\n  try: microhost build\n");
     }
@@ -125,9 +157,10 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_told_from_a_missing_file() {
-        let taken = anyhow::Error::from(io::Error::from(io::ErrorKind::AddrInUse)).context("cannot listen");
-        let missing = anyhow::Error::from(io::Error::from(io::ErrorKind::NotFound)).context("cannot read");
-        assert_eq!((exit_of(&taken), exit_of(&missing)), (Exit::Unreachable, Exit::Refused));
+    fn a_taken_port_is_told_from_a_file_that_is_no_component() {
+        let taken = anyhow::Error::from(EdgeError::InUse { address: "127.0.0.1:1".parse().expect("an address") }).context("cannot serve");
+        let wrong = anyhow::Error::from(LoadError::NotWasm { path: "LICENSE".into() });
+        let build = anyhow::Error::from(ProjectError::NoTool { tool: "cargo".into(), advice: "install Rust" });
+        assert_eq!([taken, wrong, build].map(|error| exit_of(&error)), [Exit::Unreachable, Exit::Refused, Exit::Build]);
     }
 }

@@ -4,11 +4,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod build;
 mod call;
 mod completions;
 mod exit;
 mod failure;
+mod generate;
+mod inspect;
 mod logging;
+mod new;
 mod output;
 mod run;
 mod source;
@@ -35,15 +39,24 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 input refused, 4 unreachab
 
 #[derive(Subcommand)]
 enum Command {
+    New(new::New),
+    Build(build::Build),
     Run(run::Run),
     Call(call::Call),
+    Inspect(inspect::Inspect),
+    #[command(name = "gen")]
+    Generate(generate::Generate),
     Completions(completions::Completions),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::New(command) => command.execute(),
+        Command::Build(command) => command.execute(),
         Command::Run(command) => command.execute(),
         Command::Call(command) => command.execute(),
+        Command::Inspect(command) => command.execute(),
+        Command::Generate(command) => command.execute(),
         Command::Completions(command) => command.execute(),
     };
     match outcome {

@@ -1,45 +1,26 @@
-//! What a path given by the user stands for.
+//! The component at a path that the user names, built first where it is a project.
 
 use std::path::{Path, PathBuf};
 
+use microhost::project;
+use microhost::schema::Schema;
+use microhost::wasm::load::{self, DEFAULT_MAX_SIZE};
+
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
+use crate::output;
 
-/// The name of a settings file.
-const SETTINGS: &str = "microhost.toml";
-
-/// What is at a path.
-pub enum Source {
-    /// A component.
-    Component(PathBuf),
-    /// The folder of a project without settings.
-    Project(PathBuf),
-    /// A settings file.
-    Settings(PathBuf),
-}
-
-/// Looks at a path: a component, a folder or a settings file.
-pub fn locate(path: &Path) -> Outcome<Source> {
-    let metadata = path.metadata().map_err(|error| nothing(path).because(&error))?;
-    if metadata.is_dir() {
-        let settings = path.join(SETTINGS);
-        return Ok(if settings.is_file() { Source::Settings(settings) } else { Source::Project(path.to_owned()) });
-    }
-    let settings = path.extension().is_some_and(|extension| extension == "toml");
-    Ok(if settings { Source::Settings(path.to_owned()) } else { Source::Component(path.to_owned()) })
-}
-
-/// The component at a path; a project is built first.
+/// The component at a path; a project is built first, and what that takes is told as it comes.
 pub fn component(path: &Path) -> Outcome<PathBuf> {
-    let metadata = path.metadata().map_err(|error| nothing(path).because(&error))?;
-    if metadata.is_dir() { build(path) } else { Ok(path.to_owned()) }
+    Ok(project::component(path, &mut |step| output::tell(step))?)
 }
 
-fn nothing(path: &Path) -> Failure {
-    Failure::new(Exit::Refused, format!("cannot find {}", path.display()))
-        .advise("a component (.wasm), the folder of a project, or a microhost.toml; `microhost new NAME` makes a project")
-}
-
-fn build(path: &Path) -> Outcome<PathBuf> {
-    Err(Failure::new(Exit::Build, format!("cannot build {}", path.display())))
+/// The component at a path, and its schema. Nothing of it is compiled or run.
+pub fn schema(path: &Path) -> Outcome<(PathBuf, Schema)> {
+    let component = component(path)?;
+    let bytes = load::read(&component, DEFAULT_MAX_SIZE)?;
+    let schema = Schema::of(&bytes).map_err(|error| {
+        Failure::new(Exit::Refused, format!("{} is a damaged or truncated component", component.display())).because(&error)
+    })?;
+    Ok((component, schema))
 }

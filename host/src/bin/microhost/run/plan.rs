@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use microhost::app::Load;
+use microhost::project::{self, Source};
 use microhost::settings::{Limits, Listen, Service, Settings, SettingsError, Tls};
 
 use super::Overrides;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use crate::source::{self, Source};
+use crate::source;
 
 /// What is run, and where it listens.
 pub struct Plan {
@@ -22,7 +23,7 @@ pub struct Plan {
 
 /// Reads what `path` stands for, and builds what has to be built.
 pub fn make(path: &Path, listen: Option<SocketAddr>, name: Option<String>, overrides: &Overrides) -> Outcome<Plan> {
-    let (settings, base) = match source::locate(path)? {
+    let (settings, base) = match project::locate(path)? {
         Source::Component(file) => (only(name_of(&file), file), PathBuf::new()),
         Source::Project(folder) => (only(name_of(&folder), folder), PathBuf::new()),
         Source::Settings(file) => {

@@ -18,11 +18,6 @@ pub fn log(ready: &Ready) {
     let names: Vec<&str> = ready.services.iter().map(|service| service.name.as_str()).collect();
     let endpoints: Vec<String> =
         ready.services.iter().flat_map(|service| &service.endpoints).map(|one| format!("{}/{}", one.service, one.method)).collect();
-    for service in &ready.services {
-        for refused in &service.refused {
-            tracing::warn!(service = %service.name, function = %refused.function, why = %refused.why, "function is not served");
-        }
-    }
     tracing::info!(address = %ready.address, tls = ready.tls, services = %names.join(","), endpoints = %endpoints.join(","), "ready");
 }
 
