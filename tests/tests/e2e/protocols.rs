@@ -149,7 +149,8 @@ async fn an_endpoint_not_marked_safe_is_not_called_by_get() {
 async fn an_unknown_method_is_unimplemented_in_every_protocol() {
     let host = Host::of("echo").await;
     let failure = host.call("test.echo.Echo/Nothing", &json!({})).fails().await;
-    assert_eq!((failure.code.as_str(), failure.http), ("unimplemented", 501), "{failure:?}");
+    // 404 is how the Connect protocol says that there is nothing at a path.
+    assert_eq!((failure.code.as_str(), failure.http), ("unimplemented", 404), "{failure:?}");
     assert_eq!(host.grpc("test.echo.Echo/Nothing", &hello()).outcome().await.status, 12);
     assert_eq!(host.grpc_web("test.echo.Echo/Nothing", &hello()).await.status, 12);
 }
