@@ -95,7 +95,8 @@ impl Code {
         if name == "cancelled" {
             return Some(Code::Canceled);
         }
-        let same = |known: &str| known.len() == name.len() && known.bytes().zip(name.bytes()).all(|(k, n)| k == n || (k == b'_' && n == b'-'));
+        let same =
+            |known: &str| known.len() == name.len() && known.bytes().zip(name.bytes()).all(|(k, n)| k == n || (k == b'_' && n == b'-'));
         TABLE.iter().find(|row| same(row.1)).map(|row| row.0)
     }
 

@@ -74,7 +74,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
 fn start(loader: &Loader, starter: &Starter, overview: &Overview, load: Load) -> anyhow::Result<(Service, String)> {
     let Load { name, component, isolation, safe, limits, grants } = load;
     let began = Instant::now();
-    let loaded = loader.load(&component)?;
+    let loaded = loader.load(&component, &limits)?;
     tracing::debug!(service = name, compiled = loaded.compiled, seconds = began.elapsed().as_secs_f64(), "loaded");
     let descriptors = loaded.schema.descriptors();
     let service = starter.start(Plan { name: name.clone(), limits, grants, isolation, safe }, loaded)?;

@@ -10,6 +10,12 @@ use super::SettingsError;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
+    /// The component's file, in bytes.
+    #[serde(deserialize_with = "bytes")]
+    pub component: usize,
+    /// Time that compiling it may take.
+    #[serde(deserialize_with = "duration")]
+    pub compile: Duration,
     /// Linear memory of one instance, in bytes.
     #[serde(deserialize_with = "bytes")]
     pub memory: usize,
@@ -57,6 +63,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
+            component: 256 << 20,
+            compile: Duration::from_secs(300),
             memory: 256 << 20,
             table_elements: 100_000,
             instances: 64,
@@ -85,6 +93,8 @@ struct Row {
 }
 
 const ROWS: &[Row] = &[
+    Row { name: "component", about: "size of the component's file (256MiB)", set: |l, v| parse_bytes(v).map(|v| l.component = v) },
+    Row { name: "compile", about: "time to compile the component (5m)", set: |l, v| parse_duration(v).map(|v| l.compile = v) },
     Row { name: "memory", about: "linear memory of one instance (256MiB)", set: |l, v| parse_bytes(v).map(|v| l.memory = v) },
     Row { name: "table-elements", about: "elements of all tables of one instance (100000)", set: |l, v| number(v).map(|v| l.table_elements = v) },
     Row { name: "instances", about: "instances alive at once (64)", set: |l, v| number(v).map(|v| l.instances = v) },

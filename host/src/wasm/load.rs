@@ -11,12 +11,7 @@ use wasmtime::component::Component;
 use super::cache::Cache;
 use super::engine::GuestEngine;
 use crate::schema::Schema;
-
-/// The largest component, in bytes, unless set otherwise.
-pub const DEFAULT_MAX_SIZE: u64 = 256 << 20;
-
-/// The longest that compiling may take, unless set otherwise.
-pub const DEFAULT_COMPILE_TIME: Duration = Duration::from_secs(300);
+use crate::settings::Limits;
 
 /// The first bytes of any WebAssembly file.
 const WASM_MAGIC: &[u8; 4] = b"\0asm";
@@ -25,8 +20,6 @@ const WASM_MAGIC: &[u8; 4] = b"\0asm";
 pub struct Loader {
     engine: GuestEngine,
     cache: Option<Cache>,
-    max_size: u64,
-    compile_time: Duration,
 }
 
 /// A component, compiled, with what it exports.
@@ -51,7 +44,7 @@ pub enum LoadError {
         source: io::Error,
     },
     /// The file is over the limit.
-    #[error("{path} is over the largest size of a component, {limit} bytes")]
+    #[error("{path} is over the limit `component`, {limit} bytes")]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -93,7 +86,7 @@ pub enum LoadError {
         why: String,
     },
     /// Compiling took too long.
-    #[error("{path} was not compiled within {limit:?}")]
+    #[error("{path} was not compiled within the limit `compile`, {limit:?}")]
     TooSlow {
         /// The file.
         path: PathBuf,
@@ -105,14 +98,7 @@ pub enum LoadError {
 impl Loader {
     /// Loads through this cache, or, without one, compiles every time.
     pub fn new(engine: GuestEngine, cache: Option<Cache>) -> Loader {
-        Loader { engine, cache, max_size: DEFAULT_MAX_SIZE, compile_time: DEFAULT_COMPILE_TIME }
-    }
-
-    /// Sets the largest component, in bytes.
-    #[must_use]
-    pub fn max_size(mut self, bytes: u64) -> Loader {
-        self.max_size = bytes;
-        self
+        Loader { engine, cache }
     }
 
     /// The engine that components are compiled for.
@@ -120,15 +106,16 @@ impl Loader {
         &self.engine
     }
 
-    /// Loads the component in this file. Blocks for as long as compiling takes.
-    pub fn load(&self, path: &Path) -> Result<Loaded, LoadError> {
-        let bytes = read(path, self.max_size)?;
+    /// Loads the component in this file, within the limits `component` and `compile`. Blocks for as
+    /// long as compiling takes.
+    pub fn load(&self, path: &Path, limits: &Limits) -> Result<Loaded, LoadError> {
+        let bytes = read(path, limits.component as u64)?;
         let key = Cache::key(&bytes, &self.engine.fingerprint());
         if let Some(loaded) = self.cached(&key) {
             return Ok(loaded);
         }
         let schema = Schema::of(&bytes).map_err(|error| LoadError::Damaged { path: path.to_owned(), why: error.to_string() })?;
-        let component = self.compile(path, bytes)?;
+        let component = self.compile(path, bytes, limits.compile)?;
         if let Some(cache) = &self.cache {
             let code = component.serialize().map_err(|error| io::Error::other(error.to_string()));
             let stored = code.and_then(|code| cache.put(&key, schema.package(), &code));
@@ -153,7 +140,7 @@ impl Loader {
         }
     }
 
-    fn compile(&self, path: &Path, bytes: Vec<u8>) -> Result<Component, LoadError> {
+    fn compile(&self, path: &Path, bytes: Vec<u8>, limit: Duration) -> Result<Component, LoadError> {
         let engine = self.engine.get().clone();
         let (done, compiled) = mpsc::channel();
         let thread = std::thread::Builder::new().name("compile".into()).spawn(move || {
@@ -161,10 +148,10 @@ impl Loader {
             let _ = done.send(Component::new(&engine, bytes));
         });
         thread.map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
-        match compiled.recv_timeout(self.compile_time) {
+        match compiled.recv_timeout(limit) {
             Ok(Ok(component)) => Ok(component),
             Ok(Err(error)) => Err(LoadError::Unbuildable { path: path.to_owned(), why: format!("{error:#}") }),
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(LoadError::TooSlow { path: path.to_owned(), limit: self.compile_time }),
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(LoadError::TooSlow { path: path.to_owned(), limit }),
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(LoadError::Unbuildable { path: path.to_owned(), why: "the compiler failed".to_owned() }),
         }
     }

@@ -20,6 +20,15 @@ pub enum Format {
     Json,
 }
 
+/// The filter that a level stands for. A level alone is of what the host and its services say; of
+/// the libraries beneath, only what is amiss.
+fn directives(level: &str) -> String {
+    match level.parse::<tracing::Level>() {
+        Ok(level) => format!("{},microhost={level},guest={level}", level.min(tracing::Level::WARN)),
+        Err(_) => level.to_owned(),
+    }
+}
+
 /// The flags of the log.
 #[derive(Args)]
 #[command(next_help_heading = "Log")]
@@ -45,7 +54,7 @@ impl LogArgs {
 
     /// Starts the log, on standard error.
     pub fn start(&self) -> Outcome {
-        let filter = EnvFilter::builder().parse(&self.log_level).map_err(|error| {
+        let filter = EnvFilter::builder().parse(directives(&self.log_level)).map_err(|error| {
             Failure::new(Exit::Usage, format!("--log-level {:?} is no level", self.log_level))
                 .because(&error)
                 .advise("--log-level debug, or by module: --log-level info,microhost::edge=debug")
@@ -59,5 +68,17 @@ impl LogArgs {
             lines.json().init();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_of_the_host_and_its_services() {
+        assert_eq!(directives("debug"), "WARN,microhost=DEBUG,guest=DEBUG");
+        assert_eq!(directives("error"), "ERROR,microhost=ERROR,guest=ERROR");
+        assert_eq!(directives("info,hyper=debug"), "info,hyper=debug");
     }
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use microhost::project;
 use microhost::schema::Schema;
-use microhost::wasm::load::{self, DEFAULT_MAX_SIZE};
+use microhost::settings::Limits;
+use microhost::wasm::load;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -18,7 +19,7 @@ pub fn component(path: &Path) -> Outcome<PathBuf> {
 /// The component at a path, and its schema. Nothing of it is compiled or run.
 pub fn schema(path: &Path) -> Outcome<(PathBuf, Schema)> {
     let component = component(path)?;
-    let bytes = load::read(&component, DEFAULT_MAX_SIZE)?;
+    let bytes = load::read(&component, Limits::default().component as u64)?;
     let schema = Schema::of(&bytes).map_err(|error| {
         Failure::new(Exit::Refused, format!("{} is a damaged or truncated component", component.display())).because(&error)
     })?;

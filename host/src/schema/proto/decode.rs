@@ -175,7 +175,7 @@ impl Decoder<'_> {
 
     fn variant(&mut self, message: &Message, mut body: &[u8]) -> Result<Value, Fault> {
         self.budget.spend(1)?;
-        let mut set: Option<(usize, Result<Option<Value>, Cow<'_, [u8]>>)> = None;
+        let mut set: Option<(usize, Payload<'_>)> = None;
         while !body.is_empty() {
             let (number, wire) = key(&mut body)?;
             let index = number as usize - 1;
@@ -186,22 +186,22 @@ impl Decoder<'_> {
             if let (Kind::Message(_), Card::Single) = (field.kind, field.card) {
                 let piece = delimited(wire, &mut body).map_err(|fault| fault.at(&field.name))?;
                 match &mut set {
-                    Some((last, Err(pieces))) if *last == index => pieces.to_mut().extend_from_slice(piece),
-                    _ => set = Some((index, Err(Cow::Borrowed(piece)))),
+                    Some((last, Payload::Waiting(pieces))) if *last == index => pieces.to_mut().extend_from_slice(piece),
+                    _ => set = Some((index, Payload::Waiting(Cow::Borrowed(piece)))),
                 }
                 continue;
             }
             let mut slot = None;
             self.field(field, wire, &mut body, &mut slot).map_err(|fault| fault.at(&field.name))?;
-            set = Some((index, Ok(if field.card == Card::Unit { None } else { slot })));
+            set = Some((index, Payload::Read(if field.card == Card::Unit { None } else { slot })));
         }
         let Some((index, payload)) = set else {
             return Err(Fault::invalid(format!("not set; expected one of {}", message.choices())));
         };
         let field = &message.fields[index];
         let payload = match payload {
-            Ok(payload) => payload,
-            Err(body) => Some(self.embedded(field.kind, &body).map_err(|fault| fault.at(&field.name))?),
+            Payload::Read(payload) => payload,
+            Payload::Waiting(body) => Some(self.embedded(field.kind, &body).map_err(|fault| fault.at(&field.name))?),
         };
         Ok(Value::Variant(index as u32, payload.map(Box::new)))
     }
@@ -247,6 +247,13 @@ impl Decoder<'_> {
             Kind::Message(_) => return Err(Fault::mismatch()),
         })
     }
+}
+
+/// What a variant's case holds, while its message is read.
+enum Payload<'b> {
+    Read(Option<Value>),
+    /// An embedded message, which may come in pieces.
+    Waiting(Cow<'b, [u8]>),
 }
 
 fn key(body: &mut &[u8]) -> Result<(u32, WireType), Fault> {

@@ -119,7 +119,7 @@ fn an_error_in_protobuf_names_the_path_and_what_was_expected() {
 fn unknown_groups_are_skipped_and_may_not_nest_without_end() {
     let method = place();
     let cash: &[u8] = &[0x1a, 0x02, 0x0a, 0x00];
-    let nested = |depth: usize| [vec![0xa3, 0x06].repeat(depth), vec![0xa4, 0x06].repeat(depth), cash.to_vec()].concat();
+    let nested = |depth: usize| [[0xa3, 0x06].repeat(depth), [0xa4, 0x06].repeat(depth), cash.to_vec()].concat();
     assert!(method.decode(Codec::Proto, &nested(10)).is_ok());
     assert_eq!(refused(&method, Codec::Proto, &nested(100_000)), "the message is no protobuf: the unknown field 100 is broken");
 }

@@ -18,8 +18,8 @@ use wants::Need;
 
 /// Show what a component offers and what it wants
 ///
-/// Prints its world as WIT, its services with their messages, what cannot be served and why, and
-/// what would have to be granted. Nothing of the component is run.
+/// Prints its services with their messages, what cannot be served and why, what would have to be
+/// granted, and its world as WIT. Nothing of the component is run.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -94,11 +94,7 @@ fn import_json(import: &Import) -> Value {
 
 /// The same for people. Writing to a string cannot fail, so no result of it is looked at.
 fn text(schema: &Schema, wit: &str) -> String {
-    let mut text = String::from("world\n");
-    for line in wit.lines() {
-        let _ = writeln!(text, "  {}", visible(line).trim_end());
-    }
-    text.push_str("\nservices\n");
+    let mut text = String::from("services\n");
     if schema.services.is_empty() {
         text.push_str("  none: the component exports no interface of its own\n");
     }
@@ -117,6 +113,11 @@ fn text(schema: &Schema, wit: &str) -> String {
         }
     }
     imports(schema.imports(), &mut text);
+    // Last, as it is long: all of WASI that the component's language brings along is in it.
+    text.push_str("\nworld\n");
+    for line in wit.lines() {
+        let _ = writeln!(text, "  {}", visible(line).trim_end());
+    }
     text
 }
 
@@ -148,7 +149,7 @@ fn imports(imports: &[Import], text: &mut String) {
         let _ = writeln!(text, "  {}  MISSING: this host does not provide it, so the component cannot run", import.name);
     }
     for (what, how) in grants {
-        let _ = writeln!(text, "  {what}: refused unless granted by {how}");
+        let _ = writeln!(text, "  {what}: only what is granted by {how}");
     }
     let given: Vec<&str> = names(|need| need == Need::Nothing).map(|import| import.name.as_str()).collect();
     if imports.is_empty() {
