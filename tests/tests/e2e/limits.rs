@@ -102,7 +102,7 @@ async fn a_memory_bomb_costs_its_own_instance_alone() {
 #[tokio::test]
 async fn a_table_grows_to_the_limit_and_no_further() {
     let host = Start::path(e2e::guests::text("table")).limit("table-elements=1000").ready().await;
-    let grow = async |by: u32| host.call("test.table.Table/Grow", &json!({ "by": by })).ok().await;
+    let grow = async |by: u32| host.call("test.table.Table/Grow", &json!({ "elements": by })).ok().await;
     let grown = grow(100).await;
     let refused = grow(1_000_000).await;
     assert_ne!(grown["value"], refused["value"], "{grown} {refused}");
