@@ -207,12 +207,11 @@ impl Settings {
 /// Adds the nearest right name to serde's message on an unknown key.
 fn hinted(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    if message.contains("unknown field") || message.contains("unknown variant") {
-        if let Some((name, known)) = quoted.split_first() {
-            if let Some(near) = nearest(name, known.iter().copied()) {
-                return format!("{}\ndid you mean `{near}`?", message.trim_end());
-            }
-        }
+    if (message.contains("unknown field") || message.contains("unknown variant"))
+        && let Some((name, known)) = quoted.split_first()
+        && let Some(near) = nearest(name, known.iter().copied())
+    {
+        return format!("{}\ndid you mean `{near}`?", message.trim_end());
     }
     message.trim_end().to_owned()
 }

@@ -250,7 +250,7 @@ fn slice(bytes: &[u8], at: usize, size: usize) -> Result<&[u8]> {
 
 /// `count` elements of guest memory, checked for bounds and alignment.
 fn array<'m>(cx: &LiftContext<'m>, address: usize, count: usize, size: u32, align: u32) -> Result<&'m [u8]> {
-    if address % align as usize != 0 {
+    if !address.is_multiple_of(align as usize) {
         bail!("the guest returned an address that is not aligned");
     }
     count

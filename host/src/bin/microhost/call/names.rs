@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn text(result: Outcome<(&str, &str)>) -> String {
-        result.err().expect("a failure").text(Paint::plain())
+        result.expect_err("a failure").text(Paint::plain())
     }
 
     #[test]
