@@ -15,29 +15,42 @@ use super::unary::Peer;
 use super::{connect, grpc, health, reflection, request, web};
 use crate::admin::{self, PREFIX};
 use crate::rpc::{Route, Router};
+use crate::schema::Codec;
 use crate::settings::nearest;
 use crate::status::{Code, Status};
 
 const ACCEPT_POST_NAME: HeaderName = HeaderName::from_static("accept-post");
 
-/// A wrong path is compared with the right ones only up to this length, and in hosts of up to so
-/// many endpoints: whoever asks for what is not there must not cost much.
-const MAX_COMPARED: usize = 200;
-const MAX_CANDIDATES: usize = 500;
+/// A wrong path is compared with the right ones only up to this length and with so many of them, and
+/// so many methods are named: whoever asks for what is not there must not cost much.
+const MAX_COMPARED: usize = 120;
+const MAX_CANDIDATES: usize = 50;
 
 /// Answers one request.
 pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
     let _call = peer.activity.begin_call();
-    let (head, body) = request.into_parts();
+    let (mut head, mut body) = request.into_parts();
     // HTTP/1 is bounded by hyper, HTTP/2 only in bytes.
     if head.headers.len() > peer.edge.headers {
         let status = Status::new(Code::ResourceExhausted, format!("the request has more than {} headers", peer.edge.headers));
         return refusal(content(&head), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &status);
     }
     let path = head.uri.path();
-    match peer.edge.overview.router.find(path) {
-        Some(route) => endpoint(&peer, route, head, body).await,
-        None => elsewhere(&peer, head, body).await,
+    let route = match peer.edge.overview.router.find(path) {
+        Some(route) => route,
+        None if path == health::CHECK => peer.edge.health.check(),
+        None => return Box::pin(elsewhere(&peer, head, body)).await,
+    };
+    // What is rare is boxed: a future is as large as its largest branch, and each call moves it.
+    match way(&route, &head) {
+        Way::Connect(codec) => connect::post(&peer, route, codec, &mut head, &mut body).await,
+        Way::Grpc(call) => grpc::unary(&peer, route, call, &mut head, &mut body).await,
+        Way::GrpcWeb(call) => Box::pin(web::unary(&peer, route, call, &mut head, &mut body)).await,
+        Way::Get => Box::pin(connect::get(&peer, route, head)).await,
+        Way::None(refusal) => {
+            Box::pin(request::skip(&head, &mut body)).await;
+            *refusal
+        }
     }
 }
 
@@ -45,26 +58,35 @@ fn content(head: &http::request::Parts) -> Option<(Content, &'static str)> {
     head.headers.get(CONTENT_TYPE).and_then(Content::of)
 }
 
-/// Answers a request for an endpoint.
-async fn endpoint(peer: &Peer, route: Route, head: http::request::Parts, mut body: Incoming) -> Response<Body> {
+/// The way to answer a request for an endpoint.
+enum Way {
+    Connect(Codec),
+    Get,
+    Grpc(grpc::Head),
+    GrpcWeb(grpc::Head),
+    None(Box<Response<Body>>),
+}
+
+fn way(route: &Route, head: &http::request::Parts) -> Way {
     if head.method != Method::POST {
-        if head.method == Method::GET && route.endpoint.safe {
-            return connect::get(peer, route, head).await;
-        }
-        request::skip(&head, &mut body).await;
-        return wrong_method(&route, &head.method);
+        return if head.method == Method::GET && route.endpoint.safe {
+            Way::Get
+        } else {
+            Way::None(Box::new(wrong_method(route, &head.method)))
+        };
     }
-    let Some((content, name)) = content(&head) else { return unsupported(&head, body).await };
-    match content {
-        Content::Connect(codec) => connect::post(peer, route, codec, head, body).await,
-        Content::Grpc(_) if head.version != Version::HTTP_2 => {
-            request::skip(&head, &mut body).await;
-            plain(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC needs HTTP/2; over HTTP/1.1 there are gRPC-Web and Connect")
+    match content(head) {
+        Some((Content::Connect(codec), _)) => Way::Connect(codec),
+        Some((Content::Grpc(codec), name)) if head.version == Version::HTTP_2 => {
+            Way::Grpc(grpc::Head { codec, name, layout: Layout::Enveloped })
         }
-        Content::Grpc(codec) => grpc::unary(peer, route, grpc::Head { codec, name, layout: Layout::Enveloped }, head, body).await,
-        Content::GrpcWeb(codec) => web::unary(peer, route, grpc::Head { codec, name, layout: Layout::Enveloped }, head, body).await,
-        Content::GrpcWebText(codec) => web::unary(peer, route, grpc::Head { codec, name, layout: Layout::EnvelopedText }, head, body).await,
-        Content::ConnectStream(_) => unsupported(&head, body).await,
+        Some((Content::Grpc(_), _)) => {
+            let what = "gRPC needs HTTP/2; over HTTP/1.1 there are gRPC-Web and Connect";
+            Way::None(Box::new(plain(StatusCode::HTTP_VERSION_NOT_SUPPORTED, what)))
+        }
+        Some((Content::GrpcWeb(codec), name)) => Way::GrpcWeb(grpc::Head { codec, name, layout: Layout::Enveloped }),
+        Some((Content::GrpcWebText(codec), name)) => Way::GrpcWeb(grpc::Head { codec, name, layout: Layout::EnvelopedText }),
+        Some((Content::ConnectStream(_), _)) | None => Way::None(Box::new(unsupported(head))),
     }
 }
 
@@ -72,9 +94,6 @@ async fn endpoint(peer: &Peer, route: Route, head: http::request::Parts, mut bod
 async fn elsewhere(peer: &Peer, head: http::request::Parts, mut body: Incoming) -> Response<Body> {
     let edge = &*peer.edge;
     let path = head.uri.path();
-    if path == health::CHECK {
-        return endpoint(peer, edge.health.check(), head, body).await;
-    }
     if path.starts_with(PREFIX) {
         let reply = admin::answer(&edge.overview, &edge.access, &head.method, path, &head.headers, peer.address.ip());
         let no_body = head.method == Method::HEAD;
@@ -120,8 +139,7 @@ fn wrong_method(route: &Route, method: &Method) -> Response<Body> {
     response
 }
 
-async fn unsupported(head: &http::request::Parts, mut body: Incoming) -> Response<Body> {
-    request::skip(head, &mut body).await;
+fn unsupported(head: &http::request::Parts) -> Response<Body> {
     let what = match (head.headers.get(CONTENT_TYPE), content(head)) {
         (None, _) => "the request has no content type; for JSON send content-type: application/json".to_owned(),
         (Some(_), Some((Content::ConnectStream(_), name))) => {
@@ -141,7 +159,9 @@ fn nothing_at(path: &str, router: &Router) -> String {
         return format!("nothing is served at this path; {look}");
     }
     let routes = router.all();
-    let paths: Vec<String> = routes.iter().take(MAX_CANDIDATES).map(|route| route.endpoint.path()).collect();
+    // Names whose lengths differ by more than a third are never near.
+    let near = |candidate: &String| candidate.len().abs_diff(path.len()) * 3 <= candidate.len();
+    let paths: Vec<String> = routes.iter().map(|route| route.endpoint.path()).filter(near).take(MAX_CANDIDATES).collect();
     let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     let methods: Vec<&str> = routes
         .iter()

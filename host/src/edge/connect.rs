@@ -9,6 +9,7 @@ use base64::Engine as _;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::body::{Body, Chunk};
@@ -29,32 +30,27 @@ const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-v
 const TRAILER: &str = "trailer-";
 
 /// Answers a POST.
-pub(super) async fn post(
-    peer: &Peer,
-    route: Route,
-    codec: Codec,
-    head: http::request::Parts,
-    mut body: hyper::body::Incoming,
-) -> Response<Body> {
+pub(super) async fn post(peer: &Peer, route: Route, codec: Codec, head: &mut http::request::Parts, body: &mut Incoming) -> Response<Body> {
     let accepted = compression::accepted(head.headers.get(ACCEPT_ENCODING));
-    let result = async {
-        let (deadline, encoding) = match of_head(&head.headers) {
-            Ok(known) => known,
-            Err(status) => {
-                request::skip(&head, &mut body).await;
-                return Err(status);
-            }
-        };
-        let limit = route.max_request;
-        let time = request::time_for(deadline, peer.edge.patience.body);
-        let body = request::read(&head, body, Layout::Bare, limit, time).await?;
-        let body = unpacked(encoding, body, limit)?;
-        Call { route, codec, body, headers: head.headers, deadline }.run(peer).await
-    };
-    match result.await {
+    match call(peer, route, codec, head, body).await {
         Ok(reply) => success(peer, codec, accepted, reply),
         Err(status) => error(&status),
     }
+}
+
+async fn call(peer: &Peer, route: Route, codec: Codec, head: &mut http::request::Parts, body: &mut Incoming) -> Result<Reply, Status> {
+    let (deadline, encoding) = match of_head(&head.headers) {
+        Ok(known) => known,
+        Err(status) => {
+            Box::pin(request::skip(head, body)).await;
+            return Err(status);
+        }
+    };
+    let limit = route.max_request;
+    let time = request::time_for(deadline, peer.edge.patience.body);
+    let body = request::read(head, body, Layout::Bare, limit, time).await?;
+    let body = unpacked(encoding, body, limit)?;
+    Call { route, codec, body, headers: std::mem::take(&mut head.headers), deadline }.run(peer).await
 }
 
 /// Answers a GET, which only endpoints without side effects take.

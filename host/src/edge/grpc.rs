@@ -59,7 +59,13 @@ pub(super) struct Head {
 }
 
 /// Answers a unary call.
-pub(super) async fn unary(peer: &Peer, route: Route, head: Head, request: http::request::Parts, body: Incoming) -> Response<Body> {
+pub(super) async fn unary(
+    peer: &Peer,
+    route: Route,
+    head: Head,
+    request: &mut http::request::Parts,
+    body: &mut Incoming,
+) -> Response<Body> {
     let accepted = compression::accepted(request.headers.get(ACCEPT_ENCODING));
     let name = head.name;
     match call(peer, route, head, request, body).await {
@@ -73,19 +79,19 @@ pub(super) async fn call(
     peer: &Peer,
     route: Route,
     head: Head,
-    request: http::request::Parts,
-    mut body: Incoming,
+    request: &mut http::request::Parts,
+    body: &mut Incoming,
 ) -> Result<Reply, Status> {
     let (deadline, encoding) = match of_head(&request.headers) {
         Ok(known) => known,
         Err(status) => {
-            request::skip(&request, &mut body).await;
+            Box::pin(request::skip(request, body)).await;
             return Err(status);
         }
     };
     let limit = route.max_request;
     let time = request::time_for(deadline, peer.edge.patience.body);
-    let body = request::read(&request, body, head.layout, limit, time).await?;
+    let body = request::read(request, body, head.layout, limit, time).await?;
     let body = if head.layout == Layout::EnvelopedText { super::web::from_text(&body)? } else { body };
     let (compressed, message) = envelope::only_message(&body)?;
     let message = match encoding {
@@ -98,7 +104,7 @@ pub(super) async fn call(
         _ if message.len() > limit => return Err(request::too_long(limit)),
         _ => message,
     };
-    Call { route, codec: head.codec, body: message, headers: request.headers, deadline }.run(peer).await
+    Call { route, codec: head.codec, body: message, headers: std::mem::take(&mut request.headers), deadline }.run(peer).await
 }
 
 /// The deadline and the compression of a request.

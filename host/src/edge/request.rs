@@ -53,16 +53,16 @@ pub(super) fn too_long(limit: usize) -> Status {
 /// Reads a whole body whose message may have `limit` bytes, and which has `time` to come.
 pub(super) async fn read(
     head: &http::request::Parts,
-    mut body: Incoming,
+    body: &mut Incoming,
     layout: Layout,
     limit: usize,
     time: Duration,
 ) -> Result<Bytes, Status> {
-    let result = read_within(head.version, &mut body, layout, limit, time).await;
+    let result = read_within(head.version, body, layout, limit, time).await;
     if let Err(status) = &result
         && matches!(status.code(), Code::ResourceExhausted | Code::Unimplemented)
     {
-        skip(head, &mut body).await;
+        Box::pin(skip(head, body)).await;
     }
     result
 }

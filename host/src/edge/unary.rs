@@ -1,6 +1,7 @@
 //! One unary call, the same in every protocol once its request is read.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -58,12 +59,14 @@ impl Call {
         }
         let Call { route, codec, body, headers, deadline } = self;
         let request = Request { codec, body, headers, deadline, caller: Caller { peer: Some(peer.address) } };
-        let Some(deadline) = deadline else { return middleware::serve(route, request).await };
         let late = || Status::new(Code::DeadlineExceeded, "the deadline passed before the call was done");
-        if deadline <= Instant::now() {
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return Err(late());
         }
-        let limit = deadline.checked_add(GRACE).unwrap_or(deadline);
-        tokio::time::timeout_at(limit.into(), middleware::serve(route, request)).await.unwrap_or_else(|_| Err(late()))
+        let mut serving = pin!(middleware::serve(route, request));
+        match deadline.and_then(|deadline| deadline.checked_add(GRACE)) {
+            None => serving.await,
+            Some(limit) => Box::pin(tokio::time::timeout_at(limit.into(), serving.as_mut())).await.unwrap_or_else(|_| Err(late())),
+        }
     }
 }

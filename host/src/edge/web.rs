@@ -16,7 +16,13 @@ use crate::rpc::Route;
 use crate::status::{Code, Status};
 
 /// Answers a unary call.
-pub(super) async fn unary(peer: &Peer, route: Route, head: grpc::Head, request: http::request::Parts, body: Incoming) -> Response<Body> {
+pub(super) async fn unary(
+    peer: &Peer,
+    route: Route,
+    head: grpc::Head,
+    request: &mut http::request::Parts,
+    body: &mut Incoming,
+) -> Response<Body> {
     let accepted = compression::accepted(request.headers.get(grpc::ACCEPT_ENCODING));
     let (name, layout) = (head.name, head.layout);
     let reply = match grpc::call(peer, route, head, request, body).await {
