@@ -50,7 +50,11 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         let mut stop = stop::Stop::listen().context("cannot listen for signals")?;
         let serving = edge::serve(&listen, Arc::clone(&overview), &lanes)?;
         overview.health.enter(Phase::Ready);
-        on_ready(&Ready { address: serving.address(), tls: listen.tls.is_some(), services: services.iter().map(|(service, name)| ready(service, name)).collect() });
+        on_ready(&Ready {
+            address: serving.address(),
+            tls: listen.tls.is_some(),
+            services: services.iter().map(|(service, name)| ready(service, name)).collect(),
+        });
         let signal = stop.next().await;
         tracing::info!(signal, "stopping: calls that run may end, a second signal stops at once");
         overview.health.enter(Phase::Draining);

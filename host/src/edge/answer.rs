@@ -12,7 +12,7 @@ use super::body::Body;
 use super::content::{ACCEPT_POST, Content};
 use super::request::Layout;
 use super::unary::Peer;
-use super::{connect, grpc, health, reflection, web};
+use super::{connect, grpc, health, reflection, request, web};
 use crate::admin::{self, PREFIX};
 use crate::rpc::{Route, Router};
 use crate::settings::nearest;
@@ -46,29 +46,30 @@ fn content(head: &http::request::Parts) -> Option<(Content, &'static str)> {
 }
 
 /// Answers a request for an endpoint.
-async fn endpoint(peer: &Peer, route: Route, head: http::request::Parts, body: Incoming) -> Response<Body> {
+async fn endpoint(peer: &Peer, route: Route, head: http::request::Parts, mut body: Incoming) -> Response<Body> {
     if head.method != Method::POST {
         if head.method == Method::GET && route.endpoint.safe {
             return connect::get(peer, route, head).await;
         }
+        request::skip(&head, &mut body).await;
         return wrong_method(&route, &head.method);
     }
-    let Some((content, name)) = content(&head) else { return unsupported(&head) };
+    let Some((content, name)) = content(&head) else { return unsupported(&head, body).await };
     match content {
         Content::Connect(codec) => connect::post(peer, route, codec, head, body).await,
         Content::Grpc(_) if head.version != Version::HTTP_2 => {
-            let status = Status::new(Code::Unimplemented, "gRPC needs HTTP/2; over HTTP/1.1 there are gRPC-Web and Connect");
-            connect::error_as(StatusCode::HTTP_VERSION_NOT_SUPPORTED, &status)
+            request::skip(&head, &mut body).await;
+            plain(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC needs HTTP/2; over HTTP/1.1 there are gRPC-Web and Connect")
         }
         Content::Grpc(codec) => grpc::unary(peer, route, grpc::Head { codec, name, layout: Layout::Enveloped }, head, body).await,
         Content::GrpcWeb(codec) => web::unary(peer, route, grpc::Head { codec, name, layout: Layout::Enveloped }, head, body).await,
         Content::GrpcWebText(codec) => web::unary(peer, route, grpc::Head { codec, name, layout: Layout::EnvelopedText }, head, body).await,
-        Content::ConnectStream(_) => unsupported(&head),
+        Content::ConnectStream(_) => unsupported(&head, body).await,
     }
 }
 
 /// Answers a request for what is no endpoint of a service.
-async fn elsewhere(peer: &Peer, head: http::request::Parts, body: Incoming) -> Response<Body> {
+async fn elsewhere(peer: &Peer, head: http::request::Parts, mut body: Incoming) -> Response<Body> {
     let edge = &*peer.edge;
     let path = head.uri.path();
     if path == health::CHECK {
@@ -87,6 +88,7 @@ async fn elsewhere(peer: &Peer, head: http::request::Parts, body: Incoming) -> R
         return edge.reflection.answer(&edge.overview.catalog, Request::from_parts(head, body)).await.map(Body::Tonic);
     }
     let status = Status::new(Code::Unimplemented, nothing_at(path, &edge.overview.router));
+    request::skip(&head, &mut body).await;
     refusal(content(&head), StatusCode::NOT_FOUND, &status)
 }
 
@@ -101,23 +103,33 @@ fn refusal(content: Option<(Content, &'static str)>, http: StatusCode, status: &
     }
 }
 
+/// What is wrong with the HTTP of a request and so is no status of any protocol. In plain text:
+/// clients of a protocol would take JSON for an error of its own.
+fn plain(http: StatusCode, what: &str) -> Response<Body> {
+    let mut response = Response::new(Body::whole(format!("{what}\n").into()));
+    *response.status_mut() = http;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
 fn wrong_method(route: &Route, method: &Method) -> Response<Body> {
     let allowed = if route.endpoint.safe { "GET, POST" } else { "POST" };
-    let status = Status::new(Code::Unimplemented, format!("{method} is not for {}, but {allowed}", route.endpoint.path()));
-    let mut response = connect::error_as(StatusCode::METHOD_NOT_ALLOWED, &status);
+    let what = format!("{method} is not for {}, but {allowed}", route.endpoint.path());
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, &what);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
-fn unsupported(head: &http::request::Parts) -> Response<Body> {
-    let why = match (head.headers.get(CONTENT_TYPE), content(head)) {
+async fn unsupported(head: &http::request::Parts, mut body: Incoming) -> Response<Body> {
+    request::skip(head, &mut body).await;
+    let what = match (head.headers.get(CONTENT_TYPE), content(head)) {
         (None, _) => "the request has no content type; for JSON send content-type: application/json".to_owned(),
         (Some(_), Some((Content::ConnectStream(_), name))) => {
             format!("{name} is for streams, and this is a unary call: send it as application/json or application/proto")
         }
         (Some(value), _) => format!("the content type {value:?} is not known; for JSON send content-type: application/json"),
     };
-    let mut response = connect::error_as(StatusCode::UNSUPPORTED_MEDIA_TYPE, &Status::new(Code::InvalidArgument, why));
+    let mut response = plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, &what);
     response.headers_mut().insert(ACCEPT_POST_NAME, ACCEPT_POST);
     response
 }

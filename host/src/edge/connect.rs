@@ -3,6 +3,7 @@
 //! Source: the Connect protocol, "Unary RPCs".
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use base64::Engine as _;
 use bytes::Bytes;
@@ -33,15 +34,20 @@ pub(super) async fn post(
     route: Route,
     codec: Codec,
     head: http::request::Parts,
-    body: hyper::body::Incoming,
+    mut body: hyper::body::Incoming,
 ) -> Response<Body> {
     let accepted = compression::accepted(head.headers.get(ACCEPT_ENCODING));
     let result = async {
-        check_version(&head.headers)?;
-        let deadline = timeout::connect(&head.headers)?;
-        let encoding = head.headers.get(CONTENT_ENCODING).map_or(Ok(None), |name| compression::named(name.as_bytes()))?;
+        let (deadline, encoding) = match of_head(&head.headers) {
+            Ok(known) => known,
+            Err(status) => {
+                request::skip(&head, &mut body).await;
+                return Err(status);
+            }
+        };
         let limit = route.max_request;
-        let body = request::read(head.version, body, Layout::Bare, limit, peer.edge.patience.body).await?;
+        let time = request::time_for(deadline, peer.edge.patience.body);
+        let body = request::read(&head, body, Layout::Bare, limit, time).await?;
         let body = unpacked(encoding, body, limit)?;
         Call { route, codec, body, headers: head.headers, deadline }.run(peer).await
     };
@@ -72,6 +78,13 @@ pub(super) async fn get(peer: &Peer, route: Route, head: http::request::Parts) -
     // A cache on the way keeps one reply for each.
     response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
     response
+}
+
+/// The deadline and the compression of a request.
+fn of_head(headers: &HeaderMap) -> Result<(Option<Instant>, Option<Encoding>), Status> {
+    check_version(headers)?;
+    let encoding = headers.get(CONTENT_ENCODING).map_or(Ok(None), |name| compression::named(name.as_bytes()))?;
+    Ok((timeout::connect(headers)?, encoding))
 }
 
 fn check_version(headers: &HeaderMap) -> Result<(), Status> {

@@ -2,6 +2,8 @@
 //!
 //! Source: gRPC, "PROTOCOL-HTTP2".
 
+use std::time::Instant;
+
 use base64::Engine as _;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -67,11 +69,23 @@ pub(super) async fn unary(peer: &Peer, route: Route, head: Head, request: http::
 }
 
 /// Reads a gRPC or gRPC-Web request and has it served.
-pub(super) async fn call(peer: &Peer, route: Route, head: Head, request: http::request::Parts, body: Incoming) -> Result<Reply, Status> {
-    let deadline = timeout::grpc(&request.headers)?;
-    let encoding = request.headers.get(ENCODING).map_or(Ok(None), |name| compression::named(name.as_bytes()))?;
+pub(super) async fn call(
+    peer: &Peer,
+    route: Route,
+    head: Head,
+    request: http::request::Parts,
+    mut body: Incoming,
+) -> Result<Reply, Status> {
+    let (deadline, encoding) = match of_head(&request.headers) {
+        Ok(known) => known,
+        Err(status) => {
+            request::skip(&request, &mut body).await;
+            return Err(status);
+        }
+    };
     let limit = route.max_request;
-    let body = request::read(request.version, body, head.layout, limit, peer.edge.patience.body).await?;
+    let time = request::time_for(deadline, peer.edge.patience.body);
+    let body = request::read(&request, body, head.layout, limit, time).await?;
     let body = if head.layout == Layout::EnvelopedText { super::web::from_text(&body)? } else { body };
     let (compressed, message) = envelope::only_message(&body)?;
     let message = match encoding {
@@ -85,6 +99,12 @@ pub(super) async fn call(peer: &Peer, route: Route, head: Head, request: http::r
         _ => message,
     };
     Call { route, codec: head.codec, body: message, headers: request.headers, deadline }.run(peer).await
+}
+
+/// The deadline and the compression of a request.
+fn of_head(headers: &HeaderMap) -> Result<(Option<Instant>, Option<Encoding>), Status> {
+    let encoding = headers.get(ENCODING).map_or(Ok(None), |name| compression::named(name.as_bytes()))?;
+    Ok((timeout::grpc(headers)?, encoding))
 }
 
 /// The message of a reply in its envelope, and the encoding where it is compressed.

@@ -4,7 +4,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::Version;
@@ -17,6 +17,10 @@ use crate::status::{Code, Status};
 
 /// What is reserved at most for a body that only announces its length.
 const RESERVE: usize = 64 << 10;
+
+/// What is taken in at most of a body that is refused, and for how long.
+const SKIPPED: u64 = 1 << 20;
+const SKIP_TIME: Duration = Duration::from_secs(1);
 
 /// How a body is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +51,23 @@ pub(super) fn too_long(limit: usize) -> Status {
 }
 
 /// Reads a whole body whose message may have `limit` bytes, and which has `time` to come.
-pub(super) async fn read(version: Version, mut body: Incoming, layout: Layout, limit: usize, time: Duration) -> Result<Bytes, Status> {
+pub(super) async fn read(
+    head: &http::request::Parts,
+    mut body: Incoming,
+    layout: Layout,
+    limit: usize,
+    time: Duration,
+) -> Result<Bytes, Status> {
+    let result = read_within(head.version, &mut body, layout, limit, time).await;
+    if let Err(status) = &result
+        && matches!(status.code(), Code::ResourceExhausted | Code::Unimplemented)
+    {
+        skip(head, &mut body).await;
+    }
+    result
+}
+
+async fn read_within(version: Version, body: &mut Incoming, layout: Layout, limit: usize, time: Duration) -> Result<Bytes, Status> {
     let bound = layout.bound(limit);
     if body.size_hint().lower() > bound as u64 {
         return Err(too_long(limit));
@@ -58,7 +78,7 @@ pub(super) async fn read(version: Version, mut body: Incoming, layout: Layout, l
     // In HTTP/1 a body is first asked for by the first poll, and is mostly there at the second.
     // Should no second one come, the connection's tick makes one: it polls its call again.
     let mut timer = Timer { waited: version == Version::HTTP_2, time, sleep: None };
-    let Some(first) = poll_fn(|cx| timer.poll_data(&mut body, cx)).await? else { return Ok(Bytes::new()) };
+    let Some(first) = poll_fn(|cx| timer.poll_data(body, cx)).await? else { return Ok(Bytes::new()) };
     check(&first, layout, bound, limit)?;
     if body.is_end_stream() {
         return Ok(first);
@@ -66,7 +86,7 @@ pub(super) async fn read(version: Version, mut body: Incoming, layout: Layout, l
     let mut all = BytesMut::new();
     let mut first = Some(first);
     loop {
-        let Some(next) = poll_fn(|cx| timer.poll_data(&mut body, cx)).await? else { break };
+        let Some(next) = poll_fn(|cx| timer.poll_data(body, cx)).await? else { break };
         // Only now, as a body that ends with its first piece is not copied.
         if let Some(first) = first.take() {
             let announced = usize::try_from(body.size_hint().lower()).unwrap_or(bound);
@@ -80,6 +100,32 @@ pub(super) async fn read(version: Version, mut body: Incoming, layout: Layout, l
         check(&all, layout, bound, limit)?;
     }
     Ok(first.unwrap_or_else(|| all.freeze()))
+}
+
+/// Takes in a body that is refused, so that an HTTP/1 client which still writes gets to read the
+/// answer: closing before would reset its connection.
+///
+/// Not for a client that waits to be told to go on, nor for one that announces too much.
+pub(super) async fn skip(head: &http::request::Parts, body: &mut Incoming) {
+    if head.version == Version::HTTP_2 || head.headers.contains_key(http::header::EXPECT) || body.size_hint().lower() > SKIPPED {
+        return;
+    }
+    let mut skipped = 0;
+    let all = async {
+        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
+            skipped += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if skipped > SKIPPED {
+                return;
+            }
+        }
+    };
+    // However it ends, the answer is the same.
+    let _ = tokio::time::timeout(SKIP_TIME, all).await;
+}
+
+/// The time that a body has where its call has a deadline too.
+pub(super) fn time_for(deadline: Option<Instant>, patience: Duration) -> Duration {
+    deadline.map_or(patience, |deadline| deadline.saturating_duration_since(Instant::now()).min(patience))
 }
 
 fn check(read: &[u8], layout: Layout, bound: usize, limit: usize) -> Result<(), Status> {

@@ -96,7 +96,11 @@ const ROWS: &[Row] = &[
     Row { name: "component", about: "size of the component's file (256MiB)", set: |l, v| parse_bytes(v).map(|v| l.component = v) },
     Row { name: "compile", about: "time to compile the component (5m)", set: |l, v| parse_duration(v).map(|v| l.compile = v) },
     Row { name: "memory", about: "linear memory of one instance (256MiB)", set: |l, v| parse_bytes(v).map(|v| l.memory = v) },
-    Row { name: "table-elements", about: "elements of all tables of one instance (100000)", set: |l, v| number(v).map(|v| l.table_elements = v) },
+    Row {
+        name: "table-elements",
+        about: "elements of all tables of one instance (100000)",
+        set: |l, v| number(v).map(|v| l.table_elements = v),
+    },
     Row { name: "instances", about: "instances alive at once (64)", set: |l, v| number(v).map(|v| l.instances = v) },
     Row { name: "concurrency", about: "calls at once in one instance (16)", set: |l, v| number(v).map(|v| l.concurrency = v) },
     Row { name: "queue", about: "calls that may wait for an instance (1024)", set: |l, v| number(v).map(|v| l.queue = v) },
@@ -108,18 +112,30 @@ const ROWS: &[Row] = &[
     Row { name: "host-memory", about: "host memory held for one instance (64MiB)", set: |l, v| parse_bytes(v).map(|v| l.host_memory = v) },
     Row { name: "log-lines", about: "log lines a second (1000)", set: |l, v| number(v).map(|v| l.log_lines = v) },
     Row { name: "log-line", about: "length of one log line (8KiB)", set: |l, v| parse_bytes(v).map(|v| l.log_line = v) },
-    Row { name: "calls-per-instance", about: "calls until an instance is replaced (1000000)", set: |l, v| number(v).map(|v| l.calls_per_instance = v) },
-    Row { name: "instance-age", about: "age at which an instance is replaced (1h)", set: |l, v| parse_duration(v).map(|v| l.instance_age = v) },
+    Row {
+        name: "calls-per-instance",
+        about: "calls until an instance is replaced (1000000)",
+        set: |l, v| number(v).map(|v| l.calls_per_instance = v),
+    },
+    Row {
+        name: "instance-age",
+        about: "age at which an instance is replaced (1h)",
+        set: |l, v| parse_duration(v).map(|v| l.instance_age = v),
+    },
     Row { name: "idle", about: "idle time until an instance is dropped (60s)", set: |l, v| parse_duration(v).map(|v| l.idle = v) },
 ];
 
 impl Limits {
     /// Sets one limit from the command line: `memory=64MiB`.
     pub fn set(&mut self, assignment: &str) -> Result<(), SettingsError> {
-        let (name, value) = assignment
-            .split_once('=')
-            .ok_or_else(|| SettingsError::Value { what: format!("limit {assignment:?}"), why: "expected NAME=VALUE, for example memory=64MiB".into() })?;
-        let row = ROWS.iter().find(|row| row.name == name).ok_or_else(|| SettingsError::unknown("limit", name, ROWS.iter().map(|row| row.name)))?;
+        let (name, value) = assignment.split_once('=').ok_or_else(|| SettingsError::Value {
+            what: format!("limit {assignment:?}"),
+            why: "expected NAME=VALUE, for example memory=64MiB".into(),
+        })?;
+        let row = ROWS
+            .iter()
+            .find(|row| row.name == name)
+            .ok_or_else(|| SettingsError::unknown("limit", name, ROWS.iter().map(|row| row.name)))?;
         (row.set)(self, value).map_err(|why| SettingsError::Value { what: format!("limit {name}"), why })
     }
 
@@ -130,7 +146,13 @@ impl Limits {
 
     /// Refuses limits that would leave a service unable to do anything.
     pub fn check(&self) -> Result<(), SettingsError> {
-        let zero = [("instances", self.instances == 0), ("concurrency", self.concurrency == 0), ("timeout", self.timeout.is_zero()), ("cpu", self.cpu.is_zero()), ("calls-per-instance", self.calls_per_instance == 0)];
+        let zero = [
+            ("instances", self.instances == 0),
+            ("concurrency", self.concurrency == 0),
+            ("timeout", self.timeout.is_zero()),
+            ("cpu", self.cpu.is_zero()),
+            ("calls-per-instance", self.calls_per_instance == 0),
+        ];
         match zero.iter().find(|(_, zero)| *zero) {
             Some((name, _)) => Err(SettingsError::Value { what: format!("limit {name}"), why: "must be more than zero".into() }),
             None => Ok(()),

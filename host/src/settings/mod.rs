@@ -63,7 +63,11 @@ impl SettingsError {
 
 /// The known name that `name` most likely meant.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known.map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate)).filter(|(distance, candidate)| *distance * 3 <= candidate.len().max(3)).min().map(|(_, candidate)| candidate)
+    known
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance * 3 <= candidate.len().max(3))
+        .min()
+        .map(|(_, candidate)| candidate)
 }
 
 /// How calls share instances.

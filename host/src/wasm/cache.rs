@@ -246,7 +246,11 @@ mod tests {
     }
 
     fn only(folder: &Path, extension: &str) -> PathBuf {
-        let mut found = fs::read_dir(folder).expect("a folder").flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == extension));
+        let mut found = fs::read_dir(folder)
+            .expect("a folder")
+            .flatten()
+            .map(|file| file.path())
+            .filter(|path| path.extension().is_some_and(|e| e == extension));
         let first = found.next().expect("one file");
         assert!(found.next().is_none());
         first
@@ -309,7 +313,13 @@ mod tests {
         for (i, name) in [b"a", b"b"].iter().enumerate() {
             let key = Cache::key(*name, &[1; 32]);
             cache.put(&key, b"", &[u8::try_from(i).expect("small"); 1000]).expect("it fits");
-            for path in [cache.entry_path(&key)].into_iter().chain(fs::read_dir(folder.path()).expect("a folder").flatten().map(|f| f.path()).filter(|p| p.extension().is_some_and(|e| e == "code"))) {
+            for path in [cache.entry_path(&key)].into_iter().chain(
+                fs::read_dir(folder.path())
+                    .expect("a folder")
+                    .flatten()
+                    .map(|f| f.path())
+                    .filter(|p| p.extension().is_some_and(|e| e == "code")),
+            ) {
                 let file = File::open(&path).expect("there");
                 let age = std::time::Duration::from_secs(if i == 0 { 1000 } else { 10 });
                 if file.metadata().and_then(|m| m.modified()).is_ok_and(|m| m.elapsed().is_ok_and(|e| e.as_secs() < 5)) {

@@ -62,10 +62,7 @@ impl GuestEngine {
     fn start(engine: Engine, pooled: bool) -> Result<GuestEngine, EngineError> {
         let stop = Arc::new(AtomicBool::new(false));
         let (weak, stopped) = (engine.weak(), Arc::downgrade(&stop));
-        std::thread::Builder::new()
-            .name("epoch".into())
-            .spawn(move || tick(&weak, &stopped))
-            .map_err(|error| EngineError(error.into()))?;
+        std::thread::Builder::new().name("epoch".into()).spawn(move || tick(&weak, &stopped)).map_err(|error| EngineError(error.into()))?;
         Ok(GuestEngine(Arc::new(Inner { engine, pooled, stop })))
     }
 

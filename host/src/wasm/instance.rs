@@ -228,7 +228,8 @@ async fn begin(pool: &Arc<Pool>, inbox: &Arc<Inbox>) -> Result<(Store<State>, Ve
             return Err(Status::new(Code::Unavailable, what).because(format!("{error:#}")));
         }
         Err(_) => {
-            return Err(Status::new(Code::Unavailable, "the service takes too long to start").because(format!("over its limit start, {:?}", limits.start)));
+            return Err(Status::new(Code::Unavailable, "the service takes too long to start")
+                .because(format!("over its limit start, {:?}", limits.start)));
         }
     };
     let funcs: Option<Vec<Func>> = pool.exports().iter().map(|export| instance.get_func(&mut store, export)).collect();

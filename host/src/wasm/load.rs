@@ -64,7 +64,9 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// It is a core module.
-    #[error("{path} is a core WebAssembly module, not a component; build it for the target wasm32-wasip2, or wrap it with `wasm-tools component new`")]
+    #[error(
+        "{path} is a core WebAssembly module, not a component; build it for the target wasm32-wasip2, or wrap it with `wasm-tools component new`"
+    )]
     CoreModule {
         /// The file.
         path: PathBuf,
@@ -152,7 +154,9 @@ impl Loader {
             Ok(Ok(component)) => Ok(component),
             Ok(Err(error)) => Err(LoadError::Unbuildable { path: path.to_owned(), why: format!("{error:#}") }),
             Err(mpsc::RecvTimeoutError::Timeout) => Err(LoadError::TooSlow { path: path.to_owned(), limit }),
-            Err(mpsc::RecvTimeoutError::Disconnected) => Err(LoadError::Unbuildable { path: path.to_owned(), why: "the compiler failed".to_owned() }),
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                Err(LoadError::Unbuildable { path: path.to_owned(), why: "the compiler failed".to_owned() })
+            }
         }
     }
 }
@@ -180,7 +184,9 @@ pub fn read(path: &Path, max_size: u64) -> Result<Vec<u8>, LoadError> {
         // The version is 16 bits, the layer the other 16: 0 for a core module, 1 for a component.
         (Some(_), Some([1, 0, 0, 0])) => Err(LoadError::CoreModule { path }),
         (Some(_), Some([_, _, 1, 0])) => Ok(bytes),
-        (Some(_), Some(version)) => Err(LoadError::Damaged { path, why: format!("it says that it is of version {version:02x?}, which is unknown") }),
+        (Some(_), Some(version)) => {
+            Err(LoadError::Damaged { path, why: format!("it says that it is of version {version:02x?}, which is unknown") })
+        }
         _ => Err(LoadError::Damaged { path, why: "it ends within its first eight bytes".to_owned() }),
     }
 }

@@ -78,7 +78,8 @@ impl ServiceLog {
     fn admit(&self) -> bool {
         let mut budget = self.budget.lock().expect("no holder panics");
         let now = Instant::now();
-        let fresh = u64::try_from(now.duration_since(budget.1).as_micros()).unwrap_or(u64::MAX).saturating_mul(self.lines_per_second) / 1_000_000;
+        let fresh =
+            u64::try_from(now.duration_since(budget.1).as_micros()).unwrap_or(u64::MAX).saturating_mul(self.lines_per_second) / 1_000_000;
         if fresh > 0 {
             *budget = ((budget.0 + fresh).min(self.lines_per_second * BURST_SECONDS), now);
         }

@@ -31,7 +31,12 @@ impl Outgoing {
 }
 
 impl WasiHttpHooks for Outgoing {
-    fn send_request(&mut self, request: Request<WasiBody>, options: Option<RequestOptions>, _: Box<dyn Future<Output = Result<()>> + Send>) -> Box<dyn Future<Output = Result<Sent>> + Send> {
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Box<dyn Future<Output = Result<()>> + Send>,
+    ) -> Box<dyn Future<Output = Result<Sent>> + Send> {
         let allowed = self.allows(request.uri());
         Box::new(async move {
             if !allowed {

@@ -136,7 +136,9 @@ impl Pool {
     /// one overflows. A call that wants the instance for itself is given only to one that is `empty`.
     pub fn take(&self, lane: usize, empty: bool) -> Option<Job> {
         let own = self.pop(lane, empty);
-        own.or_else(|| self.others(lane).find_map(|other| if self.lanes[other].overflows.load(Relaxed) { self.pop(other, empty) } else { None }))
+        own.or_else(|| {
+            self.others(lane).find_map(|other| if self.lanes[other].overflows.load(Relaxed) { self.pop(other, empty) } else { None })
+        })
     }
 
     /// The other lanes, the next one first.

@@ -129,12 +129,25 @@ impl Starter {
         }
         let (timeout, reply, max_request) = (limits.timeout, limits.reply, limits.request);
         let stats = Arc::new(ServiceStats::default());
-        let pool = Pool::new(Parts { name: Arc::clone(&shared), pre, exports, limits, grants, isolation, lanes: self.lanes.clone(), stats });
+        let pool =
+            Pool::new(Parts { name: Arc::clone(&shared), pre, exports, limits, grants, isolation, lanes: self.lanes.clone(), stats });
         let mut endpoints = Vec::with_capacity(functions.len());
         for found in functions {
             let full = format!("{}/{}", found.target.service, found.target.method);
-            let endpoint = Endpoint { service: Arc::clone(&found.target.service), method: Arc::clone(&found.target.method), safe: safe.contains(&full) };
-            let function = Function { schema: Arc::clone(&schema), at: found.at, target: found.target, width: found.width, pool: Arc::clone(&pool), timeout, reply };
+            let endpoint = Endpoint {
+                service: Arc::clone(&found.target.service),
+                method: Arc::clone(&found.target.method),
+                safe: safe.contains(&full),
+            };
+            let function = Function {
+                schema: Arc::clone(&schema),
+                at: found.at,
+                target: found.target,
+                width: found.width,
+                pool: Arc::clone(&pool),
+                timeout,
+                reply,
+            };
             endpoints.push((endpoint, Arc::new(function)));
         }
         let known: Vec<String> = endpoints.iter().map(|(endpoint, _)| format!("{}/{}", endpoint.service, endpoint.method)).collect();
@@ -163,7 +176,9 @@ impl Starter {
     /// Whether an import has to be provided: an interface of types alone has not.
     fn needs_somebody(&self, item: &ComponentItem) -> bool {
         match item {
-            ComponentItem::ComponentInstance(instance) => instance.exports(&self.engine).any(|(_, item)| !matches!(item.ty, ComponentItem::Type(_))),
+            ComponentItem::ComponentInstance(instance) => {
+                instance.exports(&self.engine).any(|(_, item)| !matches!(item.ty, ComponentItem::Type(_)))
+            }
             ComponentItem::Type(_) => false,
             _ => true,
         }
@@ -176,7 +191,12 @@ impl Starter {
             let name: Arc<str> = service.name.as_str().into();
             for (method_at, method) in service.methods.iter().enumerate() {
                 let Some((index, ty)) = self.export(component, &service.interface, &method.function) else { continue };
-                let target = Target { service: Arc::clone(&name), method: method.name.as_str().into(), export: exports.len(), exclusive: !ty.async_() };
+                let target = Target {
+                    service: Arc::clone(&name),
+                    method: method.name.as_str().into(),
+                    export: exports.len(),
+                    exclusive: !ty.async_(),
+                };
                 functions.push(Found { at: (service_at, method_at), target: Arc::new(target), width: Width::of(&ty) });
                 exports.push(index);
             }

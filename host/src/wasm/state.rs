@@ -68,7 +68,17 @@ impl State {
         }
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
-        Ok(State { wasi: wasi.build(), http: WasiHttpCtx::new(), outgoing: Outgoing::new(&grants.http), table, stderr, stdout, limiter, log, inbox })
+        Ok(State {
+            wasi: wasi.build(),
+            http: WasiHttpCtx::new(),
+            outgoing: Outgoing::new(&grants.http),
+            table,
+            stderr,
+            stdout,
+            limiter,
+            log,
+            inbox,
+        })
     }
 
     /// Bytes that one host call may copy into the host, for `Store::set_hostcall_fuel`.

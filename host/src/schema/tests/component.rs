@@ -139,3 +139,53 @@ fn what_is_no_component_has_no_schema() {
     let worldless = package("package a:b; interface i { f: func(); }");
     assert!(Schema::of(&worldless).expect_err("there is no world").to_string().contains("has no world"));
 }
+
+/// A component that imports a function of one parameter, of `depth` options around a `u32`.
+fn deep(depth: u64) -> Vec<u8> {
+    fn leb(mut number: u64, out: &mut Vec<u8>) {
+        while number >= 0x80 {
+            out.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        out.push(number as u8);
+    }
+    fn section(id: u8, body: Vec<u8>, out: &mut Vec<u8>) {
+        out.push(id);
+        leb(body.len() as u64, out);
+        out.extend(body);
+    }
+    let mut types = Vec::new();
+    leb(depth + 1, &mut types);
+    types.extend([0x6b, 0x79]);
+    for inner in 0..depth - 1 {
+        types.push(0x6b);
+        signed(inner, &mut types);
+    }
+    types.extend([0x40, 1, 1, b'p']);
+    signed(depth - 1, &mut types);
+    types.extend([1, 0]);
+    let mut import = vec![1, 0, 1, b'f', 1];
+    leb(depth, &mut import);
+    let mut out = b"\0asm\x0d\0\x01\0".to_vec();
+    section(7, types, &mut out);
+    section(10, import, &mut out);
+    out
+}
+
+/// An index, which is signed where a type may stand.
+fn signed(mut number: u64, out: &mut Vec<u8>) {
+    while number >= 0x40 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+#[test]
+fn types_that_nest_without_end_are_refused() {
+    assert!(Schema::of(&deep(10)).is_ok());
+    for depth in [1000, 400_000] {
+        let error = Schema::of(&deep(depth)).expect_err("the type is too deep").to_string();
+        assert!(error.contains("type nesting is too deep"), "{error}");
+    }
+}

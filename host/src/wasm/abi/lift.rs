@@ -1,8 +1,8 @@
 //! From a guest into values. The guest is not trusted: every address and length is checked, and the
 //! memory that its values take here is counted against the store's bound.
 
-use wasmtime::component::Lift;
 use wasmtime::component::__internal::{InterfaceType, LiftContext};
+use wasmtime::component::Lift;
 use wasmtime::{Result, ValRaw, bail};
 
 use super::MAX_FLAT;
@@ -48,7 +48,9 @@ fn from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &mut std::slice::
             let (address, length) = (next(src)?.get_u32(), next(src)?.get_u32());
             sequence(cx, ty, address, length)?
         }
-        InterfaceType::Record(index) => Value::Record(collect(cx, types[index].fields.iter().map(|field| field.ty), |cx, ty| from_flat(cx, ty, src))?),
+        InterfaceType::Record(index) => {
+            Value::Record(collect(cx, types[index].fields.iter().map(|field| field.ty), |cx, ty| from_flat(cx, ty, src))?)
+        }
         InterfaceType::Tuple(index) => Value::Record(collect(cx, types[index].types.iter().copied(), |cx, ty| from_flat(cx, ty, src))?),
         InterfaceType::FixedLengthList(index) => {
             let list = &types[index];
@@ -192,7 +194,11 @@ fn fields(cx: &mut LiftContext<'_>, field_types: impl ExactSizeIterator<Item = I
     })
 }
 
-fn collect(cx: &mut LiftContext<'_>, types: impl ExactSizeIterator<Item = InterfaceType>, mut lift: impl FnMut(&mut LiftContext<'_>, InterfaceType) -> Result<Value>) -> Result<Vec<Value>> {
+fn collect(
+    cx: &mut LiftContext<'_>,
+    types: impl ExactSizeIterator<Item = InterfaceType>,
+    mut lift: impl FnMut(&mut LiftContext<'_>, InterfaceType) -> Result<Value>,
+) -> Result<Vec<Value>> {
     cx.consume_fuel_array(types.len(), size_of::<Value>())?;
     let mut values = Vec::with_capacity(types.len());
     for ty in types {
@@ -215,7 +221,8 @@ fn known_flags(mut words: Vec<u32>, count: usize) -> Vec<u32> {
 }
 
 fn case_type(cx: &LiftContext<'_>, ty: InterfaceType, case: u32) -> Result<Option<InterfaceType>> {
-    super::case_type(cx.types, ty, case).ok_or_else(|| wasmtime::format_err!("the guest returned case {case}, which its type does not have"))
+    super::case_type(cx.types, ty, case)
+        .ok_or_else(|| wasmtime::format_err!("the guest returned case {case}, which its type does not have"))
 }
 
 fn flat_count(cx: &LiftContext<'_>, ty: InterfaceType) -> Result<usize> {

@@ -2,8 +2,8 @@
 
 use std::mem::MaybeUninit;
 
-use wasmtime::component::Lower;
 use wasmtime::component::__internal::{InterfaceType, LowerContext};
+use wasmtime::component::Lower;
 use wasmtime::{Result, ValRaw, bail};
 
 use super::MAX_FLAT;
@@ -26,7 +26,12 @@ pub fn params<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, values: &[Valu
     Ok(())
 }
 
-fn tuple_flat<'f, T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, values: &[Value], flat: &mut impl Iterator<Item = &'f mut ValRaw>) -> Result<()> {
+fn tuple_flat<'f, T>(
+    cx: &mut LowerContext<'_, T>,
+    ty: InterfaceType,
+    values: &[Value],
+    flat: &mut impl Iterator<Item = &'f mut ValRaw>,
+) -> Result<()> {
     let InterfaceType::Tuple(index) = ty else { bail!("parameters are no tuple") };
     let types = cx.types;
     same_length(types[index].types.len(), values.len())?;
@@ -36,7 +41,12 @@ fn tuple_flat<'f, T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, values: &[
     Ok(())
 }
 
-fn to_flat<'f, T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, value: &Value, flat: &mut impl Iterator<Item = &'f mut ValRaw>) -> Result<()> {
+fn to_flat<'f, T>(
+    cx: &mut LowerContext<'_, T>,
+    ty: InterfaceType,
+    value: &Value,
+    flat: &mut impl Iterator<Item = &'f mut ValRaw>,
+) -> Result<()> {
     let types = cx.types;
     match (ty, value) {
         (InterfaceType::Bool, Value::Bool(v)) => leaf_flat(cx, ty, v, flat),
@@ -123,7 +133,9 @@ fn to_memory<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, value: &Value, 
             *cx.get(at + 4) = u32::try_from(length)?.to_le_bytes();
             Ok(())
         }
-        (InterfaceType::Record(index), Value::Record(values)) => fields_to_memory(cx, types[index].fields.iter().map(|field| field.ty), values, at),
+        (InterfaceType::Record(index), Value::Record(values)) => {
+            fields_to_memory(cx, types[index].fields.iter().map(|field| field.ty), values, at)
+        }
         (InterfaceType::Tuple(index), Value::Record(values)) => fields_to_memory(cx, types[index].types.iter().copied(), values, at),
         (InterfaceType::FixedLengthList(index), Value::List(values)) => {
             same_length(types[index].size as usize, values.len())?;
@@ -203,7 +215,12 @@ fn elements<T>(cx: &mut LowerContext<'_, T>, element: InterfaceType, values: &[V
     values.iter().enumerate().try_for_each(|(i, value)| to_memory(cx, element, value, at + i * size))
 }
 
-fn fields_to_memory<T>(cx: &mut LowerContext<'_, T>, field_types: impl ExactSizeIterator<Item = InterfaceType>, values: &[Value], at: usize) -> Result<()> {
+fn fields_to_memory<T>(
+    cx: &mut LowerContext<'_, T>,
+    field_types: impl ExactSizeIterator<Item = InterfaceType>,
+    values: &[Value],
+    at: usize,
+) -> Result<()> {
     same_length(field_types.len(), values.len())?;
     let types = cx.types;
     let mut offset = at;
@@ -223,7 +240,12 @@ fn flat_count<T>(cx: &LowerContext<'_, T>, ty: InterfaceType) -> Result<usize> {
     cx.types.canonical_abi(&ty).flat_count(MAX_FLAT).ok_or_else(|| wasmtime::format_err!("a type is wider than its parameters"))
 }
 
-fn leaf_flat<'f, T, V: Lower<Lower = ValRaw>>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, value: &V, flat: &mut impl Iterator<Item = &'f mut ValRaw>) -> Result<()> {
+fn leaf_flat<'f, T, V: Lower<Lower = ValRaw>>(
+    cx: &mut LowerContext<'_, T>,
+    ty: InterfaceType,
+    value: &V,
+    flat: &mut impl Iterator<Item = &'f mut ValRaw>,
+) -> Result<()> {
     let mut raw = MaybeUninit::<ValRaw>::zeroed();
     value.linear_lower_to_flat(cx, ty, &mut raw)?;
     // SAFETY: zeros are a valid `ValRaw`, and lowering has written it since.

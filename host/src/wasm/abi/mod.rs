@@ -48,7 +48,8 @@ impl Width {
 fn flat(ty: &Type) -> Option<usize> {
     use wasmtime::component::Type::*;
     let count = match ty {
-        Bool | S8 | U8 | S16 | U16 | S32 | U32 | S64 | U64 | Float32 | Float64 | Char | Enum(_) | Own(_) | Borrow(_) | Future(_) | Stream(_) | ErrorContext => 1,
+        Bool | S8 | U8 | S16 | U16 | S32 | U32 | S64 | U64 | Float32 | Float64 | Char | Enum(_) | Own(_) | Borrow(_) | Future(_)
+        | Stream(_) | ErrorContext => 1,
         String | List(_) | Map(_) => 2,
         Record(record) => sum(record.fields().map(|field| field.ty))?,
         Tuple(tuple) => sum(tuple.types())?,

@@ -5,8 +5,8 @@ use std::time::Instant;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use wasmtime::component::{ComponentType, Lift, Lower};
 use wasmtime::StoreContextMut;
+use wasmtime::component::{ComponentType, Lift, Lower};
 
 use super::{Row, define};
 use crate::rpc;
@@ -19,11 +19,17 @@ const MAX_REPLY_METADATA: usize = 16 << 10;
 pub(super) const FUNCTIONS: &[Row] = &[
     ("service", |link, name, kind| define(link, name, kind, |store, ()| Ok((of_call(store, |call| call.target.service.to_string()),)))),
     ("method", |link, name, kind| define(link, name, kind, |store, ()| Ok((of_call(store, |call| call.target.method.to_string()),)))),
-    ("get-caller", |link, name, kind| define(link, name, kind, |store, ()| Ok((of_call(store, |call| Caller { peer: call.caller.peer.map(|peer| peer.to_string()) }),)))),
+    ("get-caller", |link, name, kind| {
+        define(link, name, kind, |store, ()| Ok((of_call(store, |call| Caller { peer: call.caller.peer.map(|peer| peer.to_string()) }),)))
+    }),
     ("time-left", |link, name, kind| define(link, name, kind, |store, ()| Ok((of_call(store, |call| Some(time_left(call.deadline))),)))),
     ("metadata", |link, name, kind| define(link, name, kind, |store, ()| Ok((of_call(store, |call| entries(&call.headers)),)))),
-    ("add-header", |link, name, kind| define(link, name, kind, |store, (entry,): (Entry,)| Ok((add(store, entry, |reply| &mut reply.headers),)))),
-    ("add-trailer", |link, name, kind| define(link, name, kind, |store, (entry,): (Entry,)| Ok((add(store, entry, |reply| &mut reply.trailers),)))),
+    ("add-header", |link, name, kind| {
+        define(link, name, kind, |store, (entry,): (Entry,)| Ok((add(store, entry, |reply| &mut reply.headers),)))
+    }),
+    ("add-trailer", |link, name, kind| {
+        define(link, name, kind, |store, (entry,): (Entry,)| Ok((add(store, entry, |reply| &mut reply.trailers),)))
+    }),
 ];
 
 #[derive(Default, ComponentType, Lift, Lower)]
@@ -60,7 +66,9 @@ fn time_left(deadline: Instant) -> u64 {
 }
 
 fn entries(headers: &HeaderMap) -> Vec<Entry> {
-    rpc::metadata(headers).filter_map(|(name, value)| Some(Entry { name: name.as_str().to_owned(), value: decoded(name, value)? })).collect()
+    rpc::metadata(headers)
+        .filter_map(|(name, value)| Some(Entry { name: name.as_str().to_owned(), value: decoded(name, value)? }))
+        .collect()
 }
 
 /// The bytes behind a header: those of `-bin` ones travel as base64, padded or not (gRPC,
@@ -74,7 +82,11 @@ fn decoded(name: &HeaderName, value: &HeaderValue) -> Option<Vec<u8>> {
     STANDARD_NO_PAD.decode(&text[..unpadded]).or_else(|_| STANDARD.decode(text)).ok()
 }
 
-fn add(mut store: StoreContextMut<'_, State>, entry: Entry, place: fn(&mut ReplyMetadata) -> &mut HeaderMap) -> std::result::Result<(), MetadataError> {
+fn add(
+    mut store: StoreContextMut<'_, State>,
+    entry: Entry,
+    place: fn(&mut ReplyMetadata) -> &mut HeaderMap,
+) -> std::result::Result<(), MetadataError> {
     let (name, value) = header(entry)?;
     // Outside of any call there is no reply to add to.
     let Some(call) = current_call(&mut store) else { return Ok(()) };
@@ -94,11 +106,7 @@ fn header(Entry { name, value }: Entry) -> std::result::Result<(HeaderName, Head
         return Err(invalid());
     }
     let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
-    let text = if name.ends_with("-bin") {
-        STANDARD_NO_PAD.encode(value).into_bytes()
-    } else {
-        value
-    };
+    let text = if name.ends_with("-bin") { STANDARD_NO_PAD.encode(value).into_bytes() } else { value };
     // Stricter than HTTP, as gRPC is: printable ASCII alone.
     if !text.iter().all(|byte| (0x20..0x7f).contains(byte)) {
         return Err(MetadataError::InvalidValue(name));

@@ -75,14 +75,21 @@ fn find(import: &str) -> Option<&'static Interface> {
 }
 
 /// Links a function that never waits, as the kind that the component wants.
-fn define<P, R>(link: &mut LinkerInstance<'_, State>, name: &str, kind: Kind, function: fn(StoreContextMut<'_, State>, P) -> Result<R>) -> Result<()>
+fn define<P, R>(
+    link: &mut LinkerInstance<'_, State>,
+    name: &str,
+    kind: Kind,
+    function: fn(StoreContextMut<'_, State>, P) -> Result<R>,
+) -> Result<()>
 where
     P: ComponentNamedList + Lift + Send + Sync + 'static,
     R: ComponentNamedList + Lower + Send + Sync + 'static,
 {
     match kind {
         Kind::Plain => link.func_wrap(name, function),
-        Kind::Async => link.func_wrap_concurrent(name, move |accessor, params: P| Box::pin(async move { accessor.with(|mut access| function(access.as_context_mut(), params)) })),
+        Kind::Async => link.func_wrap_concurrent(name, move |accessor, params: P| {
+            Box::pin(async move { accessor.with(|mut access| function(access.as_context_mut(), params)) })
+        }),
     }
 }
 
