@@ -65,16 +65,22 @@ enum Sender {
     Two(hyper::client::conn::http2::SendRequest<Full<Bytes>>),
 }
 
-/// A connection. Dropping it closes it.
+/// A connection. Dropping it closes it at once, calls under way or not, as if its process had died.
 pub struct Connection {
     /// This end's address, which the host sees as its peer's; none where it is not TCP's.
     pub local: Option<SocketAddr>,
+    /// The same socket, to close what hyper would keep open for the calls under way.
+    socket: Option<std::net::TcpStream>,
     sender: Sender,
     driver: tokio::task::JoinHandle<()>,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        if let Some(socket) = &self.socket {
+            // It fails where the host has closed it already.
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        }
         self.driver.abort();
     }
 }
@@ -85,8 +91,11 @@ impl Connection {
         let stream = soon("a TCP connection", TcpStream::connect(address)).await.expect("the host listens");
         stream.set_nodelay(true).expect("a TCP socket takes TCP_NODELAY");
         let local = stream.local_addr().ok();
+        let socket = stream.into_std().expect("a socket can leave its runtime");
+        let stream = socket.try_clone().and_then(TcpStream::from_std).expect("a socket can be shared");
         let mut connection = Connection::over(stream, version).await?;
         connection.local = local;
+        connection.socket = Some(socket);
         Ok(connection)
     }
 
@@ -98,12 +107,12 @@ impl Connection {
                 let (sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
                 // How a connection ends is told to the calls on it.
                 let driver = tokio::spawn(async { drop(connection.await) });
-                Connection { local: None, sender: Sender::One(sender), driver }
+                Connection { local: None, socket: None, sender: Sender::One(sender), driver }
             }
             Version::Two => {
                 let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await?;
                 let driver = tokio::spawn(async { drop(connection.await) });
-                Connection { local: None, sender: Sender::Two(sender), driver }
+                Connection { local: None, socket: None, sender: Sender::Two(sender), driver }
             }
         })
     }

@@ -1,6 +1,7 @@
 //! The compile cache: quick, shared, and never trusted further than it can be verified.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -179,13 +180,18 @@ async fn without_a_cache_nothing_is_kept() {
 }
 
 #[tokio::test]
-async fn a_cache_that_cannot_be_written_costs_time_and_not_the_service() {
+async fn a_cache_that_cannot_be_used_is_named_with_what_to_do() {
     let folder = TempDir::new().expect("a temporary folder");
     let file = folder.path().join("a-file");
     fs::write(&file, "not a folder").expect("it can be written to");
-    let host = Start::guest("echo").cache(&file).ready().await;
-    echo(&host).await;
-    host.log().record("a warning that names the folder", |record| record["level"] == "WARN" && record.to_string().contains("a-file")).await;
+    let open_to_all = folder.path().join("open-to-all");
+    fs::create_dir(&open_to_all).expect("it can be made");
+    fs::set_permissions(&open_to_all, fs::Permissions::from_mode(0o777)).expect("it is ours");
+    for cache in [file, open_to_all] {
+        let (_, said) = Start::guest("echo").cache(&cache).refused().await;
+        assert!(said.contains(cache.to_str().expect("a temporary path is UTF-8")), "{said}");
+        assert!(said.contains("--cache-dir"), "{said}");
+    }
 }
 
 #[tokio::test]

@@ -36,7 +36,8 @@ async fn every_command_has_help_with_examples() {
 
 #[tokio::test]
 async fn a_wrong_command_line_ends_with_2_and_the_nearest_name() {
-    for (args, near) in [(&["rnu"][..], "run"), (&["run", "--listne", "x"], "--listen"), (&["gen", "prot"], "proto"), (&[], "Usage")] {
+    for (args, near) in [(&["inspct"][..], "inspect"), (&["run", "--listne", "x"], "--listen"), (&["gen", "prot"], "proto"), (&[], "Usage")]
+    {
         let ended = microhost(args).await;
         assert_eq!(ended.code, Some(2), "{args:?}: {ended:?}");
         assert!(ended.stderr.contains(near), "{args:?}: {ended:?}");
@@ -76,7 +77,7 @@ async fn inspect_names_what_cannot_be_served_and_what_nobody_has() {
     }
     let missing = microhost(&["inspect", "--json", &path("unknown-import")]).await.json();
     let imports = missing["imports"].as_array().expect("a list");
-    assert!(imports.iter().any(|import| import["name"] == "acme:missing/thing" && import["state"] == "missing"), "{missing}");
+    assert!(imports.iter().any(|import| import["name"] == "acme:missing/thing@1.0.0" && import["state"] == "missing"), "{missing}");
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ async fn refused(path: &Path, code: i32, words: &[&str]) -> String {
 #[tokio::test]
 async fn a_core_module_is_called_one() {
     let (_folder, path) = file(b"\0asm\x01\0\0\0");
-    refused(&path, REFUSED, &["core module", "component"]).await;
+    refused(&path, REFUSED, &["core", "module", "not a component"]).await;
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn a_huge_component_is_refused_by_its_size() {
     let file = fs::OpenOptions::new().write(true).open(&path).expect("it is there");
     // Sparse: it takes no room on the disk.
     file.set_len(300 << 20).expect("it can grow");
-    refused(&path, REFUSED, &["256"]).await;
+    refused(&path, REFUSED, &["largest size"]).await;
 }
 
 #[tokio::test]
@@ -90,11 +90,11 @@ async fn a_file_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn a_folder_without_a_project_says_how_to_make_one() {
+async fn a_folder_without_a_project_says_what_is_missing() {
     let folder = TempDir::new().expect("a temporary folder");
     let empty = folder.path().join("empty");
     fs::create_dir(&empty).expect("it can be made");
-    refused(&empty, REFUSED, &["microhost new"]).await;
+    refused(&empty, REFUSED, &["cargo.toml"]).await;
 }
 
 #[tokio::test]

@@ -166,3 +166,20 @@ async fn a_call_that_waits_in_the_queue_past_its_deadline_fails_and_leaves_it() 
         panic!("the call before it has to go on: {:?}", hanging.await);
     }
 }
+
+#[tokio::test]
+async fn calls_that_find_the_only_instance_still_being_made_are_answered() {
+    for _ in 0..10 {
+        let host = Start::guest("sleeper").limit("instances=1").ready().await;
+        let mut connections = Vec::new();
+        for _ in 0..4 {
+            connections.push(Connection::open(host.address, Version::One).await.expect("HTTP is spoken"));
+        }
+        // All at the same moment, and nothing after them that would wake what sleeps.
+        let calls = connections.iter_mut().map(|connection| connection.send(host.call(SLEEP, &json!({"ms": 1})).into_request()));
+        for answer in soon("every answer", join_all(calls)).await {
+            let answer = answer.expect("an answer");
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+    }
+}
