@@ -126,6 +126,9 @@ impl Pool {
             self.lanes[lane].waiting.store(queue.len(), Relaxed);
             self.queued.fetch_sub(1, Relaxed);
             self.parts.stats.queued.fetch_sub(1, Relaxed);
+            if queue.is_empty() {
+                self.lanes[lane].overflows.store(false, Relaxed);
+            }
             if !job.call.is_abandoned() {
                 return Some(job);
             }
@@ -262,10 +265,14 @@ impl Pool {
     }
 
     /// Notes an instance that can take calls.
-    pub fn instance_started(&self, lane: usize, inbox: &Arc<Inbox>) {
+    pub fn instance_started(self: &Arc<Pool>, lane: usize, inbox: &Arc<Inbox>) {
         self.parts.stats.instances.fetch_add(1, Relaxed);
         self.parts.stats.instances_started.fetch_add(1, Relaxed);
         lock(&self.lanes[lane].instances).push(Arc::clone(inbox));
+        // Lanes that may have none of their own can hand their calls over now.
+        for other in self.others(lane) {
+            self.look_for_more(other);
+        }
     }
 
     /// Notes the end of an instance, of one that never came to take calls too.
