@@ -1,8 +1,10 @@
 //! What a host tells of itself.
 
 use e2e::host::{Host, Start};
+use e2e::http::{Version, request, send};
 use e2e::metrics::{CALLS, CONNECTIONS, INSTANCES};
 use e2e::{guests, settings};
+use http::HeaderValue;
 use serde_json::json;
 
 use crate::messages::{Text, hello, hello_json};
@@ -83,4 +85,32 @@ async fn a_path_that_is_nowhere_says_where_to_look() {
     let answer = host.get("/nowhere").await;
     assert_eq!(answer.status, 404, "{answer:?}");
     assert!(!answer.body.is_empty(), "a 404 says what to do");
+}
+
+/// Reads a path as if a proxy on this machine asked for somebody elsewhere.
+async fn through_a_proxy(host: &Host, path: &str, token: Option<&str>) -> u16 {
+    let mut get = request("GET", host.address, path, "");
+    get.headers_mut().insert("x-forwarded-for", HeaderValue::from_static("192.0.2.7"));
+    if let Some(token) = token {
+        get.headers_mut().insert("authorization", format!("Bearer {token}").parse().expect("a value"));
+    }
+    send(host.address, Version::One, get).await.status.as_u16()
+}
+
+#[tokio::test]
+async fn figures_are_for_this_machine_alone_unless_a_token_is_set() {
+    let text = settings::service("echo", &guests::guest("echo"), "");
+    let closed = Start::settings(&text).ready().await;
+    let open = Start::settings(&(text + "[listen]\naddress = \"127.0.0.1:0\"\nadmin-token = \"open-sesame\"\n")).ready().await;
+    for path in ["/_microhost/metrics", "/_microhost/services"] {
+        assert_eq!(closed.get(path).await.status, 200, "{path}");
+        assert_eq!(through_a_proxy(&closed, path, None).await, 403, "{path}");
+        assert_eq!(through_a_proxy(&closed, path, Some("open-sesame")).await, 403, "{path}");
+        assert_eq!(through_a_proxy(&open, path, None).await, 401, "{path}");
+        assert_eq!(through_a_proxy(&open, path, Some("open-sesam")).await, 401, "{path}");
+        assert_eq!(through_a_proxy(&open, path, Some("open-sesame")).await, 200, "{path}");
+    }
+    for path in ["/_microhost/health/live", "/_microhost/health/ready"] {
+        assert_eq!(through_a_proxy(&closed, path, None).await, 200, "{path} is for everyone");
+    }
 }
