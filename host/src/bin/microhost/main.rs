@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Parser, Subcommand};
+use microhost::settings::nearest;
 
 mod build;
 mod call;
@@ -50,7 +52,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let cli = Cli::try_parse().unwrap_or_else(|error| hinted(error).exit());
+    let outcome = match cli.command {
         Command::New(command) => command.execute(),
         Command::Build(command) => command.execute(),
         Command::Run(command) => command.execute(),
@@ -66,4 +69,20 @@ fn main() -> ExitCode {
             failure.exit().into()
         }
     }
+}
+
+/// Adds the nearest command to clap's error on one that there is not: its own measure finds none
+/// near to words as short as `rnu`.
+fn hinted(mut error: clap::Error) -> clap::Error {
+    let given = match (error.get(ContextKind::SuggestedSubcommand), error.get(ContextKind::InvalidSubcommand)) {
+        (None, Some(ContextValue::String(given))) => given.clone(),
+        _ => return error,
+    };
+    let commands = Cli::command();
+    // A command's own subcommands are not among these names.
+    let is_first = std::env::args().nth(1).is_some_and(|first| first == given);
+    if let Some(near) = nearest(&given, commands.get_subcommands().map(clap::Command::get_name)).filter(|_| is_first) {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![near.to_owned()]));
+    }
+    error
 }
