@@ -9,6 +9,7 @@ use http::HeaderMap;
 use tokio::sync::oneshot;
 
 use super::instance::Inbox;
+use super::pool::Pool;
 use crate::rpc::Caller;
 use crate::schema::Value;
 use crate::status::Status;
@@ -92,12 +93,14 @@ impl Call {
         self.abandoned.load(Relaxed)
     }
 
-    /// Notes that nobody waits any longer, and tells the instance that runs the call.
-    pub fn abandon(&self) {
+    /// Notes that nobody waits any longer, and tells the instance that runs the call. Whether one does.
+    pub fn abandon(&self) -> bool {
         self.abandoned.store(true, Relaxed);
-        if let Some(inbox) = self.runs_in.lock().expect("no holder panics").take() {
+        let inbox = self.runs_in.lock().expect("no holder panics").take();
+        if let Some(inbox) = &inbox {
             inbox.note_abandoned();
         }
+        inbox.is_some()
     }
 
     /// Notes where the call runs.
@@ -112,25 +115,30 @@ impl Call {
     }
 }
 
-/// Held by whoever waits: if it goes before the outcome comes, the call is abandoned.
-pub struct Waiting(Option<Arc<Call>>);
+/// Held by whoever waits: if it goes before the outcome comes, the call is abandoned, and taken out
+/// of the queue if it is still there.
+pub struct Waiting<'a> {
+    call: &'a Arc<Call>,
+    pool: &'a Pool,
+    over: bool,
+}
 
-impl Waiting {
-    /// Waits for this call.
-    pub fn new(call: Arc<Call>) -> Waiting {
-        Waiting(Some(call))
+impl<'a> Waiting<'a> {
+    /// Waits for this call, which goes to this pool.
+    pub fn new(call: &'a Arc<Call>, pool: &'a Pool) -> Waiting<'a> {
+        Waiting { call, pool, over: false }
     }
 
     /// The outcome has come.
-    pub fn over(mut self) -> Option<Arc<Call>> {
-        self.0.take()
+    pub fn over(mut self) {
+        self.over = true;
     }
 }
 
-impl Drop for Waiting {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if let Some(call) = self.0.take() {
-            call.abandon();
+        if !self.over && !self.call.abandon() {
+            self.pool.forget(self.call);
         }
     }
 }

@@ -48,6 +48,7 @@ pub struct Inbox {
     heavy: AtomicBool,
     /// Ticks that the guest computed since it last paused.
     ticks: AtomicU64,
+    computing: Computing,
     running: Mutex<Vec<(GuestTaskId, Arc<Call>)>>,
 }
 
@@ -60,6 +61,7 @@ impl Inbox {
             retiring: AtomicBool::new(false),
             heavy: AtomicBool::new(false),
             ticks: AtomicU64::new(0),
+            computing: Computing::new(),
             running: Mutex::new(Vec::new()),
         }
     }
@@ -103,6 +105,47 @@ impl Inbox {
     }
 }
 
+/// How long the guest computes, by a clock that is read whenever the instance is resumed, pauses or is
+/// interrupted. Whose computing it was is decided by who computes at a tick: over many ticks that is
+/// fair, and it costs a call nothing.
+#[derive(Debug)]
+struct Computing {
+    base: Instant,
+    /// When the clock was last read, in nanoseconds from `base`.
+    mark: AtomicU64,
+    /// Nanoseconds computed since the last tick.
+    since_tick: AtomicU64,
+}
+
+impl Computing {
+    fn new() -> Computing {
+        Computing { base: Instant::now(), mark: AtomicU64::new(0), since_tick: AtomicU64::new(0) }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.base.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// The instance is resumed: the time before was not its own.
+    fn resume(&self) {
+        self.mark.store(self.now(), Relaxed);
+    }
+
+    /// The guest pauses, or is interrupted: the time since the mark was its own.
+    fn pause(&self) {
+        let now = self.now();
+        let since = now.saturating_sub(self.mark.swap(now, Relaxed));
+        self.since_tick.fetch_add(since, Relaxed);
+    }
+
+    /// What was computed since the last tick; at most two ticks, since the system may have let others
+    /// compute meanwhile.
+    fn tick(&self) -> Duration {
+        self.pause();
+        Duration::from_nanos(self.since_tick.swap(0, Relaxed)).min(2 * TICK)
+    }
+}
+
 /// Begins an instance on this lane. `started` hears when it can take calls, or why it cannot.
 pub fn spawn(pool: &Arc<Pool>, lane: usize, started: oneshot::Sender<Result<(), Status>>) {
     let inbox = Arc::new(Inbox::new());
@@ -130,6 +173,7 @@ impl Future for Keeper {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.inbox.keeper.register(cx.waker());
+        self.inbox.computing.resume();
         if self.inner.as_mut().poll(cx).is_ready() || self.is_stuck(cx) {
             return Poll::Ready(());
         }
@@ -242,14 +286,15 @@ fn watch(store: &mut Store<State>, pool: &Arc<Pool>, inbox: &Arc<Inbox>) {
     let (stats, inbox, cpu) = (Arc::clone(pool.stats()), Arc::clone(inbox), pool.limits().cpu);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |mut store| {
-        stats.cpu_us.fetch_add(u64::try_from(TICK.as_micros()).unwrap_or(0), Relaxed);
+        let computed = inbox.computing.tick();
+        stats.cpu_us.fetch_add(u64::try_from(computed.as_micros()).unwrap_or(0), Relaxed);
         let ticks = inbox.ticks.fetch_add(1, Relaxed) + 1;
         // The first tick after a pause may come at once: what was due while the guest did nothing.
         if ticks > u64::from(HEAVY_AFTER) {
             inbox.heavy.store(true, Relaxed);
         }
         if let Some(call) = super::state::current_call(&mut store) {
-            if ticks > 1 && call.computed(TICK) > cpu {
+            if call.computed(computed) > cpu {
                 call.end(Err(Status::new(Code::ResourceExhausted, format!("the call computed longer than its limit cpu, {cpu:?}"))));
                 return Err(wasmtime::format_err!("a call computed longer than the limit cpu, {cpu:?}"));
             }
@@ -292,7 +337,7 @@ fn trapped(pool: &Pool, inbox: &Inbox, state: &State, trap: &wasmtime::Error) {
     }
 }
 
-type Finished = (GuestTaskId, wasmtime::Result<Option<Value>>);
+type Finished = (GuestTaskId, wasmtime::Result<Result<Option<Value>, abi::TooLarge>>);
 
 /// Runs calls until the instance is to end.
 async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox: &Arc<Inbox>, funcs: &[Func]) -> wasmtime::Result<()> {
@@ -309,16 +354,21 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
         inbox.waker.register(cx.waker());
         // The guest has paused: this is only polled while it does not compute.
         inbox.ticks.store(0, Relaxed);
+        inbox.computing.pause();
         loop {
             while let Poll::Ready(Some((task, result))) = running.poll_next_unpin(cx) {
                 exclusive = false;
                 let call = take(inbox, task);
-                let value = match result {
-                    Ok(value) => value,
+                let outcome = match result {
+                    Ok(Ok(value)) => Ok(value),
+                    Ok(Err(abi::TooLarge)) => {
+                        let limit = limits.host_memory;
+                        Err(Status::new(Code::ResourceExhausted, format!("the reply takes more than the limit host-memory, {limit} bytes")))
+                    }
                     Err(error) => return Poll::Ready(Err(error)),
                 };
                 if let Some(call) = call {
-                    call.end(Ok(value));
+                    call.end(outcome);
                 }
             }
             if running.is_empty() {

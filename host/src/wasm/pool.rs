@@ -165,6 +165,23 @@ impl Pool {
         dropped > 0
     }
 
+    /// Drops a queued call that nobody waits for any longer, if it is still queued.
+    pub fn forget(&self, call: &Arc<Call>) {
+        for lane in &self.lanes {
+            if lane.waiting.load(Relaxed) == 0 {
+                continue;
+            }
+            let mut queue = lock(&lane.queue);
+            if let Some(place) = queue.iter().position(|job| Arc::ptr_eq(&job.call, call)) {
+                queue.remove(place);
+                lane.waiting.store(queue.len(), Relaxed);
+                self.queued.fetch_sub(1, Relaxed);
+                self.parts.stats.queued.fetch_sub(1, Relaxed);
+                return;
+            }
+        }
+    }
+
     /// Wakes an instance of this lane that has room. Whether there is one.
     fn wake(&self, lane: usize) -> bool {
         match lock(&self.lanes[lane].instances).iter().find(|inbox| inbox.has_room()) {
@@ -186,8 +203,11 @@ impl Pool {
         self.parts.lanes.spawn_on(lane, async move {
             pool.find_places(lane).await;
             pool.lanes[lane].looking.store(false, Relaxed);
-            // What came while the flag was being lowered.
-            if pool.lanes[lane].waiting.load(Relaxed) > 0 && pool.alive.load(Relaxed) < pool.most_instances() && !pool.wake(lane) {
+            // What changed while the flag was being lowered: a place for another instance, or an
+            // instance of another lane where this one has none.
+            let may_make = pool.alive.load(Relaxed) < pool.most_instances();
+            let may_move = || !pool.has_instance(lane) && pool.others(lane).any(|other| pool.has_instance(other));
+            if pool.lanes[lane].waiting.load(Relaxed) > 0 && (may_make || may_move()) && !pool.wake(lane) {
                 pool.look_for_more(lane);
             }
         });
@@ -202,8 +222,7 @@ impl Pool {
                 return;
             }
             // A lane's first instance is worth more than room elsewhere: its calls stay on it.
-            let has_some = !lock(&self.lanes[lane].instances).is_empty();
-            if has_some && self.overflow(lane) {
+            if self.has_instance(lane) && self.overflow(lane) {
                 return;
             }
             if !self.reserve() {
@@ -230,6 +249,10 @@ impl Pool {
         self.others(lane).any(|other| self.wake(other))
     }
 
+    fn has_instance(&self, lane: usize) -> bool {
+        !lock(&self.lanes[lane].instances).is_empty()
+    }
+
     /// Takes the right to make an instance.
     fn reserve(&self) -> bool {
         let most = self.most_instances();
@@ -242,10 +265,10 @@ impl Pool {
 
     /// A lane without an instance, when no more can be made, gives its calls to one that has some.
     fn hand_over(&self, lane: usize) {
-        if !lock(&self.lanes[lane].instances).is_empty() {
+        if self.has_instance(lane) {
             return;
         }
-        let Some(other) = (0..self.lanes.len()).find(|other| !lock(&self.lanes[*other].instances).is_empty()) else { return };
+        let Some(other) = self.others(lane).find(|other| self.has_instance(*other)) else { return };
         let jobs: Vec<Job> = std::mem::take(&mut *lock(&self.lanes[lane].queue)).into();
         self.lanes[lane].waiting.store(0, Relaxed);
         let mut queue = lock(&self.lanes[other].queue);

@@ -284,7 +284,7 @@ impl Function {
         let own = Instant::now() + self.timeout;
         let deadline = deadline.map_or(own, |deadline| deadline.min(own));
         let (call, outcome) = Call::new(Arc::clone(&self.target), headers, caller, deadline);
-        let waiting = Waiting::new(Arc::clone(&call));
+        let waiting = Waiting::new(&call, &self.pool);
         self.pool.submit(Job { call: Arc::clone(&call), args, width: self.width })?;
         let outcome = match tokio::time::timeout_at(deadline.into(), outcome).await {
             Ok(Ok(outcome)) => outcome,

@@ -55,7 +55,7 @@ impl State {
         wasi.stdout(stdout.clone()).stderr(stderr.clone()).max_random_size(MAX_RANDOM);
         // Without a grant: no address may be used and no name looked up.
         if grants.sockets {
-            wasi.inherit_network().allow_ip_name_lookup(true);
+            wasi.inherit_network().allow_tcp(true).allow_udp(true).allow_ip_name_lookup(true);
         } else {
             wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
         }

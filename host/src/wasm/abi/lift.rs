@@ -3,20 +3,45 @@
 
 use wasmtime::component::__internal::{InterfaceType, LiftContext};
 use wasmtime::component::Lift;
-use wasmtime::{Result, ValRaw, bail};
+use wasmtime::ValRaw;
 
 use super::MAX_FLAT;
 use crate::schema::Value;
 
+/// Why results cannot be lifted.
+pub enum Fault {
+    /// They would take more memory than the store allows.
+    TooLarge,
+    /// The guest broke the canonical ABI.
+    Guest(wasmtime::Error),
+}
+
+impl From<wasmtime::Error> for Fault {
+    fn from(error: wasmtime::Error) -> Fault {
+        Fault::Guest(error)
+    }
+}
+
+type Result<T> = std::result::Result<T, Fault>;
+
+fn garbled(what: &'static str) -> Fault {
+    Fault::Guest(wasmtime::Error::msg(what))
+}
+
+/// Counts memory that values take here, before it is taken.
+fn spend(cx: &mut LiftContext<'_>, count: usize, size: usize) -> Result<()> {
+    cx.consume_fuel_array(count, size).map_err(|_| Fault::TooLarge)
+}
+
 /// Lifts the results, whose types are those of the tuple `ty`, from what the function returned:
 /// the values themselves, or the address of them where they do not fit.
 pub fn results(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[ValRaw]) -> Result<Option<Value>> {
-    let InterfaceType::Tuple(index) = ty else { bail!("results are no tuple") };
+    let InterfaceType::Tuple(index) = ty else { return Err(garbled("results are no tuple")) };
     let types = cx.types;
     let result = match *types[index].types {
         [] => return Ok(None),
         [result] => result,
-        _ => bail!("more than one result"),
+        _ => return Err(garbled("more than one result")),
     };
     let most = if cx.options().async_ { MAX_FLAT } else { 1 };
     let abi = types.canonical_abi(&ty);
@@ -43,7 +68,11 @@ fn from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &mut std::slice::
         InterfaceType::Float32 => Value::F32(leaf_flat(cx, ty, src)?),
         InterfaceType::Float64 => Value::F64(leaf_flat(cx, ty, src)?),
         InterfaceType::Char => Value::Char(leaf_flat(cx, ty, src)?),
-        InterfaceType::String => Value::String(String::linear_lift_from_flat(cx, ty, &[*next(src)?, *next(src)?])?),
+        InterfaceType::String => {
+            let pair = [*next(src)?, *next(src)?];
+            string_fits(cx, pair[1].get_u32())?;
+            Value::String(String::linear_lift_from_flat(cx, ty, &pair)?)
+        }
         InterfaceType::List(_) | InterfaceType::Map(_) => {
             let (address, length) = (next(src)?.get_u32(), next(src)?.get_u32());
             sequence(cx, ty, address, length)?
@@ -73,7 +102,7 @@ fn from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &mut std::slice::
             }
             Value::Variant(case, payload)
         }
-        _ => bail!("a type that is not carried"),
+        _ => return Err(garbled("a type that is not carried")),
     })
 }
 
@@ -92,7 +121,10 @@ fn from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Res
         InterfaceType::Float32 => Value::F32(f32::linear_lift_from_memory(cx, ty, bytes)?),
         InterfaceType::Float64 => Value::F64(f64::linear_lift_from_memory(cx, ty, bytes)?),
         InterfaceType::Char => Value::Char(char::linear_lift_from_memory(cx, ty, bytes)?),
-        InterfaceType::String => Value::String(String::linear_lift_from_memory(cx, ty, bytes)?),
+        InterfaceType::String => {
+            string_fits(cx, word(bytes, 4)?)?;
+            Value::String(String::linear_lift_from_memory(cx, ty, bytes)?)
+        }
         InterfaceType::List(_) | InterfaceType::Map(_) => sequence(cx, ty, word(bytes, 0)?, word(bytes, 4)?)?,
         InterfaceType::Record(index) => Value::Record(fields(cx, types[index].fields.iter().map(|field| field.ty), bytes)?),
         InterfaceType::Tuple(index) => Value::Record(fields(cx, types[index].types.iter().copied(), bytes)?),
@@ -117,7 +149,7 @@ fn from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Res
                 InterfaceType::Enum(index) => &types[index].info,
                 InterfaceType::Option(index) => &types[index].info,
                 InterfaceType::Result(index) => &types[index].info,
-                _ => bail!("a type that is not carried"),
+                _ => return Err(garbled("a type that is not carried")),
             };
             let case = match info.size.byte_size() {
                 1 => u32::from(u8::linear_lift_from_memory(cx, InterfaceType::U8, slice(bytes, 0, 1)?)?),
@@ -134,9 +166,19 @@ fn from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Res
             };
             Value::Variant(case, payload)
         }
-        _ => bail!("a type that is not carried"),
+        _ => return Err(garbled("a type that is not carried")),
     })
 }
+
+/// Counts a string, which wasmtime would make a trap of if it were too long. It counts it once more,
+/// so strings may take half of what the store allows. The highest bit of a length can be a mark of
+/// the encoding ("Canonical ABI", latin1+utf16).
+fn string_fits(cx: &mut LiftContext<'_>, length: u32) -> Result<()> {
+    spend(cx, (length & !(1 << 31)) as usize, STRING_FACTOR)
+}
+
+/// wasmtime counts up to this many bytes for each unit of a string's length.
+const STRING_FACTOR: usize = 2;
 
 /// A list or map from where the guest says that it is.
 fn sequence(cx: &mut LiftContext<'_>, ty: InterfaceType, address: u32, length: u32) -> Result<Value> {
@@ -145,7 +187,7 @@ fn sequence(cx: &mut LiftContext<'_>, ty: InterfaceType, address: u32, length: u
     match ty {
         InterfaceType::List(index) if matches!(types[index].element, InterfaceType::U8) => {
             let bytes = array(cx, address, length, 1, 1)?;
-            cx.consume_fuel(length)?;
+            spend(cx, length, 1)?;
             Ok(Value::Bytes(bytes.to_vec()))
         }
         InterfaceType::List(index) => {
@@ -158,7 +200,7 @@ fn sequence(cx: &mut LiftContext<'_>, ty: InterfaceType, address: u32, length: u
             let map = &types[index];
             let size = map.entry_abi.size32;
             let bytes = array(cx, address, length, size, map.entry_abi.align32)?;
-            cx.consume_fuel_array(length, 2 * size_of::<Value>())?;
+            spend(cx, length, 2 * size_of::<Value>())?;
             let (key_size, value_size) = (types.canonical_abi(&map.key).size32 as usize, types.canonical_abi(&map.value).size32 as usize);
             let mut entries = Vec::with_capacity(length);
             for i in 0..length {
@@ -169,13 +211,13 @@ fn sequence(cx: &mut LiftContext<'_>, ty: InterfaceType, address: u32, length: u
             }
             Ok(Value::Map(entries))
         }
-        _ => bail!("a type that is not carried"),
+        _ => return Err(garbled("a type that is not carried")),
     }
 }
 
 fn elements(cx: &mut LiftContext<'_>, element: InterfaceType, bytes: &[u8], size: u32, count: usize) -> Result<Vec<Value>> {
     // Before the allocation: a list of empty records takes no guest memory, whatever its length.
-    cx.consume_fuel_array(count, size_of::<Value>())?;
+    spend(cx, count, size_of::<Value>())?;
     let mut values = Vec::with_capacity(count);
     for i in 0..count {
         let bytes = slice(bytes, i * size as usize, size as usize)?;
@@ -199,7 +241,7 @@ fn collect(
     types: impl ExactSizeIterator<Item = InterfaceType>,
     mut lift: impl FnMut(&mut LiftContext<'_>, InterfaceType) -> Result<Value>,
 ) -> Result<Vec<Value>> {
-    cx.consume_fuel_array(types.len(), size_of::<Value>())?;
+    spend(cx, types.len(), size_of::<Value>())?;
     let mut values = Vec::with_capacity(types.len());
     for ty in types {
         values.push(lift(cx, ty)?);
@@ -208,7 +250,7 @@ fn collect(
 }
 
 fn boxed(cx: &mut LiftContext<'_>, lift: impl FnOnce(&mut LiftContext<'_>) -> Result<Value>) -> Result<Box<Value>> {
-    cx.consume_fuel(size_of::<Value>())?;
+    spend(cx, 1, size_of::<Value>())?;
     lift(cx).map(Box::new)
 }
 
@@ -222,39 +264,39 @@ fn known_flags(mut words: Vec<u32>, count: usize) -> Vec<u32> {
 
 fn case_type(cx: &LiftContext<'_>, ty: InterfaceType, case: u32) -> Result<Option<InterfaceType>> {
     super::case_type(cx.types, ty, case)
-        .ok_or_else(|| wasmtime::format_err!("the guest returned case {case}, which its type does not have"))
+        .ok_or_else(|| garbled("the guest returned case {case}, which its type does not have"))
 }
 
 fn flat_count(cx: &LiftContext<'_>, ty: InterfaceType) -> Result<usize> {
-    cx.types.canonical_abi(&ty).flat_count(MAX_FLAT).ok_or_else(|| wasmtime::format_err!("a type is wider than its results"))
+    cx.types.canonical_abi(&ty).flat_count(MAX_FLAT).ok_or_else(|| garbled("a type is wider than its results"))
 }
 
 fn leaf_flat<V: Lift<Lower = ValRaw>>(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &mut std::slice::Iter<'_, ValRaw>) -> Result<V> {
-    V::linear_lift_from_flat(cx, ty, next(src)?)
+    Ok(V::linear_lift_from_flat(cx, ty, next(src)?)?)
 }
 
 fn next<'s>(src: &mut std::slice::Iter<'s, ValRaw>) -> Result<&'s ValRaw> {
-    src.next().ok_or_else(|| wasmtime::format_err!("the guest returned fewer values than its type has"))
+    src.next().ok_or_else(|| garbled("the guest returned fewer values than its type has"))
 }
 
 fn word(bytes: &[u8], at: usize) -> Result<u32> {
     match bytes.get(at..).and_then(<[u8]>::first_chunk) {
         Some(word) => Ok(u32::from_le_bytes(*word)),
-        None => bail!("a value is cut short"),
+        None => return Err(garbled("a value is cut short")),
     }
 }
 
 fn slice(bytes: &[u8], at: usize, size: usize) -> Result<&[u8]> {
-    bytes.get(at..).and_then(|bytes| bytes.get(..size)).ok_or_else(|| wasmtime::format_err!("a value is cut short"))
+    bytes.get(at..).and_then(|bytes| bytes.get(..size)).ok_or_else(|| garbled("a value is cut short"))
 }
 
 /// `count` elements of guest memory, checked for bounds and alignment.
 fn array<'m>(cx: &LiftContext<'m>, address: usize, count: usize, size: u32, align: u32) -> Result<&'m [u8]> {
     if !address.is_multiple_of(align as usize) {
-        bail!("the guest returned an address that is not aligned");
+        return Err(garbled("the guest returned an address that is not aligned"));
     }
     count
         .checked_mul(size as usize)
         .and_then(|length| cx.memory().get(address..)?.get(..length))
-        .ok_or_else(|| wasmtime::format_err!("the guest returned an address out of the bounds of its memory"))
+        .ok_or_else(|| garbled("the guest returned an address out of the bounds of its memory"))
 }

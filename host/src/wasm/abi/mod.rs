@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 use futures::future::BoxFuture;
 use wasmtime::component::__internal::{CanonicalAbiInfo, ComponentTypes, InstanceType, InterfaceType, LiftContext, LowerContext};
 use wasmtime::component::{Accessor, ComponentNamedList, ComponentType, Func, GuestTaskId, Lift, Lower, Type, TypedFunc};
-use wasmtime::{Result, ValRaw, bail};
+use wasmtime::{ValRaw, bail};
 
 use crate::schema::Value;
 
@@ -28,7 +28,12 @@ const MAX_FLAT: usize = 16;
 pub struct Args(Vec<Value>);
 
 /// The results of one call: none or one, `N` core values wide.
-pub struct Results<const N: usize>(Option<Value>);
+pub struct Results<const N: usize>(Result<Option<Value>, TooLarge>);
+
+/// The results would take more of the host's memory than the store allows. The guest has done nothing
+/// that would end it, so this is no trap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLarge;
 
 /// How many core values a function's result takes: known at load, the same for every instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +82,7 @@ pub struct Call<'a> {
     /// What `StoreContextMut::async_call_stack` names as the root of all that the call does.
     pub task: GuestTaskId,
     /// Resolves to what the function returned, or to the trap that ended it.
-    pub done: BoxFuture<'a, Result<Option<Value>>>,
+    pub done: BoxFuture<'a, wasmtime::Result<Result<Option<Value>, TooLarge>>>,
 }
 
 /// Queues a call of `func` in its instance.
@@ -85,7 +90,7 @@ pub struct Call<'a> {
 /// # Safety
 /// `args` must hold one value for each parameter of `func`, of that parameter's type, and `width`
 /// must be that of its result.
-pub unsafe fn start<'a, T: Send + 'static>(accessor: &'a Accessor<T>, func: Func, args: Vec<Value>, width: Width) -> Result<Call<'a>> {
+pub unsafe fn start<'a, T: Send + 'static>(accessor: &'a Accessor<T>, func: Func, args: Vec<Value>, width: Width) -> wasmtime::Result<Call<'a>> {
     // A row for each width, since wasmtime wants the width to be part of a type.
     macro_rules! widths {
         ($($n:literal)*) => {
@@ -99,7 +104,7 @@ pub unsafe fn start<'a, T: Send + 'static>(accessor: &'a Accessor<T>, func: Func
     widths!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
 }
 
-unsafe fn start_wide<'a, T: Send + 'static, const N: usize>(accessor: &'a Accessor<T>, func: Func, args: Vec<Value>) -> Result<Call<'a>> {
+unsafe fn start_wide<'a, T: Send + 'static, const N: usize>(accessor: &'a Accessor<T>, func: Func, args: Vec<Value>) -> wasmtime::Result<Call<'a>> {
     // SAFETY: the caller promises the types; `Args` and `Results` read every shape from the component's own tables.
     let func: TypedFunc<Args, Results<N>> = unsafe { TypedFunc::new_unchecked(func) };
     let call = accessor.with(|store| func.start_call_concurrent(store, Args(args)))?;
@@ -113,7 +118,7 @@ unsafe impl ComponentType for Args {
     type Lower = [ValRaw; MAX_FLAT];
     const ABI: CanonicalAbiInfo = CanonicalAbiInfo::POINTER_PAIR;
 
-    fn typecheck(_: &InterfaceType, _: &InstanceType<'_>) -> Result<()> {
+    fn typecheck(_: &InterfaceType, _: &InstanceType<'_>) -> wasmtime::Result<()> {
         bail!("values of run-time shape are checked against the schema")
     }
 }
@@ -123,12 +128,12 @@ unsafe impl ComponentNamedList for Args {}
 
 // SAFETY: every `ValRaw` is initialised, first with zeros and then by the values.
 unsafe impl Lower for Args {
-    fn linear_lower_to_flat<T>(&self, cx: &mut LowerContext<'_, T>, ty: InterfaceType, dst: &mut MaybeUninit<Self::Lower>) -> Result<()> {
+    fn linear_lower_to_flat<T>(&self, cx: &mut LowerContext<'_, T>, ty: InterfaceType, dst: &mut MaybeUninit<Self::Lower>) -> wasmtime::Result<()> {
         let flat = dst.write([ValRaw::u64(0); MAX_FLAT]);
         lower::params(cx, ty, &self.0, flat)
     }
 
-    fn linear_lower_to_memory<T>(&self, _: &mut LowerContext<'_, T>, _: InterfaceType, _: usize) -> Result<()> {
+    fn linear_lower_to_memory<T>(&self, _: &mut LowerContext<'_, T>, _: InterfaceType, _: usize) -> wasmtime::Result<()> {
         bail!("parameters are lowered whole")
     }
 }
@@ -138,7 +143,7 @@ unsafe impl<const N: usize> ComponentType for Results<N> {
     type Lower = [ValRaw; N];
     const ABI: CanonicalAbiInfo = CanonicalAbiInfo::POINTER_PAIR;
 
-    fn typecheck(_: &InterfaceType, _: &InstanceType<'_>) -> Result<()> {
+    fn typecheck(_: &InterfaceType, _: &InstanceType<'_>) -> wasmtime::Result<()> {
         bail!("values of run-time shape are checked against the schema")
     }
 }
@@ -148,11 +153,15 @@ unsafe impl<const N: usize> ComponentNamedList for Results<N> {}
 
 // SAFETY: reads only what it is given and, through slices, guest memory.
 unsafe impl<const N: usize> Lift for Results<N> {
-    fn linear_lift_from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &Self::Lower) -> Result<Self> {
-        lift::results(cx, ty, src).map(Results)
+    fn linear_lift_from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &Self::Lower) -> wasmtime::Result<Self> {
+        match lift::results(cx, ty, src) {
+            Ok(value) => Ok(Results(Ok(value))),
+            Err(lift::Fault::TooLarge) => Ok(Results(Err(TooLarge))),
+            Err(lift::Fault::Guest(error)) => Err(error),
+        }
     }
 
-    fn linear_lift_from_memory(_: &mut LiftContext<'_>, _: InterfaceType, _: &[u8]) -> Result<Self> {
+    fn linear_lift_from_memory(_: &mut LiftContext<'_>, _: InterfaceType, _: &[u8]) -> wasmtime::Result<Self> {
         bail!("results are lifted whole")
     }
 }
