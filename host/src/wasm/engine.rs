@@ -17,6 +17,10 @@ const MEMORY_RESERVATION: usize = 4 << 30;
 /// The most linear memories of a host; each takes 4 GiB of addresses, and nothing until it is used.
 const MOST_MEMORIES: u32 = 4096;
 
+/// The most guests that may wait in the middle of a plain function, or compute, at once. Each stack has
+/// a guard page that takes a system call at start, so that more would be felt there.
+const MOST_STACKS: u32 = 1024;
+
 /// The fewest that are worth a pool.
 const FEWEST_MEMORIES: u32 = 64;
 
@@ -142,7 +146,7 @@ fn config(pool: Option<u32>) -> Config {
         pool.total_component_instances(memories);
         pool.total_core_instances(memories * 4);
         pool.total_tables(memories * 4);
-        pool.total_stacks(memories);
+        pool.total_stacks(memories.min(MOST_STACKS));
         pool.total_gc_heaps(memories.min(256));
         pool.max_memory_size(MEMORY_RESERVATION);
         pool.table_elements(POOLED_TABLE_ELEMENTS);
