@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use crate::lanes;
 use crate::rpc::{Reply, Request, Route};
 use crate::stats::EndpointStats;
 use crate::status::{Code, Status};
@@ -38,6 +39,7 @@ impl Drop for Measured<'_> {
     fn drop(&mut self) {
         self.stats.in_flight.fetch_sub(1, Relaxed);
         self.stats.ended(self.code, self.began.elapsed());
+        lanes::answered();
     }
 }
 

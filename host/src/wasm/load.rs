@@ -44,7 +44,7 @@ pub enum LoadError {
         source: io::Error,
     },
     /// The file is over the limit.
-    #[error("{path} is over the limit `component`, {limit} bytes")]
+    #[error("{path} is over the limit `component`, {}", bytesize::ByteSize(*.limit))]
     TooLarge {
         /// The file.
         path: PathBuf,

@@ -80,7 +80,7 @@ async fn a_huge_component_is_refused_by_its_size() {
     let file = fs::OpenOptions::new().write(true).open(&path).expect("it is there");
     // Sparse: it takes no room on the disk.
     file.set_len(300 << 20).expect("it can grow");
-    refused(&path, REFUSED, &["limit", "268435456"]).await;
+    refused(&path, REFUSED, &["limit", "256.0 MiB"]).await;
 }
 
 #[tokio::test]

@@ -15,6 +15,10 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 
+mod attention;
+
+pub use attention::answered;
+
 /// The niceness of the threads for guests that compute long, on Linux's scale of -20 to 19.
 const HEAVY_NICENESS: i32 = 10;
 
@@ -46,7 +50,7 @@ pub struct Lanes(Arc<Inner>);
 impl Lanes {
     /// Starts `count` lanes, and as many threads for heavy guests.
     pub fn start(count: NonZeroUsize) -> io::Result<Lanes> {
-        let lanes = (0..count.get()).map(start_lane).collect::<io::Result<Vec<_>>>()?;
+        let lanes = (0..count.get()).map(|index| start_lane(index, count.get() > 1)).collect::<io::Result<Vec<_>>>()?;
         let heavy = Builder::new_multi_thread()
             .worker_threads(count.get())
             .max_blocking_threads(32)
@@ -103,12 +107,16 @@ impl Lanes {
     }
 }
 
-fn start_lane(index: usize) -> io::Result<Lane> {
+/// With a single core, what a lane spends looking for calls its clients cannot spend making them.
+fn start_lane(index: usize, attentive: bool) -> io::Result<Lane> {
     let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(32).build()?;
     let handle = runtime.handle().clone();
     let (stop, stopped) = oneshot::channel();
     let thread = thread::Builder::new().name(format!("lane-{index}")).spawn(move || {
         CURRENT.set(Some(index));
+        if attentive {
+            runtime.spawn(attention::look());
+        }
         // An error means that the sender was dropped: nobody needs the lane any more.
         let _ = runtime.block_on(stopped);
         runtime.shutdown_background();
