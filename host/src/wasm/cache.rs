@@ -72,11 +72,6 @@ impl Entry {
 }
 
 impl Cache {
-    /// Where the cache is unless the user names a folder: `microhost` in the user's cache folder.
-    pub fn default_folder() -> Option<PathBuf> {
-        dirs::cache_dir().map(|cache| cache.join("microhost"))
-    }
-
     /// Opens the cache in this folder, which is made if need be.
     pub fn open(folder: &Path, capacity: u64, stats: Arc<CacheStats>) -> Result<Cache, CacheError> {
         let io = |source| CacheError::Io { folder: folder.to_owned(), source };

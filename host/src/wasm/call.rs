@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 use tokio::sync::oneshot;
 
-use super::instance::Inbox;
-use super::pool::Pool;
+use super::bell::Bell;
 use crate::rpc::Caller;
 use crate::schema::Value;
 use crate::status::Status;
@@ -57,7 +56,7 @@ pub struct Call {
     /// Nobody waits any longer.
     abandoned: AtomicBool,
     /// Where the call runs, once it does.
-    runs_in: Mutex<Option<Arc<Inbox>>>,
+    runs_in: Mutex<Option<Arc<Bell>>>,
     cpu_ns: AtomicU64,
     done: Mutex<Option<oneshot::Sender<Outcome>>>,
 }
@@ -96,49 +95,21 @@ impl Call {
     /// Notes that nobody waits any longer, and tells the instance that runs the call. Whether one does.
     pub fn abandon(&self) -> bool {
         self.abandoned.store(true, Relaxed);
-        let inbox = self.runs_in.lock().expect("no holder panics").take();
-        if let Some(inbox) = &inbox {
-            inbox.note_abandoned();
+        let bell = self.runs_in.lock().expect("no holder panics").take();
+        if let Some(bell) = &bell {
+            bell.abandoned();
         }
-        inbox.is_some()
+        bell.is_some()
     }
 
     /// Notes where the call runs.
-    pub fn runs_in(&self, inbox: &Arc<Inbox>) {
-        *self.runs_in.lock().expect("no holder panics") = Some(Arc::clone(inbox));
+    pub fn runs_in(&self, bell: &Arc<Bell>) {
+        *self.runs_in.lock().expect("no holder panics") = Some(Arc::clone(bell));
     }
 
     /// Adds time that the guest computed for this call; the sum so far.
     pub fn computed(&self, time: Duration) -> Duration {
         let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         Duration::from_nanos(self.cpu_ns.fetch_add(ns, Relaxed) + ns)
-    }
-}
-
-/// Held by whoever waits: if it goes before the outcome comes, the call is abandoned, and taken out
-/// of the queue if it is still there.
-pub struct Waiting<'a> {
-    call: &'a Arc<Call>,
-    pool: &'a Pool,
-    over: bool,
-}
-
-impl<'a> Waiting<'a> {
-    /// Waits for this call, which goes to this pool.
-    pub fn new(call: &'a Arc<Call>, pool: &'a Pool) -> Waiting<'a> {
-        Waiting { call, pool, over: false }
-    }
-
-    /// The outcome has come.
-    pub fn over(mut self) {
-        self.over = true;
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if !self.over && !self.call.abandon() {
-            self.pool.forget(self.call);
-        }
     }
 }

@@ -2,220 +2,30 @@
 //! spent, idle, trapped or stuck.
 
 use std::future::poll_fn;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use futures::task::AtomicWaker;
 use tokio::sync::oneshot;
-use tokio::time::{Sleep, sleep};
+use tokio::time::sleep;
 use wasmtime::component::{Accessor, Func, GuestTaskId};
 use wasmtime::{Store, UpdateDeadline};
 
 use super::abi;
 use super::call::Call;
-use super::engine::TICK;
+use super::inbox::Inbox;
 use super::limiter::Limiter;
 use super::pool::{Job, Pool};
 use super::state::State;
 use crate::schema::Value;
 use crate::status::{Code, Status};
 
-/// How long an abandoned call may go on before its instance is given up: most end by themselves
-/// sooner, and a new instance costs more than that.
-const ABANDONED_GRACE: Duration = Duration::from_millis(100);
-
 /// A guest that computes this long without a pause makes its instance leave the lane.
 const HEAVY_AFTER: u32 = 4;
-
-/// What an instance shares with the pool, with the calls that run in it, and with its own clock.
-#[derive(Debug)]
-pub struct Inbox {
-    /// Wakes the instance to take calls.
-    waker: AtomicWaker,
-    /// Wakes the instance's keeper: a call was abandoned, or the guest computes for long.
-    keeper: AtomicWaker,
-    /// Calls that the instance could take now.
-    free: AtomicUsize,
-    /// Takes no more calls.
-    retiring: AtomicBool,
-    /// Belongs on the threads for guests that compute long.
-    heavy: AtomicBool,
-    /// Ticks that the guest computed since it last paused.
-    ticks: AtomicU64,
-    computing: Computing,
-    running: Mutex<Vec<(GuestTaskId, Arc<Call>)>>,
-}
-
-impl Inbox {
-    fn new() -> Inbox {
-        Inbox {
-            waker: AtomicWaker::new(),
-            keeper: AtomicWaker::new(),
-            free: AtomicUsize::new(0),
-            retiring: AtomicBool::new(false),
-            heavy: AtomicBool::new(false),
-            ticks: AtomicU64::new(0),
-            computing: Computing::new(),
-            running: Mutex::new(Vec::new()),
-        }
-    }
-
-    /// Whether the instance could take a call now.
-    pub fn has_room(&self) -> bool {
-        self.free.load(Relaxed) > 0
-    }
-
-    /// Tells the instance to look for calls.
-    pub fn wake(&self) {
-        self.waker.wake();
-    }
-
-    /// Tells the instance to take no more calls and to end when it has none.
-    pub fn retire(&self) {
-        self.retiring.store(true, Relaxed);
-        self.free.store(0, Relaxed);
-        self.waker.wake();
-    }
-
-    /// Tells the keeper that a running call was abandoned.
-    pub fn note_abandoned(&self) {
-        self.keeper.wake();
-        self.waker.wake();
-    }
-
-    /// The call that began as this task.
-    pub fn call(&self, task: GuestTaskId) -> Option<Arc<Call>> {
-        self.lock().iter().find(|(running, _)| *running == task).map(|(_, call)| Arc::clone(call))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(GuestTaskId, Arc<Call>)>> {
-        self.running.lock().expect("no holder panics")
-    }
-
-    /// The calls that run, and how many of them somebody still waits for.
-    fn count(&self) -> (usize, usize) {
-        let running = self.lock();
-        (running.len(), running.iter().filter(|(_, call)| !call.is_abandoned()).count())
-    }
-}
-
-/// How long the guest computes, by a clock that is read whenever the instance is resumed, pauses or is
-/// interrupted. Whose computing it was is decided by who computes at a tick: over many ticks that is
-/// fair, and it costs a call nothing.
-#[derive(Debug)]
-struct Computing {
-    base: Instant,
-    /// When the clock was last read, in nanoseconds from `base`.
-    mark: AtomicU64,
-    /// Nanoseconds computed since the last tick.
-    since_tick: AtomicU64,
-}
-
-impl Computing {
-    fn new() -> Computing {
-        Computing { base: Instant::now(), mark: AtomicU64::new(0), since_tick: AtomicU64::new(0) }
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.base.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    /// The instance is resumed: the time before was not its own.
-    fn resume(&self) {
-        self.mark.store(self.now(), Relaxed);
-    }
-
-    /// The guest pauses, or is interrupted: the time since the mark was its own.
-    fn pause(&self) {
-        let now = self.now();
-        let since = now.saturating_sub(self.mark.swap(now, Relaxed));
-        self.since_tick.fetch_add(since, Relaxed);
-    }
-
-    /// What was computed since the last tick; at most two ticks, since the system may have let others
-    /// compute meanwhile.
-    fn tick(&self) -> Duration {
-        self.pause();
-        Duration::from_nanos(self.since_tick.swap(0, Relaxed)).min(2 * TICK)
-    }
-}
-
-/// Begins an instance on this lane. `started` hears when it can take calls, or why it cannot.
-pub fn spawn(pool: &Arc<Pool>, lane: usize, started: oneshot::Sender<Result<(), Status>>) {
-    let inbox = Arc::new(Inbox::new());
-    let inner = Box::pin(live(Arc::clone(pool), lane, Arc::clone(&inbox), started));
-    let keeper = Keeper { inner, inbox, pool: Arc::clone(pool), lane, on_heavy: false, grace: None };
-    pool.lanes().spawn_on(lane, keeper);
-}
-
-/// Polls an instance, moves it between its lane and the heavy threads, and gives it up when all that
-/// is left in it is calls that nobody waits for.
-///
-/// It stands outside of the store, because a guest that waits within a plain `func` holds the store
-/// and all that runs inside it.
-struct Keeper {
-    inner: BoxFuture<'static, ()>,
-    inbox: Arc<Inbox>,
-    pool: Arc<Pool>,
-    lane: usize,
-    on_heavy: bool,
-    grace: Option<Pin<Box<Sleep>>>,
-}
-
-impl Future for Keeper {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.inbox.keeper.register(cx.waker());
-        self.inbox.computing.resume();
-        if self.inner.as_mut().poll(cx).is_ready() || self.is_stuck(cx) {
-            return Poll::Ready(());
-        }
-        if self.inbox.heavy.load(Relaxed) != self.on_heavy {
-            let me = &mut *self;
-            let moved = Keeper {
-                // What is left behind is polled no more.
-                inner: std::mem::replace(&mut me.inner, Box::pin(std::future::ready(()))),
-                inbox: Arc::clone(&me.inbox),
-                pool: Arc::clone(&me.pool),
-                lane: me.lane,
-                on_heavy: !me.on_heavy,
-                grace: me.grace.take(),
-            };
-            if moved.on_heavy {
-                me.pool.lanes().heavy().spawn(moved);
-            } else {
-                me.pool.lanes().spawn_on(me.lane, moved);
-            }
-            return Poll::Ready(());
-        }
-        Poll::Pending
-    }
-}
-
-impl Keeper {
-    /// Whether, for longer than the grace, the instance has held nothing but abandoned calls.
-    fn is_stuck(&mut self, cx: &mut Context<'_>) -> bool {
-        let (running, live) = self.inbox.count();
-        if running == live {
-            self.grace = None;
-            return false;
-        }
-        let grace = self.grace.get_or_insert_with(|| Box::pin(sleep(ABANDONED_GRACE)));
-        if grace.as_mut().poll(cx).is_pending() {
-            return false;
-        }
-        // The places of the abandoned calls are made free by a new instance.
-        self.inbox.retire();
-        live == 0
-    }
-}
 
 /// Counts the instance for as long as it lives.
 struct Counted {
@@ -234,7 +44,8 @@ impl Drop for Counted {
     }
 }
 
-async fn live(pool: Arc<Pool>, lane: usize, inbox: Arc<Inbox>, started: oneshot::Sender<Result<(), Status>>) {
+/// An instance, from its making to its end. `started` hears when it can take calls, or why it cannot.
+pub async fn live(pool: Arc<Pool>, lane: usize, inbox: Arc<Inbox>, started: oneshot::Sender<Result<(), Status>>) {
     let _counted = Counted { pool: Arc::clone(&pool), lane, inbox: Arc::clone(&inbox) };
     let (mut store, funcs) = match begin(&pool, &inbox).await {
         Ok(begun) => begun,
@@ -351,7 +162,7 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
     // One timer for the whole idle time, not one a call: it looks whether anything came since.
     let mut idle = Box::pin(sleep(limits.idle));
     poll_fn(|cx| {
-        inbox.waker.register(cx.waker());
+        inbox.bell.instance.register(cx.waker());
         // The guest has paused: this is only polled while it does not compute.
         inbox.ticks.store(0, Relaxed);
         inbox.computing.pause();
@@ -433,10 +244,10 @@ fn start<'a>(accessor: &'a Accessor<State>, inbox: &Arc<Inbox>, funcs: &[Func], 
     };
     let task = begun.task;
     inbox.lock().push((task, Arc::clone(&call)));
-    call.runs_in(inbox);
+    call.runs_in(&inbox.bell);
     if call.is_abandoned() {
         // It may have been abandoned just before it was known where it runs.
-        inbox.note_abandoned();
+        inbox.bell.abandoned();
     }
     Ok(Box::pin(async move { (task, begun.done.await) }))
 }

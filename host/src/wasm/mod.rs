@@ -1,17 +1,20 @@
 //! The guest floor: components are loaded, linked, given instances, and called. The only floor that
 //! names wasmtime.
 //!
-//! `load` → `service` (link, endpoints) → `pool` (queues and instances on lanes) → `instance` (calls
-//! at once in one store) → `abi` (values to memory and back). What a guest may ask of the host is in
-//! `imports`; what it may use of it is bounded in `limiter`, `log`, `state` and by the clock of
-//! `engine`.
+//! `load` → `service` (link, endpoints) → `pool` (queues and instances on lanes) → `keeper` (one
+//! instance, from outside) → `instance` (calls at once in one store) → `abi` (values to memory and
+//! back). What a guest may ask of the host is in `imports`; what it may use of it is bounded in
+//! `limiter`, `log`, `state` and by the clock of `engine`.
 
 mod abi;
+mod bell;
 pub mod cache;
 mod call;
 pub mod engine;
 mod imports;
+mod inbox;
 mod instance;
+mod keeper;
 mod limiter;
 pub mod load;
 mod log;

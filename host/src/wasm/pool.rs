@@ -13,7 +13,8 @@ use wasmtime::component::{ComponentExportIndex, InstancePre};
 
 use super::abi::Width;
 use super::call::Call;
-use super::instance::{self, Inbox};
+use super::inbox::Inbox;
+use super::keeper;
 use super::log::ServiceLog;
 use super::state::State;
 use crate::lanes::{self, Lanes};
@@ -50,6 +51,34 @@ pub struct Parts {
     pub lanes: Lanes,
     /// What is counted.
     pub stats: Arc<ServiceStats>,
+}
+
+/// Held by whoever waits: if it goes before the outcome comes, the call is abandoned, and taken out
+/// of the queue if it is still there.
+pub struct Waiting<'a> {
+    call: &'a Arc<Call>,
+    pool: &'a Pool,
+    over: bool,
+}
+
+impl<'a> Waiting<'a> {
+    /// Waits for this call, which goes to this pool.
+    pub fn new(call: &'a Arc<Call>, pool: &'a Pool) -> Waiting<'a> {
+        Waiting { call, pool, over: false }
+    }
+
+    /// The outcome has come.
+    pub fn over(mut self) {
+        self.over = true;
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.over && !self.call.abandon() {
+            self.pool.forget(self.call);
+        }
+    }
 }
 
 /// The instances of one service.
@@ -230,7 +259,7 @@ impl Pool {
                 return;
             }
             let (started, outcome) = oneshot::channel();
-            instance::spawn(self, lane, started);
+            keeper::spawn(self, lane, started);
             match outcome.await {
                 Ok(Ok(())) => {}
                 Ok(Err(status)) => {

@@ -8,11 +8,11 @@ use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, Linker};
 
 use super::abi::Width;
-use super::call::{Call, Target, Waiting};
+use super::call::{Call, Target};
 use super::engine::GuestEngine;
 use super::imports;
 use super::load::Loaded;
-use super::pool::{Job, Parts, Pool};
+use super::pool::{Job, Parts, Pool, Waiting};
 use super::state::State;
 use crate::lanes::Lanes;
 use crate::rpc::{CallFuture, Endpoint, Handler, Reply, Request, Served};

@@ -9,7 +9,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::call::Call;
-use super::instance::Inbox;
+use super::inbox::Inbox;
 use super::limiter::Limiter;
 use super::log::{Output, ServiceLog};
 use super::outgoing::Outgoing;

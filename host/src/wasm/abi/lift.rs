@@ -1,9 +1,9 @@
 //! From a guest into values. The guest is not trusted: every address and length is checked, and the
 //! memory that its values take here is counted against the store's bound.
 
+use wasmtime::ValRaw;
 use wasmtime::component::__internal::{InterfaceType, LiftContext};
 use wasmtime::component::Lift;
-use wasmtime::ValRaw;
 
 use super::MAX_FLAT;
 use crate::schema::Value;
@@ -211,7 +211,7 @@ fn sequence(cx: &mut LiftContext<'_>, ty: InterfaceType, address: u32, length: u
             }
             Ok(Value::Map(entries))
         }
-        _ => return Err(garbled("a type that is not carried")),
+        _ => Err(garbled("a type that is not carried")),
     }
 }
 
@@ -263,8 +263,7 @@ fn known_flags(mut words: Vec<u32>, count: usize) -> Vec<u32> {
 }
 
 fn case_type(cx: &LiftContext<'_>, ty: InterfaceType, case: u32) -> Result<Option<InterfaceType>> {
-    super::case_type(cx.types, ty, case)
-        .ok_or_else(|| garbled("the guest returned case {case}, which its type does not have"))
+    super::case_type(cx.types, ty, case).ok_or_else(|| garbled("the guest returned case {case}, which its type does not have"))
 }
 
 fn flat_count(cx: &LiftContext<'_>, ty: InterfaceType) -> Result<usize> {
@@ -282,7 +281,7 @@ fn next<'s>(src: &mut std::slice::Iter<'s, ValRaw>) -> Result<&'s ValRaw> {
 fn word(bytes: &[u8], at: usize) -> Result<u32> {
     match bytes.get(at..).and_then(<[u8]>::first_chunk) {
         Some(word) => Ok(u32::from_le_bytes(*word)),
-        None => return Err(garbled("a value is cut short")),
+        None => Err(garbled("a value is cut short")),
     }
 }
 

@@ -90,7 +90,12 @@ pub struct Call<'a> {
 /// # Safety
 /// `args` must hold one value for each parameter of `func`, of that parameter's type, and `width`
 /// must be that of its result.
-pub unsafe fn start<'a, T: Send + 'static>(accessor: &'a Accessor<T>, func: Func, args: Vec<Value>, width: Width) -> wasmtime::Result<Call<'a>> {
+pub unsafe fn start<'a, T: Send + 'static>(
+    accessor: &'a Accessor<T>,
+    func: Func,
+    args: Vec<Value>,
+    width: Width,
+) -> wasmtime::Result<Call<'a>> {
     // A row for each width, since wasmtime wants the width to be part of a type.
     macro_rules! widths {
         ($($n:literal)*) => {
@@ -104,7 +109,11 @@ pub unsafe fn start<'a, T: Send + 'static>(accessor: &'a Accessor<T>, func: Func
     widths!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
 }
 
-unsafe fn start_wide<'a, T: Send + 'static, const N: usize>(accessor: &'a Accessor<T>, func: Func, args: Vec<Value>) -> wasmtime::Result<Call<'a>> {
+unsafe fn start_wide<'a, T: Send + 'static, const N: usize>(
+    accessor: &'a Accessor<T>,
+    func: Func,
+    args: Vec<Value>,
+) -> wasmtime::Result<Call<'a>> {
     // SAFETY: the caller promises the types; `Args` and `Results` read every shape from the component's own tables.
     let func: TypedFunc<Args, Results<N>> = unsafe { TypedFunc::new_unchecked(func) };
     let call = accessor.with(|store| func.start_call_concurrent(store, Args(args)))?;
@@ -128,7 +137,12 @@ unsafe impl ComponentNamedList for Args {}
 
 // SAFETY: every `ValRaw` is initialised, first with zeros and then by the values.
 unsafe impl Lower for Args {
-    fn linear_lower_to_flat<T>(&self, cx: &mut LowerContext<'_, T>, ty: InterfaceType, dst: &mut MaybeUninit<Self::Lower>) -> wasmtime::Result<()> {
+    fn linear_lower_to_flat<T>(
+        &self,
+        cx: &mut LowerContext<'_, T>,
+        ty: InterfaceType,
+        dst: &mut MaybeUninit<Self::Lower>,
+    ) -> wasmtime::Result<()> {
         let flat = dst.write([ValRaw::u64(0); MAX_FLAT]);
         lower::params(cx, ty, &self.0, flat)
     }

@@ -1,0 +1,118 @@
+//! What an instance shares with the pool, with the calls that run in it, and with its clock.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use wasmtime::component::GuestTaskId;
+
+use super::bell::Bell;
+use super::call::Call;
+use super::engine::TICK;
+
+/// An instance as others see it.
+#[derive(Debug)]
+pub struct Inbox {
+    /// Wakes the instance and its keeper.
+    pub bell: Arc<Bell>,
+    /// Calls that the instance could take now.
+    pub free: AtomicUsize,
+    /// Takes no more calls.
+    pub retiring: AtomicBool,
+    /// Belongs on the threads for guests that compute long.
+    pub heavy: AtomicBool,
+    /// Ticks that the guest computed since it last paused.
+    pub ticks: AtomicU64,
+    /// How long the guest computes.
+    pub computing: Computing,
+    running: Mutex<Vec<(GuestTaskId, Arc<Call>)>>,
+}
+
+impl Inbox {
+    /// The inbox of an instance that is being made.
+    pub fn new() -> Inbox {
+        Inbox {
+            bell: Arc::default(),
+            free: AtomicUsize::new(0),
+            retiring: AtomicBool::new(false),
+            heavy: AtomicBool::new(false),
+            ticks: AtomicU64::new(0),
+            computing: Computing::new(),
+            running: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Whether the instance could take a call now.
+    pub fn has_room(&self) -> bool {
+        self.free.load(Relaxed) > 0
+    }
+
+    /// Tells the instance to look for calls.
+    pub fn wake(&self) {
+        self.bell.instance.wake();
+    }
+
+    /// Tells the instance to take no more calls and to end when it has none.
+    pub fn retire(&self) {
+        self.retiring.store(true, Relaxed);
+        self.free.store(0, Relaxed);
+        self.bell.instance.wake();
+    }
+
+    /// The call that began as this task.
+    pub fn call(&self, task: GuestTaskId) -> Option<Arc<Call>> {
+        self.lock().iter().find(|(running, _)| *running == task).map(|(_, call)| Arc::clone(call))
+    }
+
+    /// The calls that run, by the task as which each began.
+    pub fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(GuestTaskId, Arc<Call>)>> {
+        self.running.lock().expect("no holder panics")
+    }
+
+    /// The calls that run, and how many of them somebody still waits for.
+    pub fn count(&self) -> (usize, usize) {
+        let running = self.lock();
+        (running.len(), running.iter().filter(|(_, call)| !call.is_abandoned()).count())
+    }
+}
+
+/// How long the guest computes, by a clock that is read whenever the instance is resumed, pauses or is
+/// interrupted. Whose computing it was is decided by who computes at a tick: over many ticks that is
+/// fair, and it costs a call nothing.
+#[derive(Debug)]
+pub struct Computing {
+    base: Instant,
+    /// When the clock was last read, in nanoseconds from `base`.
+    mark: AtomicU64,
+    /// Nanoseconds computed since the last tick.
+    since_tick: AtomicU64,
+}
+
+impl Computing {
+    fn new() -> Computing {
+        Computing { base: Instant::now(), mark: AtomicU64::new(0), since_tick: AtomicU64::new(0) }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.base.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// The instance is resumed: the time before was not its own.
+    pub fn resume(&self) {
+        self.mark.store(self.now(), Relaxed);
+    }
+
+    /// The guest pauses, or is interrupted: the time since the mark was its own.
+    pub fn pause(&self) {
+        let now = self.now();
+        let since = now.saturating_sub(self.mark.swap(now, Relaxed));
+        self.since_tick.fetch_add(since, Relaxed);
+    }
+
+    /// What was computed since the last tick; at most two ticks, since the system may have let others
+    /// compute meanwhile.
+    pub fn tick(&self) -> Duration {
+        self.pause();
+        Duration::from_nanos(self.since_tick.swap(0, Relaxed)).min(2 * TICK)
+    }
+}
