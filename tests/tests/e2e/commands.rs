@@ -204,3 +204,15 @@ async fn the_example_runs_from_its_folder() {
     assert_eq!(refused.code, "invalid_argument");
     assert_ne!(reply, Value::Null);
 }
+
+#[test]
+fn cargo_run_in_the_repository_means_the_program() {
+    let ran = program::cargo(program::root())
+        .args(["run", "--quiet", "--target-dir"])
+        .arg(program::target())
+        .args(["--", "--version"])
+        .output()
+        .expect("cargo can be started");
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && said.starts_with("microhost "), "{said}{}", String::from_utf8_lossy(&ran.stderr));
+}
