@@ -47,6 +47,10 @@ impl Guest for Spin {
         }
     }
 
+    async fn wait(ms: u32) {
+        microhost_sdk::time::sleep(Duration::from_millis(ms.into())).await;
+    }
+
     fn for_(ms: u32) -> u64 {
         compute(ms)
     }

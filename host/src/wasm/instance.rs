@@ -17,6 +17,7 @@ use wasmtime::{Store, UpdateDeadline};
 
 use super::abi;
 use super::call::Call;
+use super::engine::TICK;
 use super::inbox::Inbox;
 use super::limiter::Limiter;
 use super::pool::{Job, Pool};
@@ -105,11 +106,15 @@ fn watch(store: &mut Store<State>, pool: &Arc<Pool>, inbox: &Arc<Inbox>) {
             inbox.heavy.store(true, Relaxed);
         }
         if let Some(call) = super::state::current_call(&mut store) {
-            if call.computed(computed) > cpu {
+            let (_, live) = inbox.count();
+            let over = call.computed(computed) > cpu;
+            // One that nobody waits for must not take with it those that somebody waits for, as long
+            // as it lets them have their turns: the instance goes when they are done.
+            let tolerated = call.is_abandoned() && live > 0 && TICK * u32::try_from(ticks).unwrap_or(u32::MAX) < cpu;
+            if over && !tolerated {
                 call.end(Err(Status::new(Code::ResourceExhausted, format!("the call computed longer than its limit cpu, {cpu:?}"))));
                 return Err(wasmtime::format_err!("a call computed longer than the limit cpu, {cpu:?}"));
             }
-            let (_, live) = inbox.count();
             if call.is_abandoned() && live == 0 {
                 return Err(wasmtime::format_err!("a call went on computing after its caller had gone").context(Abandoned));
             }

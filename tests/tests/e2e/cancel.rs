@@ -159,3 +159,15 @@ async fn a_timeout_that_is_no_number_is_the_callers_mistake() {
         assert_eq!(failure.code, "invalid_argument", "{wrong:?}: {failure:?}");
     }
 }
+
+#[tokio::test]
+async fn an_ended_call_that_goes_on_computing_takes_no_other_with_it() {
+    let host = Start::guest("spin").limit("instances=1").limit("cpu=300ms").ready().await;
+    host.call("test.spin.Spin/Wait", &json!({"ms": 0})).ok().await;
+    let other = host.call("test.spin.Spin/Wait", &json!({"ms": 2500}));
+    let ended = async {
+        let failure = host.call("test.spin.Spin/Polite", &json!({})).header("connect-timeout-ms", "200").fails().await;
+        assert_eq!(failure.code, "deadline_exceeded", "{failure:?}");
+    };
+    tokio::join!(async { other.ok().await }, ended);
+}
