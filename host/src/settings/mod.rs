@@ -204,7 +204,8 @@ impl Settings {
     }
 }
 
-/// Adds the nearest right name to serde's message on an unknown key.
+/// Adds the nearest right name to serde's message on an unknown key. serde tells of it in no other way
+/// than by this text; where the text changes, the hint is lost and a test fails.
 fn hinted(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     if (message.contains("unknown field") || message.contains("unknown variant"))

@@ -17,6 +17,8 @@ pub struct Inbox {
     pub bell: Arc<Bell>,
     /// Calls that the instance could take now.
     pub free: AtomicUsize,
+    /// No call runs, so that it could take one that wants it for itself.
+    pub empty: AtomicBool,
     /// Takes no more calls.
     pub retiring: AtomicBool,
     /// Belongs on the threads for guests that compute long.
@@ -34,6 +36,7 @@ impl Inbox {
         Inbox {
             bell: Arc::default(),
             free: AtomicUsize::new(0),
+            empty: AtomicBool::new(true),
             retiring: AtomicBool::new(false),
             heavy: AtomicBool::new(false),
             ticks: AtomicU64::new(0),
@@ -42,9 +45,9 @@ impl Inbox {
         }
     }
 
-    /// Whether the instance could take a call now.
-    pub fn has_room(&self) -> bool {
-        self.free.load(Relaxed) > 0
+    /// Whether the instance could take a call now; an `exclusive` one wants it for itself.
+    pub fn has_room(&self, exclusive: bool) -> bool {
+        self.free.load(Relaxed) > 0 && (!exclusive || self.empty.load(Relaxed))
     }
 
     /// Tells the instance to look for calls.

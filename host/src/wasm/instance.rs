@@ -196,6 +196,7 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
             let closed = inbox.retiring.load(Relaxed) || inbox.heavy.load(Relaxed) || exclusive;
             let room = if closed { 0 } else { places.saturating_sub(running.len()) };
             inbox.free.store(room, Relaxed);
+            inbox.empty.store(running.is_empty(), Relaxed);
             if room == 0 {
                 break;
             }
@@ -211,9 +212,8 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        if inbox.free.load(Relaxed) == 0 {
-            pool.look_for_more(lane);
-        }
+        // What still waits has no place here, or wants an instance for itself.
+        pool.look_for_more(lane);
         if running.is_empty() && inbox.retiring.load(Relaxed) {
             return Poll::Ready(Ok(()));
         }

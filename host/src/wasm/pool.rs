@@ -211,9 +211,19 @@ impl Pool {
         }
     }
 
-    /// Wakes an instance of this lane that has room. Whether there is one.
+    /// Wakes an instance of this lane that has room for the first call that waits here. Whether there
+    /// is one.
     fn wake(&self, lane: usize) -> bool {
-        match lock(&self.lanes[lane].instances).iter().find(|inbox| inbox.has_room()) {
+        self.wake_for(lane, self.wants_all(lane))
+    }
+
+    /// Whether the first call that waits on this lane wants an instance for itself.
+    fn wants_all(&self, lane: usize) -> bool {
+        lock(&self.lanes[lane].queue).front().is_some_and(|job| job.call.target.exclusive)
+    }
+
+    fn wake_for(&self, lane: usize, exclusive: bool) -> bool {
+        match lock(&self.lanes[lane].instances).iter().find(|inbox| inbox.has_room(exclusive)) {
             Some(inbox) => {
                 inbox.wake();
                 true
@@ -275,7 +285,8 @@ impl Pool {
     /// Wakes an instance of another lane that has room, to take from this one. Whether there is one.
     fn overflow(&self, lane: usize) -> bool {
         self.lanes[lane].overflows.store(true, Relaxed);
-        self.others(lane).any(|other| self.wake(other))
+        let exclusive = self.wants_all(lane);
+        self.others(lane).any(|other| self.wake_for(other, exclusive))
     }
 
     fn has_instance(&self, lane: usize) -> bool {

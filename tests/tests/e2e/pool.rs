@@ -1,6 +1,7 @@
 //! Instances: reused, shared, bounded, replaced, dropped.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use e2e::connect::Failure;
 use e2e::host::{Host, Start};
@@ -180,4 +181,20 @@ async fn calls_that_find_the_only_instance_still_being_made_are_answered() {
             assert_eq!(answer.status, 200, "{answer:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_plain_function_does_not_wait_for_calls_that_it_cannot_share_an_instance_with() {
+    let host = Start::guest("sleeper").limit("instances=2").ready().await;
+    let hanging = async {
+        host.call(HANG, &json!({})).header("connect-timeout-ms", "10000").fails().await;
+        Instant::now()
+    };
+    let reported = async {
+        host.metric_becomes(IN_FLIGHT, &[("endpoint", "Hang")], |calls| calls == 1.0).await;
+        host.call(REPORT, &json!({})).ok().await;
+        Instant::now()
+    };
+    let (hanging, reported) = tokio::join!(hanging, reported);
+    assert!(reported < hanging, "it has an instance of its own");
 }
