@@ -48,7 +48,9 @@ pub(super) async fn look() {
         let mut last = answer().await;
         let mut found = false;
         while last.elapsed() < WINDOW {
-            // Others run first, and what has arrived meanwhile is read.
+            // Whoever else wants this core may have it: it may be who makes the next call.
+            std::thread::yield_now();
+            // The lane's other tasks run first, and what has arrived meanwhile is read.
             tokio::task::yield_now().await;
             if let Some(latest) = ANSWERED.get().filter(|latest| *latest != last) {
                 (last, found) = (latest, true);

@@ -6,6 +6,11 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 use microhost::settings::nearest;
 
+/// A call makes some dozens of small allocations, in hyper, tokio and wasmtime above all, and all of
+/// them on the lane that frees them: what this allocator is best at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod build;
 mod call;
 mod completions;
