@@ -169,7 +169,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::rpc::{CallFuture, Endpoint, Handler, Request, Served};
+    use crate::rpc::{CallFuture, Endpoint, Handler, MethodKind, OpenFuture, Request, Served, StreamRequest, wrong_kind};
     use crate::stats::EndpointStats;
 
     struct Never;
@@ -177,6 +177,10 @@ mod tests {
     impl Handler for Never {
         fn call(&self, _: Request) -> CallFuture {
             Box::pin(std::future::pending())
+        }
+
+        fn open(&self, _: StreamRequest) -> OpenFuture {
+            Box::pin(std::future::ready(Err(wrong_kind())))
         }
     }
 
@@ -186,7 +190,7 @@ mod tests {
         let stats = Arc::new(EndpointStats::default());
         stats.ended(Code::Ok, Duration::from_micros(80));
         stats.ended(Code::NotFound, Duration::from_secs(60));
-        let endpoint = Endpoint { service: "a.B".into(), method: "C".into(), safe: false };
+        let endpoint = Endpoint { service: "a.B".into(), method: "C".into(), safe: false, kind: Some(MethodKind::Unary) };
         let served = Served { endpoint, handler: Arc::new(Never), stats, max_request: 1 };
         overview.router.set("b", vec![served]).expect("free");
         overview.count_service("b", Arc::new(ServiceStats { instances: 3.into(), cpu_us: 1_500_000.into(), ..Default::default() }));

@@ -15,7 +15,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tower_service::Service as _;
 
 use crate::admin::{Overview, Phase, Snapshot};
-use crate::rpc::{self, CallFuture, Endpoint, Handler, Reply, Route, Served};
+use crate::rpc::{self, CallFuture, Endpoint, Handler, MethodKind, OpenFuture, Reply, Route, Served, StreamRequest};
 use crate::schema::Codec;
 use crate::status::{Code, Status};
 
@@ -38,7 +38,7 @@ pub(super) struct Service {
 
 impl Service {
     pub(super) fn new(overview: &Arc<Overview>) -> Service {
-        let endpoint = Endpoint { service: NAME.into(), method: "Check".into(), safe: true };
+        let endpoint = Endpoint { service: NAME.into(), method: "Check".into(), safe: true, kind: Some(MethodKind::Unary) };
         let handler = Arc::new(Checker(overview.clone()));
         let check = Arc::new(Served { endpoint, handler, stats: Arc::default(), max_request: MAX_REQUEST });
         Service { check, watch: HealthServer::new(Watcher(overview.clone())).max_decoding_message_size(MAX_REQUEST) }
@@ -70,6 +70,10 @@ impl Handler for Checker {
     fn call(&self, request: rpc::Request) -> CallFuture {
         let result = check(&self.0.health.snapshot(), request.codec, &request.body);
         Box::pin(std::future::ready(result.map(|body| Reply { body, ..Reply::default() })))
+    }
+
+    fn open(&self, _: StreamRequest) -> OpenFuture {
+        Box::pin(std::future::ready(Err(rpc::wrong_kind())))
     }
 }
 

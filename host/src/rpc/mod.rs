@@ -10,13 +10,15 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::stats::EndpointStats;
-use crate::status::Status;
+use crate::status::{Code, Status};
 
 mod router;
+mod stream;
 
 pub use router::{Route, Router, RouterError};
+pub use stream::{Event, Events, Messages, OpenFuture, StreamReply, StreamRequest};
 
-pub use crate::schema::Codec;
+pub use crate::schema::{Codec, MethodKind};
 
 /// Who calls. Put on by the host alone; nothing that a client sends can change it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,8 +61,18 @@ pub type CallFuture = Pin<Box<dyn Future<Output = Result<Reply, Status>> + Send>
 /// The future that `call` returns may be dropped at any time; the work is then stopped and no other
 /// call suffers. It resolves at the request's deadline at the latest.
 pub trait Handler: Send + Sync {
-    /// Begins a call.
+    /// Begins a unary call. Fails with `unimplemented` where the endpoint is of another kind.
     fn call(&self, request: Request) -> CallFuture;
+
+    /// Begins a call with streams. Fails with `unimplemented` where the endpoint is unary.
+    ///
+    /// The same holds for what it returns: dropped at any time, over at the deadline.
+    fn open(&self, request: StreamRequest) -> OpenFuture;
+}
+
+/// What a handler of unary endpoints answers to a call with streams, and the other way round.
+pub fn wrong_kind() -> Status {
+    Status::new(Code::Unimplemented, "the method is not of this kind: one is unary where the other streams")
 }
 
 /// One method of one service, as callers name it.
@@ -72,6 +84,8 @@ pub struct Endpoint {
     pub method: Arc<str>,
     /// Free of side effects: may be called by GET and tried again.
     pub safe: bool,
+    /// Which side sends more than one message; `None` where the handler takes calls of every kind.
+    pub kind: Option<MethodKind>,
 }
 
 impl Endpoint {

@@ -10,7 +10,7 @@ use prost_types::{
 
 use super::model::{Card, EMPTY_FILE, Enum, Field, Kind, Message, Shape, Types};
 use super::names;
-use super::{Method, MethodKind, Schema, SchemaError, Service};
+use super::{Method, Schema, SchemaError, Service};
 
 /// The files that hold anything, dependencies first.
 pub(super) fn order(types: &Types, services: &[Service]) -> Result<Vec<usize>, SchemaError> {
@@ -116,18 +116,13 @@ fn file(schema: &Schema, index: usize) -> FileDescriptorProto {
 }
 
 fn service(types: &Types, service: &Service) -> ServiceDescriptorProto {
-    let method = |method: &Method| {
-        let streams = match method.kind {
-            MethodKind::Unary => false,
-        };
-        MethodDescriptorProto {
-            name: Some(method.name.clone()),
-            input_type: Some(format!(".{}", types.message(method.plan.request).name)),
-            output_type: Some(format!(".{}", types.message(method.plan.reply).name)),
-            client_streaming: Some(streams),
-            server_streaming: Some(streams),
-            ..MethodDescriptorProto::default()
-        }
+    let method = |method: &Method| MethodDescriptorProto {
+        name: Some(method.name.clone()),
+        input_type: Some(format!(".{}", types.message(method.plan.request).name)),
+        output_type: Some(format!(".{}", types.message(method.plan.reply).name)),
+        client_streaming: Some(method.kind.client_streams()),
+        server_streaming: Some(method.kind.server_streams()),
+        ..MethodDescriptorProto::default()
     };
     ServiceDescriptorProto {
         name: service.name.rsplit('.').next().map(str::to_string),

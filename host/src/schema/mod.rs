@@ -98,6 +98,34 @@ pub struct Service {
 pub enum MethodKind {
     /// Neither: one request, one reply.
     Unary,
+    /// The caller: its messages, one reply.
+    ClientStream,
+    /// The service: one request, its messages.
+    ServerStream,
+    /// Both, each at its own pace.
+    BidiStream,
+}
+
+impl MethodKind {
+    /// The kind of a method by which of its sides stream.
+    pub fn of(client: bool, server: bool) -> MethodKind {
+        match (client, server) {
+            (false, false) => MethodKind::Unary,
+            (true, false) => MethodKind::ClientStream,
+            (false, true) => MethodKind::ServerStream,
+            (true, true) => MethodKind::BidiStream,
+        }
+    }
+
+    /// Whether the caller may send any number of messages.
+    pub fn client_streams(self) -> bool {
+        matches!(self, MethodKind::ClientStream | MethodKind::BidiStream)
+    }
+
+    /// Whether the service may send any number of messages.
+    pub fn server_streams(self) -> bool {
+        matches!(self, MethodKind::ServerStream | MethodKind::BidiStream)
+    }
 }
 
 /// An exported function as a method, with the plans of its messages.

@@ -15,7 +15,7 @@ use super::load::Loaded;
 use super::pool::{Job, Parts, Pool, Waiting};
 use super::state::State;
 use crate::lanes::Lanes;
-use crate::rpc::{CallFuture, Endpoint, Handler, Reply, Request, Served};
+use crate::rpc::{CallFuture, Endpoint, Handler, OpenFuture, Reply, Request, Served, StreamRequest, wrong_kind};
 use crate::schema::{Method, Schema};
 use crate::settings::{Grants, Isolation, Limits};
 use crate::stats::{EndpointStats, ServiceStats};
@@ -138,6 +138,7 @@ impl Starter {
                 service: Arc::clone(&found.target.service),
                 method: Arc::clone(&found.target.method),
                 safe: safe.contains(&full),
+                kind: Some(schema.services[found.at.0].methods[found.at.1].kind),
             };
             let function = Function {
                 schema: Arc::clone(&schema),
@@ -312,5 +313,9 @@ impl Handler for Entry {
     fn call(&self, request: Request) -> CallFuture {
         let function = Arc::clone(&self.0);
         Box::pin(async move { function.call(request).await })
+    }
+
+    fn open(&self, _: StreamRequest) -> OpenFuture {
+        Box::pin(std::future::ready(Err(wrong_kind())))
     }
 }

@@ -20,7 +20,7 @@ use super::connection::{PATIENCE, Patience};
 use super::{Serving, serve_with};
 use crate::admin::{Overview, Phase};
 use crate::lanes::Lanes;
-use crate::rpc::{self, CallFuture, Endpoint, Handler, Reply, Router, Served, metadata};
+use crate::rpc::{self, CallFuture, Endpoint, Handler, MethodKind, OpenFuture, Reply, Router, Served, StreamRequest, metadata, wrong_kind};
 use crate::settings::Listen;
 use crate::status::{Code, Detail, Status};
 
@@ -62,6 +62,10 @@ impl Handler for Echo {
         reply.trailers.insert("grpc-status", HeaderValue::from_static("5"));
         Box::pin(async { Ok(reply) })
     }
+
+    fn open(&self, _: StreamRequest) -> OpenFuture {
+        Box::pin(std::future::ready(Err(wrong_kind())))
+    }
 }
 
 /// Fails with the code that the request names, with a detail and metadata.
@@ -74,6 +78,10 @@ impl Handler for Fail {
         let metadata = HeaderMap::from_iter([(http::HeaderName::from_static("x-meta"), HeaderValue::from_static("m"))]);
         let status = Status::new(code, "no \u{fc}ber-user").with_detail(detail).with_metadata(metadata).because("a secret cause");
         Box::pin(async { Err(status) })
+    }
+
+    fn open(&self, _: StreamRequest) -> OpenFuture {
+        Box::pin(std::future::ready(Err(wrong_kind())))
     }
 }
 
@@ -99,6 +107,10 @@ impl Handler for Slow {
             Ok(Reply::default())
         })
     }
+
+    fn open(&self, _: StreamRequest) -> OpenFuture {
+        Box::pin(std::future::ready(Err(wrong_kind())))
+    }
 }
 
 /// Answers when it is told to.
@@ -113,6 +125,10 @@ impl Handler for Waits {
             Ok(Reply { body: "done".into(), ..Reply::default() })
         })
     }
+
+    fn open(&self, _: StreamRequest) -> OpenFuture {
+        Box::pin(std::future::ready(Err(wrong_kind())))
+    }
 }
 
 /// Answers with as many bytes as the request says.
@@ -122,6 +138,10 @@ impl Handler for Large {
     fn call(&self, request: rpc::Request) -> CallFuture {
         let length = std::str::from_utf8(&request.body).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
         Box::pin(async move { Ok(Reply { body: vec![b'x'; length].into(), ..Reply::default() }) })
+    }
+
+    fn open(&self, _: StreamRequest) -> OpenFuture {
+        Box::pin(std::future::ready(Err(wrong_kind())))
     }
 }
 
@@ -155,7 +175,7 @@ impl TestEdge {
             ("Large", false, Arc::new(Large)),
         ];
         let endpoints = handlers.map(|(method, safe, handler)| Served {
-            endpoint: Endpoint { service: "t.Test".into(), method: method.into(), safe },
+            endpoint: Endpoint { service: "t.Test".into(), method: method.into(), safe, kind: Some(MethodKind::Unary) },
             handler,
             stats: Arc::default(),
             max_request: MAX_REQUEST,

@@ -1,0 +1,60 @@
+//! Calls with streams: messages on their way in and out, one after the other.
+//!
+//! Nothing is read ahead of whoever polls, so a slow reader slows its writer down to the socket or to
+//! the guest on the other side.
+
+use std::pin::Pin;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures::Stream;
+use http::HeaderMap;
+
+use super::{Caller, Codec};
+use crate::status::Status;
+
+/// Messages on their way in: each one whole, not compressed, without any envelope.
+///
+/// It ends with `None` when the caller has sent its last one. An error ends the call: the caller
+/// broke the protocol or went away, and what comes after is not asked for.
+pub type Messages = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
+
+/// A call on its way to a handler, of any kind: how many messages its [`StreamRequest::messages`]
+/// brings depends on the endpoint's kind.
+pub struct StreamRequest {
+    /// How messages are encoded, and how the reply's are to be.
+    pub codec: Codec,
+    /// The headers as they came, the protocol's own among them; see [`super::metadata`].
+    pub headers: HeaderMap,
+    /// When the caller stops waiting. The service's own limit may be sooner.
+    pub deadline: Option<Instant>,
+    /// Who calls.
+    pub caller: Caller,
+    /// The caller's messages.
+    pub messages: Messages,
+}
+
+/// What a reply brings after its headers.
+#[derive(Debug)]
+pub enum Event {
+    /// One message in the codec of the request, not compressed, without any envelope.
+    Message(Bytes),
+    /// The last event: the trailers of a call that went well, or how it failed.
+    End(Result<HeaderMap, Status>),
+}
+
+/// The events of a reply. The last one is [`Event::End`]; a stream that ends without it has failed.
+/// Dropping it cancels the call.
+pub type Events = Pin<Box<dyn Stream<Item = Event> + Send>>;
+
+/// A reply that has begun.
+pub struct StreamReply {
+    /// Metadata to send before the first message.
+    pub headers: HeaderMap,
+    /// What follows.
+    pub events: Events,
+}
+
+/// What a handler returns for a call with streams. It resolves when the reply begins, which may be
+/// before the first message came in. Dropping it cancels the call.
+pub type OpenFuture = Pin<Box<dyn Future<Output = Result<StreamReply, Status>> + Send>>;
