@@ -16,6 +16,7 @@ mod example;
 mod failure;
 mod fault;
 mod files;
+mod handled;
 mod json;
 mod model;
 mod names;
@@ -28,6 +29,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use handled::{Handled, HandledMethod, HandledService};
 pub use model::{Field, Message};
 pub use value::Value;
 
@@ -71,6 +73,8 @@ pub struct Schema {
     pub services: Vec<Service>,
     /// Exported functions that cannot be served, with the reason; the rest is served all the same.
     pub refused: Vec<Refused>,
+    /// What its handler serves, where it exports one.
+    pub handled: Option<Handled>,
     imports: Vec<Import>,
     types: Arc<Types>,
     /// The files in which anything is, dependencies first.
@@ -196,7 +200,17 @@ impl Schema {
     /// millisecond however large the component is.
     pub fn of(component: &[u8]) -> Result<Schema, SchemaError> {
         let source = Source::decode(component)?;
-        let wit = if source.is_package { component.to_vec() } else { source.encode()? };
+        let mut wit = if source.is_package { component.to_vec() } else { source.encode()? };
+        let handled = match source.handler() {
+            None => None,
+            Some(interface) => {
+                let sections = handled::Sections::read(component)?;
+                if !source.is_package {
+                    sections.append(&mut wit);
+                }
+                Some(Handled::of(interface, &sections)?)
+            }
+        };
         let (exports, refused) = source.exports();
         let mut builder = build::Builder::new(&source, &exports);
         let mut drafts = Vec::with_capacity(exports.len());
@@ -226,11 +240,11 @@ impl Schema {
             })
             .collect();
         let files = descriptor::order(&types, &services)?;
-        Ok(Schema { services, refused, imports: source.imports(), types, files, wit })
+        Ok(Schema { services, refused, handled, imports: source.imports(), types, files, wit })
     }
 
-    /// The component's world as a WIT package in binary form, of which [`Schema::of`] makes this
-    /// schema again. It is what to keep beside a component's native code.
+    /// The component's world as a WIT package in binary form, with the descriptors of its handler, of
+    /// which [`Schema::of`] makes this schema again. It is what to keep beside a component's native code.
     pub fn package(&self) -> &[u8] {
         &self.wit
     }
