@@ -17,6 +17,7 @@ mod failure;
 mod fault;
 mod files;
 mod flow;
+mod handled;
 mod json;
 mod model;
 mod names;
@@ -30,6 +31,7 @@ mod value;
 mod tests;
 
 pub use flow::{Flowing, Passing};
+pub use handled::{Handled, HandledMethod, HandledService};
 pub use model::{Field, Message};
 pub use value::{Handle, Value};
 
@@ -73,6 +75,8 @@ pub struct Schema {
     pub services: Vec<Service>,
     /// Exported functions that cannot be served, with the reason; the rest is served all the same.
     pub refused: Vec<Refused>,
+    /// What its handler serves, where it exports one.
+    pub handled: Option<Handled>,
     imports: Vec<Import>,
     types: Arc<Types>,
     /// The files in which anything is, dependencies first.
@@ -202,7 +206,17 @@ impl Schema {
     /// millisecond however large the component is.
     pub fn of(component: &[u8]) -> Result<Schema, SchemaError> {
         let source = Source::decode(component)?;
-        let wit = if source.is_package { component.to_vec() } else { source.encode()? };
+        let mut wit = if source.is_package { component.to_vec() } else { source.encode()? };
+        let handled = match source.handler() {
+            None => None,
+            Some(interface) => {
+                let sections = handled::Sections::read(component)?;
+                if !source.is_package {
+                    sections.append(&mut wit);
+                }
+                Some(Handled::of(interface, &sections)?)
+            }
+        };
         let (exports, refused) = source.exports();
         let mut builder = build::Builder::new(&source, &exports);
         let mut drafts = Vec::with_capacity(exports.len());
@@ -232,11 +246,11 @@ impl Schema {
             })
             .collect();
         let files = descriptor::order(&types, &services)?;
-        Ok(Schema { services, refused, imports: source.imports(), types, files, wit })
+        Ok(Schema { services, refused, handled, imports: source.imports(), types, files, wit })
     }
 
-    /// The component's world as a WIT package in binary form, of which [`Schema::of`] makes this
-    /// schema again. It is what to keep beside a component's native code.
+    /// The component's world as a WIT package in binary form, with the descriptors of its handler, of
+    /// which [`Schema::of`] makes this schema again. It is what to keep beside a component's native code.
     pub fn package(&self) -> &[u8] {
         &self.wit
     }
