@@ -12,14 +12,15 @@ use crate::process::ready_line;
 
 mod grpc;
 mod json;
+mod streams;
 
 /// A native server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Native {
-    /// hyper: JSON over HTTP/1.1, decoded and encoded with serde.
+    /// hyper: JSON over HTTP/1.1, decoded and encoded with serde; and a page.
     Hyper,
-    /// tonic: unary gRPC, decoded and encoded with prost.
+    /// tonic: gRPC, unary and of streams, decoded and encoded with prost.
     Tonic,
 }
 
