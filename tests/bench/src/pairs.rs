@@ -87,7 +87,7 @@ impl Comparison {
         plan.seconds /= pieces as f64;
         let mut pairs = Vec::with_capacity(rounds);
         for round in 0..rounds {
-            let native = || measure(programs, programs.native(native), &plan).with_context(|| format!("{native:?}"));
+            let native = || measure(programs, programs.native(native), &plan).with_context(|| format!("bare {}", native.name()));
             let microhost = || measure(programs, programs.microhost(isolation), &plan).context("microhost");
             // Who is first changes, so that neither has the cooler processor every time.
             let (native, microhost) = if round % 2 == 0 {

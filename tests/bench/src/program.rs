@@ -59,11 +59,7 @@ impl Programs {
     /// A native server at a free port.
     pub fn native(&self, native: Native) -> Command {
         let mut command = self.bench();
-        let name = match native {
-            Native::Hyper => "hyper",
-            Native::Tonic => "tonic",
-        };
-        command.args(["serve", name, "--port", "0"]);
+        command.args(["serve", native.name(), "--port", "0"]);
         command
     }
 

@@ -310,6 +310,7 @@ mod tests {
             (Native::Tonic, Protocol::Produce, 3, 16),
             (Native::Tonic, Protocol::Consume, 3, 16),
             (Native::Tonic, Protocol::Echo, 3, 16),
+            (Native::TonicDirect, Protocol::Produce, 3, 16),
             (Native::Tonic, Protocol::Produce, 1, 1 << 20),
             (Native::Tonic, Protocol::Consume, 1, 1 << 20),
             (Native::Tonic, Protocol::Echo, 1, 1 << 20),

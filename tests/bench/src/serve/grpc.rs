@@ -18,11 +18,11 @@ use tonic_prost::ProstCodec;
 use super::streams::StreamsServer;
 use crate::message::{Message, PATH, SERVICE};
 
-pub async fn serve(listener: TcpListener) -> Result<()> {
+pub async fn serve(listener: TcpListener, direct: bool) -> Result<()> {
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     Server::builder()
         .add_service(EchoServer)
-        .add_service(StreamsServer)
+        .add_service(StreamsServer { direct })
         .serve_with_incoming(incoming)
         .await
         .context("the gRPC server stopped")

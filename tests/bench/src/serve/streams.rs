@@ -1,11 +1,10 @@
-//! Bare tonic's calls with streams: as its examples write them, and with no channel in between, so
-//! that no more is measured against than tonic itself.
+//! Bare tonic's calls with streams, as its guide writes them: what the server makes comes from a task
+//! through a channel, as a component's items do; what goes back is the client's own stream.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context as TaskContext, Poll};
 
-use futures::Stream;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt};
 use http::{Request, Response};
@@ -15,11 +14,21 @@ use tonic::server::{ClientStreamingService, Grpc, NamedService, ServerStreamingS
 use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
 
+use tokio::sync::mpsc::{self, Receiver};
+
 use crate::items::{CONSUME, Consumed, ECHO, Item, PRODUCE, ProduceRequest, SERVICE};
+
+/// Items between a task and tonic: as many as in tonic's examples, and of large ones no more than these
+/// bytes, since 128 MiB for each stream are nobody's intention.
+const AHEAD: usize = 128;
+const AHEAD_BYTES: usize = 256 << 10;
 
 /// The service.
 #[derive(Clone)]
-pub struct StreamsServer;
+pub struct StreamsServer {
+    /// Whether tonic makes its items where it asks for them, without a task and a channel in between.
+    pub direct: bool,
+}
 
 impl NamedService for StreamsServer {
     const NAME: &'static str = SERVICE;
@@ -35,9 +44,10 @@ impl Service<Request<Body>> for StreamsServer {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let direct = self.direct;
         Box::pin(async move {
             Ok(match request.uri().path() {
-                PRODUCE => Grpc::new(ProstCodec::<Item, ProduceRequest>::default()).server_streaming(Produce, request).await,
+                PRODUCE => Grpc::new(ProstCodec::<Item, ProduceRequest>::default()).server_streaming(Produce { direct }, request).await,
                 CONSUME => Grpc::new(ProstCodec::<Consumed, Item>::default()).client_streaming(Consume, request).await,
                 ECHO => Grpc::new(ProstCodec::<Item, Item>::default()).streaming(Echo, request).await,
                 _ => Status::unimplemented("no such method").into_http(),
@@ -46,20 +56,37 @@ impl Service<Request<Body>> for StreamsServer {
     }
 }
 
-struct Produce;
+type Items = BoxStream<'static, Result<Item, Status>>;
+type Reply<T> = Ready<Result<tonic::Response<T>, Status>>;
 
-/// So many items, made one after the other as they are asked for.
-fn items(ProduceRequest { count, size }: ProduceRequest) -> impl Stream<Item = Result<Item, Status>> + Send {
-    stream::iter((0..count).map(move |_| Ok(Item { value: vec![b'm'; size as usize] })))
+/// What comes out of a channel.
+fn received(receiver: Receiver<Result<Item, Status>>) -> Items {
+    stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) }).boxed()
+}
+
+struct Produce {
+    direct: bool,
 }
 
 impl ServerStreamingService<ProduceRequest> for Produce {
     type Response = Item;
-    type ResponseStream = BoxStream<'static, Result<Item, Status>>;
-    type Future = Ready<Result<tonic::Response<Self::ResponseStream>, Status>>;
+    type ResponseStream = Items;
+    type Future = Reply<Items>;
 
     fn call(&mut self, request: tonic::Request<ProduceRequest>) -> Self::Future {
-        ready(Ok(tonic::Response::new(items(request.into_inner()).boxed())))
+        let ProduceRequest { count, size } = request.into_inner();
+        let mut items = (0..count).map(move |_| Ok(Item { value: vec![b'm'; size as usize] }));
+        if self.direct {
+            return ready(Ok(tonic::Response::new(stream::iter(items).boxed())));
+        }
+        let (sender, receiver) = mpsc::channel((AHEAD_BYTES / (size as usize).max(1)).clamp(1, AHEAD));
+        tokio::spawn(async move {
+            // It fails when the client has gone, and nobody reads on.
+            while let Some(item) = items.next()
+                && sender.send(item).await.is_ok()
+            {}
+        });
+        ready(Ok(tonic::Response::new(received(receiver))))
     }
 }
 
@@ -86,7 +113,7 @@ struct Echo;
 impl StreamingService<Item> for Echo {
     type Response = Item;
     type ResponseStream = Streaming<Item>;
-    type Future = Ready<Result<tonic::Response<Self::ResponseStream>, Status>>;
+    type Future = Reply<Streaming<Item>>;
 
     fn call(&mut self, request: tonic::Request<Streaming<Item>>) -> Self::Future {
         ready(Ok(tonic::Response::new(request.into_inner())))

@@ -126,7 +126,7 @@ fn round(programs: &Programs, wasmtime: Option<&Path>, plan: &Plan, number: usiz
     let hyper = || measure(programs, programs.native(Native::Hyper), plan).context("bare hyper");
     let microhost = || measure(programs, programs.microhost(Isolation::Shared), plan).context("microhost");
     let serve = || wasmtime.map(|program| measure(programs, programs.wasmtime(program), plan).context("wasmtime serve")).transpose();
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         let (hyper, wasmtime) = (hyper()?, serve()?);
         Ok(Round { hyper, wasmtime, microhost: microhost()? })
     } else {

@@ -47,6 +47,9 @@ pub struct Options {
     /// Only these directions: produce (from the server), consume (to the server), echo (both)
     #[arg(long, value_delimiter = ',', default_values_t = ["produce".to_owned(), "consume".to_owned(), "echo".to_owned()], value_parser = ["produce", "consume", "echo"])]
     only: Vec<String>,
+    /// Measure against a tonic whose streams are made where they are sent, without a task and a channel
+    #[arg(long)]
+    direct: bool,
     /// The microhost program; without, it is built
     #[arg(long)]
     microhost: Option<PathBuf>,
@@ -75,6 +78,7 @@ impl Options {
 pub fn run(options: &Options) -> Result<()> {
     options.check()?;
     let programs = Programs::new(options.microhost.as_deref(), options.guest.as_deref(), GUEST)?;
+    let native = if options.direct { Native::TonicDirect } else { Native::Tonic };
     let mut report = Report::new(options.rounds, options.seconds);
     let protocols = [("produce", Protocol::Produce), ("consume", Protocol::Consume), ("echo", Protocol::Echo)];
     for (_, protocol) in protocols.into_iter().filter(|(name, _)| options.only.iter().any(|only| only == name)) {
@@ -82,7 +86,7 @@ pub fn run(options: &Options) -> Result<()> {
             for &streams in &options.streams {
                 let goal = if size < LARGE { GOALS.0 } else { GOALS.1 };
                 let plan = options.plan(protocol, size, streams);
-                let comparison = Comparison { native: Native::Tonic, isolation: Isolation::Shared, plan, goal };
+                let comparison = Comparison { native, isolation: Isolation::Shared, plan, goal };
                 report.calls.push(comparison.run(&programs, options.rounds)?);
             }
         }

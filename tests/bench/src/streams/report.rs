@@ -72,7 +72,7 @@ fn direction<'a>(f: &mut fmt::Formatter, title: &str, all: impl Iterator<Item = 
         let mark = |of: fn(&Pair) -> &Measured| if load_was_the_limit(compared.rounds.iter().map(of)) { " *" } else { "" };
         let marks = [mark(|pair| &pair.native), mark(|pair| &pair.microhost)];
         limited |= marks.iter().any(|mark| !mark.is_empty());
-        let native = format!("bare {}{}", format!("{:?}", compared.native).to_lowercase(), marks[0]);
+        let native = format!("bare {}{}", compared.native.name(), marks[0]);
         let Spread { median, min, max } = compared.ratio;
         let verdict = if median >= compared.goal { "reached" } else { "missed" };
         let name = format!("{} x {}", plan.size, plan.connections * plan.streams);

@@ -76,7 +76,7 @@ fn calls<'a>(f: &mut fmt::Formatter, title: &str, all: impl Iterator<Item = &'a 
                 goal,
             ]
         };
-        let native = format!("bare {}", format!("{:?}", compared.native).to_lowercase());
+        let native = format!("bare {}", compared.native.name());
         let name = format!("{} x {}", compared.plan.connections, compared.plan.streams);
         let Spread { median, min, max } = compared.ratio;
         let verdict = if median >= compared.goal { "reached" } else { "missed" };
