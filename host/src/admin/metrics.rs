@@ -11,7 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::Overview;
-use crate::rpc::Route;
+use crate::rpc::{MethodKind, Route};
 use crate::stats::{CacheStats, EdgeStats, LATENCY_BOUNDS_US, ServiceStats};
 use crate::status::Code;
 
@@ -32,6 +32,7 @@ type GaugeRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicI64);
 
 const SERVICE_GAUGES: &[GaugeRow<ServiceStats>] = &[
     ("microhost_instances", "Instances alive.", |s| &s.instances),
+    ("microhost_streams", "Calls with streams under way.", |s| &s.streams),
     ("microhost_queued_calls", "Calls that wait for a place in an instance.", |s| &s.queued),
     ("microhost_instance_memory_bytes", "Linear memory of all instances.", |s| &s.memory_bytes),
 ];
@@ -127,6 +128,17 @@ fn calls(encoder: &mut DescriptorEncoder, routes: &[Route]) -> fmt::Result {
     let mut metric = encoder.encode_descriptor("microhost_calls_in_flight", "Calls under way.", None, MetricType::Gauge)?;
     for route in routes {
         metric.encode_family(&labels(route))?.encode_gauge(&route.stats.in_flight.load(Relaxed))?;
+    }
+
+    let mut metric = encoder.encode_descriptor("microhost_stream_messages", "Messages of streams.", None, MetricType::Counter)?;
+    for route in routes.iter().filter(|route| route.endpoint.kind != Some(MethodKind::Unary)) {
+        let stats = &route.stats;
+        for (direction, count) in [("received", &stats.received), ("sent", &stats.sent)] {
+            let [service, endpoint] = labels(route);
+            metric
+                .encode_family(&[service, endpoint, ("direction", direction.to_owned())])?
+                .encode_counter::<NoLabelSet, _, u64>(&count.load(Relaxed), None)?;
+        }
     }
 
     let mut metric = encoder.encode_descriptor(
