@@ -105,14 +105,16 @@ fn start(loader: &Loader, starter: &Starter, overview: &Overview, load: Load) ->
 
 fn ready(service: &Service, name: &str) -> ReadyService {
     let schema = service.schema();
-    let endpoint = |of: &crate::schema::Service, method: &crate::schema::Method| ReadyEndpoint {
-        service: of.name.clone(),
-        method: method.name.clone(),
-        example: method.example(),
+    let endpoint = |service: &str, method: &str, example: String| ReadyEndpoint {
+        service: service.to_owned(),
+        method: method.to_owned(),
+        example,
     };
-    ReadyService {
-        name: name.to_owned(),
-        endpoints: schema.services.iter().flat_map(|of| of.methods.iter().map(move |method| endpoint(of, method))).collect(),
-        refused: schema.refused.clone(),
+    let typed = schema.services.iter().flat_map(|of| of.methods.iter().map(move |method| (of, method)));
+    let mut endpoints: Vec<ReadyEndpoint> = typed.map(|(of, method)| endpoint(&of.name, &method.name, method.example())).collect();
+    let handled = schema.handled.iter().flat_map(|handled| &handled.services);
+    for (of, method) in handled.flat_map(|of| of.methods.iter().map(move |method| (of, method))) {
+        endpoints.push(endpoint(&of.name, &method.name, method.example()));
     }
+    ReadyService { name: name.to_owned(), endpoints, gateway: service.gateway().is_some(), refused: schema.refused.clone() }
 }

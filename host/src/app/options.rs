@@ -73,6 +73,8 @@ pub struct ReadyService {
     pub name: String,
     /// What callers can call.
     pub endpoints: Vec<ReadyEndpoint>,
+    /// Whether it takes calls of other endpoints, too.
+    pub gateway: bool,
     /// Exported functions that cannot be served.
     pub refused: Vec<Refused>,
 }

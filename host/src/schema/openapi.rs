@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::absent::{Budget, absent};
 use super::descriptor::messages_of;
 use super::model::{Card, EMPTY, Enum, Field, Kind, Message, Shape, Types};
-use super::{Method, Schema};
+use super::{MethodKind, Schema, handled};
 use crate::status::Code;
 
 /// The name of the error schema among the messages; no package is called so.
@@ -18,7 +18,9 @@ pub(super) fn document(schema: &Schema, title: &str) -> Value {
     let mut paths = Map::new();
     for service in &schema.services {
         for method in &service.methods {
-            paths.insert(format!("/{}/{}", service.name, method.name), json!({ "post": operation(types, &service.name, method) }));
+            let (input, output) = (reference(method.input()), reference(method.output()));
+            let operation = operation(&service.name, &method.name, method.docs.as_deref(), input, output);
+            paths.insert(format!("/{}/{}", service.name, method.name), json!({ "post": operation }));
         }
     }
     let mut schemas = Map::new();
@@ -30,15 +32,22 @@ pub(super) fn document(schema: &Schema, title: &str) -> Value {
             schemas.insert(cases.name.clone(), enum_schema(cases));
         }
     }
+    let mut tags: Vec<Value> = schema.services.iter().map(|service| tag(&service.name, service.docs.as_deref())).collect();
+    for service in schema.handled.iter().flat_map(|handled| &handled.services) {
+        tags.push(tag(&service.name, service.docs.as_deref()));
+        // A plain HTTP client sends one message and gets one.
+        for method in service.methods.iter().filter(|method| method.kind == MethodKind::Unary) {
+            handled::schemas([method.input.clone(), method.output.clone()], &mut schemas);
+            let (input, output) = (handled::reference(&method.input), handled::reference(&method.output));
+            let operation = operation(&service.name, &method.name, method.docs.as_deref(), input, output);
+            paths.insert(format!("/{}/{}", service.name, method.name), json!({ "post": operation }));
+        }
+    }
     schemas.insert(ERROR.into(), error_schema());
-    let tag = |service: &super::Service| match &service.docs {
-        Some(docs) => json!({ "name": service.name, "description": docs }),
-        None => json!({ "name": service.name }),
-    };
     json!({
         "openapi": "3.1.0",
         "info": { "title": title, "version": version(schema) },
-        "tags": schema.services.iter().map(tag).collect::<Vec<_>>(),
+        "tags": tags,
         "paths": paths,
         "components": { "schemas": schemas },
     })
@@ -50,21 +59,23 @@ fn version(schema: &Schema) -> &str {
     version.map_or("0.0.0", |(_, version)| version)
 }
 
-fn operation(types: &Types, service: &str, method: &Method) -> Value {
-    let content = |message: usize| json!({ "application/json": { "schema": reference(&types.message(message).name) } });
-    let mut operation = json!({
-        "operationId": format!("{service}.{}", method.name),
+fn tag(name: &str, docs: Option<&str>) -> Value {
+    described(json!({ "name": name }), docs)
+}
+
+/// A method, given the schemas of its request and its reply.
+fn operation(service: &str, method: &str, docs: Option<&str>, request: Value, reply: Value) -> Value {
+    let content = |schema: Value| json!({ "application/json": { "schema": schema } });
+    let operation = json!({
+        "operationId": format!("{service}.{method}"),
         "tags": [service],
-        "requestBody": { "required": true, "content": content(method.plan.request) },
+        "requestBody": { "required": true, "content": content(request) },
         "responses": {
-            "200": { "description": "The call succeeded.", "content": content(method.plan.reply) },
-            "default": { "description": "The call failed.", "content": { "application/json": { "schema": reference(ERROR) } } },
+            "200": { "description": "The call succeeded.", "content": content(reply) },
+            "default": { "description": "The call failed.", "content": content(reference(ERROR)) },
         },
     });
-    if let Some(docs) = &method.docs {
-        operation["description"] = json!(docs);
-    }
-    operation
+    described(operation, docs)
 }
 
 fn reference(name: &str) -> Value {

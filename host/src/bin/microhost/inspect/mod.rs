@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use microhost::schema::{Import, Message, Method, Schema};
+use microhost::schema::{Field, Handled, HandledMessage, HandledMethod, HandledService, Import, Message, Method, Schema};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -53,6 +53,7 @@ impl Inspect {
                     "docs": service.docs,
                     "methods": service.methods.iter().map(method_json).collect::<Vec<_>>(),
                 })).collect::<Vec<_>>(),
+                "handled": schema.handled.as_ref().map(handled_json),
                 "messages": schema.messages().map(message_json).collect::<Vec<_>>(),
                 "refused": schema.refused.iter().map(|refused| json!({ "function": refused.function, "why": refused.why })).collect::<Vec<_>>(),
                 "imports": schema.imports().iter().map(import_json).collect::<Vec<_>>(),
@@ -92,10 +93,36 @@ fn import_json(import: &Import) -> Value {
     json!({ "name": import.name, "functions": import.functions, "state": state, "grant": grant })
 }
 
+fn handled_json(handled: &Handled) -> Value {
+    let method = |method: &HandledMethod| {
+        json!({
+            "name": method.name,
+            "docs": method.docs,
+            "input": method.input(),
+            "output": method.output(),
+            "clientStreams": method.kind.client_streams(),
+            "serverStreams": method.kind.server_streams(),
+        })
+    };
+    let service = |service: &HandledService| {
+        json!({ "name": service.name, "docs": service.docs, "methods": service.methods.iter().map(method).collect::<Vec<_>>() })
+    };
+    let field = |(number, name, json_name, kind): &(u32, String, String, String)| {
+        json!({ "name": name, "jsonName": json_name, "number": number, "type": kind })
+    };
+    let message = |message: &HandledMessage| json!({ "name": message.name, "fields": message.fields.iter().map(field).collect::<Vec<_>>() });
+    json!({
+        "interface": handled.interface,
+        "gateway": handled.takes_anything(),
+        "services": handled.services.iter().map(service).collect::<Vec<_>>(),
+        "messages": handled.messages().iter().map(message).collect::<Vec<_>>(),
+    })
+}
+
 /// The same for people. Writing to a string cannot fail, so no result of it is looked at.
 fn text(schema: &Schema, wit: &str) -> String {
     let mut text = String::from("services\n");
-    if schema.services.is_empty() {
+    if schema.services.is_empty() && schema.handled.is_none() {
         text.push_str("  none: the component exports no interface of its own\n");
     }
     for service in &schema.services {
@@ -104,6 +131,9 @@ fn text(schema: &Schema, wit: &str) -> String {
             let _ = writeln!(text, "    {}  {}", method.name, method.signature);
             let _ = writeln!(text, "      {} -> {}", method.input(), method.output());
         }
+    }
+    if let Some(handled) = &schema.handled {
+        self::handled(handled, &mut text);
     }
     messages(schema, &mut text);
     if !schema.refused.is_empty() {
@@ -121,15 +151,35 @@ fn text(schema: &Schema, wit: &str) -> String {
     text
 }
 
+fn handled(handled: &Handled, text: &mut String) {
+    if handled.takes_anything() {
+        let _ = writeln!(text, "  any  ({}, without descriptors: a gateway)", handled.interface);
+    }
+    for service in &handled.services {
+        let _ = writeln!(text, "  {}  ({}, by its descriptors)", service.name, handled.interface);
+        for method in &service.methods {
+            let _ = writeln!(text, "    {}", method.signature());
+        }
+    }
+}
+
 fn messages(schema: &Schema, text: &mut String) {
-    let mut messages = schema.messages().filter(|message| !message.fields.is_empty()).peekable();
-    if messages.peek().is_some() {
+    let mut rows: Vec<(String, Vec<String>)> = Vec::new();
+    for message in schema.messages().filter(|message| !message.fields.is_empty()) {
+        let row = |(field, number): (&Field, u32)| format!("{number:>2}  {}  {}  {}", field.name, field.json_name, field.wit);
+        rows.push((message.name.clone(), message.fields.iter().zip(1..).map(row).collect()));
+    }
+    for message in schema.handled.iter().flat_map(Handled::messages).filter(|message| !message.fields.is_empty()) {
+        let fields = message.fields.iter().map(|(number, name, json_name, kind)| format!("{number:>2}  {name}  {json_name}  {kind}"));
+        rows.push((message.name, fields.collect()));
+    }
+    if !rows.is_empty() {
         text.push_str("\nmessages: number, name in protobuf, name in JSON, type\n");
     }
-    for message in messages {
-        let _ = writeln!(text, "  {}", message.name);
-        for (field, number) in message.fields.iter().zip(1..) {
-            let _ = writeln!(text, "    {number:>2}  {}  {}  {}", field.name, field.json_name, field.wit);
+    for (name, fields) in rows {
+        let _ = writeln!(text, "  {name}");
+        for field in fields {
+            let _ = writeln!(text, "    {field}");
         }
     }
 }

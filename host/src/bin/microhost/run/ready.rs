@@ -32,6 +32,9 @@ fn text(ready: &Ready) -> String {
             let methods: Vec<&str> = group.iter().map(|one| one.method.as_str()).collect();
             let _ = writeln!(text, "    {:<width$}  {}", group[0].service, methods.join(", "));
         }
+        if service.gateway {
+            text.push_str("    a gateway: it takes the calls that its setting `handles` names, or all that nothing else serves\n");
+        }
         for refused in &service.refused {
             let _ = writeln!(text, "    not served: {}: {}", visible(&refused.function), visible(&refused.why));
         }
@@ -81,6 +84,7 @@ mod tests {
             services: vec![ReadyService {
                 name: "greeter".into(),
                 endpoints: vec![endpoint("Hello"), endpoint("Goodbye")],
+                gateway: false,
                 refused: vec![Refused { function: "example:greeter/greet#watch".into(), why: "streams".into() }],
             }],
         };
