@@ -105,11 +105,8 @@ fn start(loader: &Loader, starter: &Starter, overview: &Overview, load: Load) ->
 
 fn ready(service: &Service, name: &str) -> ReadyService {
     let schema = service.schema();
-    let endpoint = |service: &str, method: &str, example: String| ReadyEndpoint {
-        service: service.to_owned(),
-        method: method.to_owned(),
-        example,
-    };
+    let endpoint =
+        |service: &str, method: &str, example: String| ReadyEndpoint { service: service.to_owned(), method: method.to_owned(), example };
     let typed = schema.services.iter().flat_map(|of| of.methods.iter().map(move |method| (of, method)));
     let mut endpoints: Vec<ReadyEndpoint> = typed.map(|(of, method)| endpoint(&of.name, &method.name, method.example())).collect();
     let handled = schema.handled.iter().flat_map(|handled| &handled.services);

@@ -31,7 +31,7 @@ mod value;
 mod tests;
 
 pub use flow::{Flowing, Passing};
-pub use handled::{Handled, HandledMessage, HandledMethod, HandledService};
+pub use handled::{Handled, HandledMessage, HandledMethod, HandledService, comment};
 pub use model::{Field, Message};
 pub use value::{Handle, Value};
 

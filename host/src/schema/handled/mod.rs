@@ -22,6 +22,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub use comments::comment;
 pub(super) use openapi::{reference, schemas};
 pub(super) use sections::Sections;
 
@@ -130,11 +131,11 @@ impl HandledService {
         let method = |method: prost_reflect::MethodDescriptor| HandledMethod {
             name: method.name().to_owned(),
             kind: MethodKind::of(method.is_client_streaming(), method.is_server_streaming()),
-            docs: comments::comment(&service.parent_file(), method.path()),
+            docs: comment(&service.parent_file(), method.path()),
             input: method.input(),
             output: method.output(),
         };
-        let docs = comments::comment(&service.parent_file(), service.path());
+        let docs = comment(&service.parent_file(), service.path());
         HandledService { name: service.full_name().to_owned(), docs, methods: service.methods().map(method).collect() }
     }
 }

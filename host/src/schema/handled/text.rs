@@ -124,7 +124,8 @@ impl Printer {
                 }
             }
         }
-        let ranges: Vec<String> = message.reserved_ranges().map(|range| numbers(i64::from(range.start), i64::from(range.end) - 1)).collect();
+        let ranges: Vec<String> =
+            message.reserved_ranges().map(|range| numbers(i64::from(range.start), i64::from(range.end) - 1)).collect();
         self.reserved(&ranges, message.reserved_names().map(str::to_owned).collect());
         for nested in message.child_messages().filter(|nested| !nested.is_map_entry()) {
             self.line("");

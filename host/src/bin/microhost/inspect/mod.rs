@@ -104,13 +104,10 @@ fn handled_json(handled: &Handled) -> Value {
             "serverStreams": method.kind.server_streams(),
         })
     };
-    let service = |service: &HandledService| {
-        json!({ "name": service.name, "docs": service.docs, "methods": service.methods.iter().map(method).collect::<Vec<_>>() })
-    };
-    let field = |(number, name, json_name, kind): &(u32, String, String, String)| {
-        json!({ "name": name, "jsonName": json_name, "number": number, "type": kind })
-    };
-    let message = |message: &HandledMessage| json!({ "name": message.name, "fields": message.fields.iter().map(field).collect::<Vec<_>>() });
+    let service = |service: &HandledService| json!({ "name": service.name, "docs": service.docs, "methods": service.methods.iter().map(method).collect::<Vec<_>>() });
+    let field = |(number, name, json_name, kind): &(u32, String, String, String)| json!({ "name": name, "jsonName": json_name, "number": number, "type": kind });
+    let message =
+        |message: &HandledMessage| json!({ "name": message.name, "fields": message.fields.iter().map(field).collect::<Vec<_>>() });
     json!({
         "interface": handled.interface,
         "gateway": handled.takes_anything(),
