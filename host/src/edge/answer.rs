@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Versi
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::content::{ACCEPT_POST, Content};
+use super::content::{ACCEPT_POST, Content, unary_names};
 use super::request::Layout;
 use super::unary::Peer;
 use super::{connect, grpc, health, reflection, request, web};
@@ -143,9 +143,9 @@ fn unsupported(head: &http::request::Parts) -> Response<Body> {
     let what = match (head.headers.get(CONTENT_TYPE), content(head)) {
         (None, _) => "the request has no content type; for JSON send content-type: application/json".to_owned(),
         (Some(_), Some((Content::ConnectStream(_), name))) => {
-            format!("{name} is for streams, and this is a unary call: send it as application/json or application/proto")
+            format!("{name} is for streams, and this is a unary call: send it as one of {}", unary_names())
         }
-        (Some(value), _) => format!("the content type {value:?} is not known; for JSON send content-type: application/json"),
+        (Some(value), _) => format!("the content type {value:?} is not known; send the call as one of {}", unary_names()),
     };
     let mut response = plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, &what);
     response.headers_mut().insert(ACCEPT_POST_NAME, ACCEPT_POST);

@@ -1,6 +1,7 @@
 //! What a content type says: the protocol, and the codec of the messages.
 
-use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 
 use crate::schema::Codec;
 
@@ -21,9 +22,14 @@ pub(super) enum Content {
 
 /// The content types, and each as it is answered. The first of a protocol and codec is the one that
 /// replies carry, except where a request used another name.
-const NAMES: [(&str, Content); 13] = [
+const NAMES: [(&str, Content); 18] = [
     ("application/json", Content::Connect(Codec::Json)),
     ("application/proto", Content::Connect(Codec::Proto)),
+    ("application/msgpack", Content::Connect(Codec::Msgpack)),
+    ("application/vnd.msgpack", Content::Connect(Codec::Msgpack)),
+    ("application/x-msgpack", Content::Connect(Codec::Msgpack)),
+    ("application/cbor", Content::Connect(Codec::Cbor)),
+    ("application/bson", Content::Connect(Codec::Bson)),
     ("application/grpc", Content::Grpc(Codec::Proto)),
     ("application/grpc+proto", Content::Grpc(Codec::Proto)),
     ("application/grpc+json", Content::Grpc(Codec::Json)),
@@ -39,7 +45,7 @@ const NAMES: [(&str, Content); 13] = [
 
 /// What a unary endpoint takes, for `accept-post`.
 pub(super) const ACCEPT_POST: HeaderValue = HeaderValue::from_static(
-    "application/json, application/proto, application/grpc, application/grpc+proto, application/grpc+json, application/grpc-web, application/grpc-web+proto, application/grpc-web+json, application/grpc-web-text, application/grpc-web-text+proto, application/grpc-web-text+json",
+    "application/json, application/proto, application/msgpack, application/vnd.msgpack, application/x-msgpack, application/cbor, application/bson, application/grpc, application/grpc+proto, application/grpc+json, application/grpc-web, application/grpc-web+proto, application/grpc-web+json, application/grpc-web-text, application/grpc-web-text+proto, application/grpc-web-text+json",
 );
 
 impl Content {
@@ -67,12 +73,18 @@ fn is_foreign_charset(parameter: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"charset=") && !value.eq_ignore_ascii_case(b"utf-8")
 }
 
-/// The content type of a Connect reply in a codec.
-pub(super) fn connect_name(codec: Codec) -> &'static str {
-    match codec {
-        Codec::Json => "application/json",
-        Codec::Proto => "application/proto",
+/// The content type of a Connect reply: the request's own name for the codec, else the first.
+pub(super) fn connect_name(codec: Codec, headers: &HeaderMap) -> &'static str {
+    match codec.content_types() {
+        // Nearly always there is one, and nothing to look up.
+        [only] => only,
+        names => headers.get(CONTENT_TYPE).and_then(Content::of).map_or(names[0], |(_, name)| name),
     }
+}
+
+/// What unary calls can be sent as, for who sent something else.
+pub(super) fn unary_names() -> String {
+    Codec::ALL.map(|codec| codec.content_types()[0]).join(", ")
 }
 
 #[cfg(test)]
@@ -100,6 +112,22 @@ mod tests {
         let listed: Vec<_> = value.to_str().expect("text").split(", ").collect();
         let unary: Vec<_> = NAMES.iter().filter(|row| !matches!(row.1, Content::ConnectStream(_))).map(|row| row.0).collect();
         assert_eq!(listed, unary);
+    }
+
+    #[test]
+    fn every_codec_is_known_by_each_of_its_content_types_and_answers_in_the_same() {
+        let mut known = 0;
+        for codec in Codec::ALL {
+            for name in codec.content_types() {
+                assert_eq!(of(name), Some(Content::Connect(codec)));
+                let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(name))]);
+                assert_eq!(connect_name(codec, &headers), *name);
+                known += 1;
+            }
+            // A GET has none.
+            assert_eq!(connect_name(codec, &HeaderMap::new()), codec.content_types()[0]);
+        }
+        assert_eq!(NAMES.iter().filter(|row| matches!(row.1, Content::Connect(_))).count(), known);
     }
 
     #[test]

@@ -83,12 +83,14 @@ fn check(snapshot: &Snapshot, codec: Codec, body: &[u8]) -> Result<Bytes, Status
             HealthCheckRequest::decode(body).map_err(|cause| invalid("the request is no HealthCheckRequest").because(cause))?.service
         }
         Codec::Json => from_json(body)?,
+        other => return Err(Status::new(Code::Unimplemented, format!("health is told in json and proto, not in {}", other.name()))),
     };
     let serving = snapshot.serving(&service).ok_or_else(|| Status::new(Code::NotFound, format!("no service {service:?} is known")))?;
     let status = status(serving);
     Ok(match codec {
-        Codec::Proto => response(status).encode_to_vec().into(),
         Codec::Json => Bytes::from_static(if serving { b"{\"status\":\"SERVING\"}" } else { b"{\"status\":\"NOT_SERVING\"}" }),
+        // No other has come so far.
+        _ => response(status).encode_to_vec().into(),
     })
 }
 
@@ -167,5 +169,6 @@ mod tests {
         assert_eq!(check(Codec::Json, b"{\"service\":\"a.C\"}"), Err(Code::NotFound));
         assert_eq!(check(Codec::Json, b"{\"servce\":\"a.C\"}"), Err(Code::InvalidArgument));
         assert_eq!(check(Codec::Proto, b"\xff"), Err(Code::InvalidArgument));
+        assert_eq!(check(Codec::Cbor, b"\xa0"), Err(Code::Unimplemented));
     }
 }

@@ -1,5 +1,5 @@
 //! The schema of a component: what it exports as services, and how their messages are written in
-//! protobuf and JSON. Plans for encoding are made once, at load.
+//! protobuf, JSON and the codecs like it. Plans for encoding are made once, at load.
 //!
 //! docs/mapping.md tells users which WIT becomes what, and why.
 
@@ -10,16 +10,22 @@ use bytes::Bytes;
 use crate::status::{Code, Status};
 
 mod absent;
+mod bson;
 mod build;
+mod cbor;
+mod codec;
 mod descriptor;
+mod document;
 mod example;
 mod failure;
 mod fault;
 mod files;
 mod json;
 mod model;
+mod msgpack;
 mod names;
 mod openapi;
+mod output;
 mod proto;
 mod read;
 mod text;
@@ -28,6 +34,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use codec::Codec;
 pub use model::{Field, Message};
 pub use value::Value;
 
@@ -39,25 +46,6 @@ use read::Source;
 /// A request has no more values than this: each takes some 32 bytes, and a byte of a message is
 /// enough to make one.
 pub const MAX_VALUES: usize = 1 << 20;
-
-/// How the bytes of a message are encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Codec {
-    /// Protobuf's binary encoding.
-    Proto,
-    /// Proto3 JSON.
-    Json,
-}
-
-impl Codec {
-    /// The codec's name in content types: `proto`, `json`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Codec::Proto => "proto",
-            Codec::Json => "json",
-        }
-    }
-}
 
 /// A component that has no readable schema.
 #[derive(Debug, thiserror::Error)]
@@ -309,11 +297,7 @@ impl Method {
     /// field, or with `resource_exhausted` where the values would outgrow [`MAX_VALUES`].
     pub fn decode(&self, codec: Codec, body: &[u8]) -> Result<Vec<Value>, Status> {
         let request = self.types.message(self.plan.request);
-        let value = match codec {
-            Codec::Proto => proto::decode(&self.types, request, body),
-            Codec::Json => json::decode(&self.types, request, body),
-        };
-        match value.map_err(Fault::into_status)? {
+        match codec.decode(&self.types, request, body).map_err(Fault::into_status)? {
             Value::Record(fields) if self.plan.spread => Ok(fields),
             record => Ok(vec![record]),
         }
@@ -322,7 +306,7 @@ impl Method {
     /// Writes the reply message for what the function returned; `None` where it returns nothing.
     ///
     /// The error case of a `result` becomes a status. A message over `limit` bytes fails with
-    /// `resource_exhausted`.
+    /// `resource_exhausted`, and one that the codec has no way to say with `unimplemented`.
     pub fn encode(&self, codec: Codec, result: Option<Value>, limit: usize) -> Result<Bytes, Status> {
         let value = match (self.plan.fallible, result) {
             (false, value) => value,
@@ -334,17 +318,8 @@ impl Method {
         };
         let value = value.unwrap_or(Value::Record(Vec::new()));
         let reply = self.types.message(self.plan.reply);
-        let bytes = match codec {
-            Codec::Proto => proto::encode(&self.types, reply, &value, limit),
-            Codec::Json => json::encode(&self.types, reply, &value, limit),
-        };
-        bytes.map(Bytes::from).map_err(Fault::into_status)
+        codec.encode(&self.types, reply, &value, limit).map(Bytes::from).map_err(Fault::into_status)
     }
-}
-
-/// The end of a message that outgrew its limit.
-fn too_large(limit: usize) -> Fault {
-    Fault::too_many(format!("the reply is over {limit} bytes; ask for less of it, or raise the limit"))
 }
 
 /// A status for an error value that could not be written.
