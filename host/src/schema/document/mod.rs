@@ -94,7 +94,7 @@ fn got<'b, R: Reader<'b>>(reader: &mut R) -> Result<Option<String>, Fault> {
     if reader.map()?.is_some() {
         return Ok(Some(R::MAP.into()));
     }
-    Ok(reader.bytes()?.map(|bytes| format!("{} bytes", bytes.len())))
+    Ok(reader.bytes()?.map(|_| R::BYTES.into()))
 }
 
 /// Takes the next value as a map's key, for formats whose keys may be of any type.
