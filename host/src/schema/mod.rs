@@ -21,6 +21,7 @@ mod failure;
 mod fault;
 mod files;
 mod flow;
+mod handled;
 mod json;
 mod model;
 mod msgpack;
@@ -37,6 +38,7 @@ mod tests;
 
 pub use codec::Codec;
 pub use flow::{Flowing, Passing};
+pub use handled::{Handled, HandledMethod, HandledService};
 pub use model::{Field, Message};
 pub use value::{Handle, Value};
 
@@ -61,6 +63,8 @@ pub struct Schema {
     pub services: Vec<Service>,
     /// Exported functions that cannot be served, with the reason; the rest is served all the same.
     pub refused: Vec<Refused>,
+    /// What its handler serves, where it exports one.
+    pub handled: Option<Handled>,
     imports: Vec<Import>,
     types: Arc<Types>,
     /// The files in which anything is, dependencies first.
@@ -190,7 +194,17 @@ impl Schema {
     /// millisecond however large the component is.
     pub fn of(component: &[u8]) -> Result<Schema, SchemaError> {
         let source = Source::decode(component)?;
-        let wit = if source.is_package { component.to_vec() } else { source.encode()? };
+        let mut wit = if source.is_package { component.to_vec() } else { source.encode()? };
+        let handled = match source.handler() {
+            None => None,
+            Some(interface) => {
+                let sections = handled::Sections::read(component)?;
+                if !source.is_package {
+                    sections.append(&mut wit);
+                }
+                Some(Handled::of(interface, &sections)?)
+            }
+        };
         let (exports, refused) = source.exports();
         let mut builder = build::Builder::new(&source, &exports);
         let mut drafts = Vec::with_capacity(exports.len());
@@ -220,13 +234,19 @@ impl Schema {
             })
             .collect();
         let files = descriptor::order(&types, &services)?;
-        Ok(Schema { services, refused, imports: source.imports(), types, files, wit })
+        Ok(Schema { services, refused, handled, imports: source.imports(), types, files, wit })
     }
 
-    /// The component's world as a WIT package in binary form, of which [`Schema::of`] makes this
-    /// schema again. It is what to keep beside a component's native code.
+    /// The component's world as a WIT package in binary form, with the descriptors of its handler, of
+    /// which [`Schema::of`] makes this schema again. It is what to keep beside a component's native code.
     pub fn package(&self) -> &[u8] {
         &self.wit
+    }
+
+    /// The full names of all services, those of the handler too.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let handled = self.handled.iter().flat_map(|handled| &handled.services).map(|service| service.name.as_str());
+        self.services.iter().map(|service| service.name.as_str()).chain(handled)
     }
 
     /// What the component imports.
@@ -354,7 +374,7 @@ impl Method {
     /// The stream in what the function returned. The error case of a `result` becomes a status, with
     /// a detail of at most `limit` bytes.
     pub fn flowing(&self, result: Option<Value>, limit: usize) -> Result<Flowing, Status> {
-        flow::flowing(self.succeeded(result, limit)?)
+        Flowing::of(self.succeeded(result, limit)?)
     }
 
     /// How a stream ended, by the value of the future beside it.

@@ -104,6 +104,12 @@ impl Source {
         self.resolve.worlds[self.world].imports.iter().filter_map(import).collect()
     }
 
+    /// The export that takes any call, where there is one.
+    pub(super) fn handler(&self) -> Option<String> {
+        let mut exports = self.resolve.worlds[self.world].exports.keys().map(|key| self.resolve.name_world_key(key));
+        exports.find(|export| super::handled::is_handler(export))
+    }
+
     fn origin(&self, key: &WorldKey, interface: InterfaceId) -> Origin {
         let package = self.resolve.interfaces[interface].package.map(|id| &self.resolve.packages[id].name);
         match (key, package) {
