@@ -152,7 +152,10 @@ impl HandledMethod {
 /// A codec that descriptors are not translated to: its form is known for WIT's types.
 fn untranslated(codec: Codec) -> Status {
     let name = codec.name();
-    Status::new(Code::Unimplemented, format!("the service begins with a .proto file and takes json and proto; {name} is for services typed in WIT"))
+    Status::new(
+        Code::Unimplemented,
+        format!("the service begins with a .proto file and takes json and proto; {name} is for services typed in WIT"),
+    )
 }
 
 fn too_large(what: &str, limit: usize) -> Status {
