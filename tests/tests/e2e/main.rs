@@ -5,6 +5,7 @@ mod cache;
 mod call;
 mod cancel;
 mod clients;
+mod codecs;
 mod commands;
 mod compression;
 mod errors;
