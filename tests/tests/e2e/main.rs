@@ -3,6 +3,7 @@
 
 mod cache;
 mod call;
+mod call_peer;
 mod cancel;
 mod clients;
 mod commands;
