@@ -17,6 +17,7 @@ pub mod program;
 pub mod raw;
 pub mod running;
 pub mod settings;
+pub mod streams;
 pub mod tools;
 pub mod transcript;
 

@@ -20,6 +20,8 @@ mod protocols;
 mod rude;
 mod settings;
 mod stop;
+mod streams;
+mod streams_bounds;
 mod tls;
 mod tour;
 mod traps;
