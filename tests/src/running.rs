@@ -1,5 +1,6 @@
 //! A program that is talked with while it runs.
 
+use std::os::fd::AsRawFd;
 use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
@@ -84,6 +85,30 @@ impl Running {
             }
             None => panic!("it has ended its output: {:?}", soon("its end", &mut self.stderr).await),
         }
+    }
+
+    /// Waits until it has written as much as there is room for and nobody has read.
+    ///
+    /// # Panics
+    /// If it does not write that much.
+    pub async fn stalled(&mut self) {
+        let pipe = self.stdout.get_ref().get_ref().as_raw_fd();
+        let waiting = || {
+            let mut bytes: libc::c_int = 0;
+            // SAFETY: the descriptor is open as long as `self`, and the call writes one `c_int`.
+            let told = unsafe { libc::ioctl(pipe, libc::FIONREAD, &raw mut bytes) };
+            assert_eq!(told, 0, "{}", std::io::Error::last_os_error());
+            bytes
+        };
+        // SAFETY: the descriptor is open as long as `self`; the call takes plain numbers.
+        let room = unsafe { libc::fcntl(pipe, libc::F_GETPIPE_SZ) };
+        assert!(room > 0, "{}", std::io::Error::last_os_error());
+        soon("a full pipe", async {
+            while waiting() < room {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 
     /// Sends Ctrl-C.

@@ -4,6 +4,7 @@
 mod cache;
 mod call;
 mod call_peer;
+mod call_streams;
 mod cancel;
 mod clients;
 mod commands;
