@@ -3,6 +3,8 @@
 
 mod cache;
 mod call;
+mod call_peer;
+mod call_streams;
 mod cancel;
 mod clients;
 mod codecs;
