@@ -19,6 +19,7 @@ mod protocols;
 mod rude;
 mod settings;
 mod stop;
+mod streams_foreign;
 mod tls;
 mod tour;
 mod traps;
