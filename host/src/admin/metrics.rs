@@ -11,7 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::Overview;
-use crate::rpc::Route;
+use crate::rpc::{MethodKind, Route};
 use crate::stats::{CacheStats, EdgeStats, LATENCY_BOUNDS_US, ServiceStats};
 use crate::status::Code;
 
@@ -127,6 +127,17 @@ fn calls(encoder: &mut DescriptorEncoder, routes: &[Route]) -> fmt::Result {
     let mut metric = encoder.encode_descriptor("microhost_calls_in_flight", "Calls under way.", None, MetricType::Gauge)?;
     for route in routes {
         metric.encode_family(&labels(route))?.encode_gauge(&route.stats.in_flight.load(Relaxed))?;
+    }
+
+    let mut metric = encoder.encode_descriptor("microhost_stream_messages", "Messages of streams.", None, MetricType::Counter)?;
+    for route in routes.iter().filter(|route| route.endpoint.kind != Some(MethodKind::Unary)) {
+        let stats = &route.stats;
+        for (direction, count) in [("received", &stats.received), ("sent", &stats.sent)] {
+            let [service, endpoint] = labels(route);
+            metric
+                .encode_family(&[service, endpoint, ("direction", direction.to_owned())])?
+                .encode_counter::<NoLabelSet, _, u64>(&count.load(Relaxed), None)?;
+        }
     }
 
     let mut metric = encoder.encode_descriptor(

@@ -9,12 +9,13 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Versi
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::content::{ACCEPT_POST, Content};
+use super::content::{Content, accept_post};
 use super::request::Layout;
+use super::stream::{self, Wire};
 use super::unary::Peer;
-use super::{connect, grpc, health, reflection, request, web};
+use super::{connect, connect_stream, grpc, health, reflection, request, web};
 use crate::admin::{self, PREFIX};
-use crate::rpc::{Route, Router};
+use crate::rpc::{MethodKind, Route, Router};
 use crate::schema::Codec;
 use crate::settings::nearest;
 use crate::status::{Code, Status};
@@ -28,7 +29,7 @@ const MAX_CANDIDATES: usize = 50;
 
 /// Answers one request.
 pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
-    let _call = peer.activity.begin_call();
+    let call = peer.activity.begin_call();
     let (mut head, mut body) = request.into_parts();
     // HTTP/1 is bounded by hyper, HTTP/2 only in bytes.
     if head.headers.len() > peer.edge.headers {
@@ -39,6 +40,7 @@ pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Respo
     let route = match peer.edge.overview.router.find(path) {
         Some(route) => route,
         None if path == health::CHECK => peer.edge.health.check(),
+        None if path == health::WATCH => peer.edge.health.watch(),
         None => return Box::pin(elsewhere(&peer, head, body)).await,
     };
     // What is rare is boxed: a future is as large as its largest branch, and each call moves it.
@@ -46,6 +48,7 @@ pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Respo
         Way::Connect(codec) => connect::post(&peer, route, codec, &mut head, &mut body).await,
         Way::Grpc(call) => grpc::unary(&peer, route, call, &mut head, &mut body).await,
         Way::GrpcWeb(call) => Box::pin(web::unary(&peer, route, call, &mut head, &mut body)).await,
+        Way::Stream(stream) => Box::pin(stream::answer(&peer, route, stream, head, body, call)).await,
         Way::Get => Box::pin(connect::get(&peer, route, head)).await,
         Way::None(refusal) => {
             Box::pin(request::skip(&head, &mut body)).await;
@@ -64,30 +67,41 @@ enum Way {
     Get,
     Grpc(grpc::Head),
     GrpcWeb(grpc::Head),
+    Stream(stream::Head),
     None(Box<Response<Body>>),
 }
 
 fn way(route: &Route, head: &http::request::Parts) -> Way {
+    let kind = route.endpoint.kind;
+    let unary = kind == Some(MethodKind::Unary);
     if head.method != Method::POST {
-        return if head.method == Method::GET && route.endpoint.safe {
-            Way::Get
-        } else {
-            Way::None(Box::new(wrong_method(route, &head.method)))
-        };
+        return if head.method == Method::GET && is_got(route) { Way::Get } else { Way::None(Box::new(wrong_method(route, &head.method))) };
     }
-    match content(head) {
-        Some((Content::Connect(codec), _)) => Way::Connect(codec),
-        Some((Content::Grpc(codec), name)) if head.version == Version::HTTP_2 => {
-            Way::Grpc(grpc::Head { codec, name, layout: Layout::Enveloped })
-        }
-        Some((Content::Grpc(_), _)) => {
+    let Some((content, name)) = content(head).filter(|(content, _)| content.fits(kind)) else {
+        return Way::None(Box::new(unsupported(kind, head)));
+    };
+    // A handler of every kind sees gRPC's calls as streams: on the wire they look the same.
+    let grpc = |codec, layout| grpc::Head { codec, name, layout };
+    let stream = |codec, wire| Way::Stream(stream::Head { wire, codec, name });
+    match content {
+        Content::Connect(codec) => Way::Connect(codec),
+        Content::ConnectStream(codec) => stream(codec, Wire::Connect),
+        Content::Grpc(_) if head.version != Version::HTTP_2 => {
             let what = "gRPC needs HTTP/2; over HTTP/1.1 there are gRPC-Web and Connect";
             Way::None(Box::new(plain(StatusCode::HTTP_VERSION_NOT_SUPPORTED, what)))
         }
-        Some((Content::GrpcWeb(codec), name)) => Way::GrpcWeb(grpc::Head { codec, name, layout: Layout::Enveloped }),
-        Some((Content::GrpcWebText(codec), name)) => Way::GrpcWeb(grpc::Head { codec, name, layout: Layout::EnvelopedText }),
-        Some((Content::ConnectStream(_), _)) | None => Way::None(Box::new(unsupported(head))),
+        Content::Grpc(codec) if unary => Way::Grpc(grpc(codec, Layout::Enveloped)),
+        Content::Grpc(codec) => stream(codec, Wire::Grpc),
+        Content::GrpcWeb(codec) if unary => Way::GrpcWeb(grpc(codec, Layout::Enveloped)),
+        Content::GrpcWeb(codec) => stream(codec, Wire::Web(Layout::Enveloped)),
+        Content::GrpcWebText(codec) if unary => Way::GrpcWeb(grpc(codec, Layout::EnvelopedText)),
+        Content::GrpcWebText(codec) => stream(codec, Wire::Web(Layout::EnvelopedText)),
     }
+}
+
+/// Whether an endpoint may be called by GET, which streams never are.
+fn is_got(route: &Route) -> bool {
+    route.endpoint.safe && matches!(route.endpoint.kind, None | Some(MethodKind::Unary))
 }
 
 /// Answers a request for what is no endpoint of a service.
@@ -100,9 +114,6 @@ async fn elsewhere(peer: &Peer, head: http::request::Parts, mut body: Incoming) 
         return reply.map(|bytes| Body::whole(if no_body { Bytes::new() } else { bytes }));
     }
     let grpc = matches!(content(&head), Some((Content::Grpc(_), _))) && head.version == Version::HTTP_2;
-    if grpc && path == health::WATCH {
-        return edge.health.watch(Request::from_parts(head, body)).await.map(Body::Tonic);
-    }
     if grpc && path.starts_with(reflection::PREFIX) {
         return edge.reflection.answer(&edge.overview.catalog, Request::from_parts(head, body)).await.map(Body::Tonic);
     }
@@ -118,7 +129,8 @@ fn refusal(content: Option<(Content, &'static str)>, http: StatusCode, status: &
         Some((Content::Grpc(_), name)) => grpc::error(name, status),
         Some((Content::GrpcWeb(_), name)) => web::error(name, Layout::Enveloped, status),
         Some((Content::GrpcWebText(_), name)) => web::error(name, Layout::EnvelopedText, status),
-        Some((Content::Connect(_) | Content::ConnectStream(_), _)) | None => connect::error_as(http, status),
+        Some((Content::ConnectStream(_), name)) => connect_stream::error(name, status),
+        Some((Content::Connect(_), _)) | None => connect::error_as(http, status),
     }
 }
 
@@ -132,23 +144,28 @@ fn plain(http: StatusCode, what: &str) -> Response<Body> {
 }
 
 fn wrong_method(route: &Route, method: &Method) -> Response<Body> {
-    let allowed = if route.endpoint.safe { "GET, POST" } else { "POST" };
+    let allowed = if is_got(route) { "GET, POST" } else { "POST" };
     let what = format!("{method} is not for {}, but {allowed}", route.endpoint.path());
     let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, &what);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
-fn unsupported(head: &http::request::Parts) -> Response<Body> {
+fn unsupported(kind: Option<MethodKind>, head: &http::request::Parts) -> Response<Body> {
+    let unary = matches!(kind, None | Some(MethodKind::Unary));
+    let json = if unary { "application/json" } else { "application/connect+json" };
     let what = match (head.headers.get(CONTENT_TYPE), content(head)) {
-        (None, _) => "the request has no content type; for JSON send content-type: application/json".to_owned(),
-        (Some(_), Some((Content::ConnectStream(_), name))) => {
+        (None, _) => format!("the request has no content type; for JSON send content-type: {json}"),
+        (Some(_), Some((_, name))) if unary => {
             format!("{name} is for streams, and this is a unary call: send it as application/json or application/proto")
         }
-        (Some(value), _) => format!("the content type {value:?} is not known; for JSON send content-type: application/json"),
+        (Some(_), Some((_, name))) => {
+            format!("{name} is for unary calls, and this one streams: send it as application/connect+json or application/connect+proto")
+        }
+        (Some(value), None) => format!("the content type {value:?} is not known; for JSON send content-type: {json}"),
     };
     let mut response = plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, &what);
-    response.headers_mut().insert(ACCEPT_POST_NAME, ACCEPT_POST);
+    response.headers_mut().insert(ACCEPT_POST_NAME, accept_post(kind));
     response
 }
 

@@ -83,7 +83,7 @@ fn of_head(headers: &HeaderMap) -> Result<(Option<Instant>, Option<Encoding>), S
     Ok((timeout::connect(headers)?, encoding))
 }
 
-fn check_version(headers: &HeaderMap) -> Result<(), Status> {
+pub(super) fn check_version(headers: &HeaderMap) -> Result<(), Status> {
     match headers.get(PROTOCOL_VERSION) {
         Some(version) if version != "1" => {
             Err(Status::new(Code::InvalidArgument, format!("connect-protocol-version is {version:?}, and only \"1\" is known")))
@@ -192,14 +192,7 @@ pub(super) fn error(status: &Status) -> Response<Body> {
 
 /// A status as a Connect unary error with another HTTP status than its code's.
 pub(super) fn error_as(http: StatusCode, status: &Status) -> Response<Body> {
-    let mut error = json!({ "code": status.code().name() });
-    if !status.message().is_empty() {
-        error["message"] = json!(status.message());
-    }
-    if !status.details().is_empty() {
-        error["details"] = status.details().iter().map(detail).collect();
-    }
-    let mut response = Response::new(Body::whole(error.to_string().into()));
+    let mut response = Response::new(Body::whole(error_json(status).to_string().into()));
     *response.status_mut() = http;
     let mut headers = metadata::own(status.metadata().clone());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -209,6 +202,18 @@ pub(super) fn error_as(http: StatusCode, status: &Status) -> Response<Body> {
     }
     *response.headers_mut() = headers;
     response
+}
+
+/// A status as Connect writes it.
+pub(super) fn error_json(status: &Status) -> Value {
+    let mut error = json!({ "code": status.code().name() });
+    if !status.message().is_empty() {
+        error["message"] = json!(status.message());
+    }
+    if !status.details().is_empty() {
+        error["details"] = status.details().iter().map(detail).collect();
+    }
+    error
 }
 
 fn detail(detail: &crate::status::Detail) -> Value {

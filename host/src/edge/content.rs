@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 
-use crate::schema::Codec;
+use crate::schema::{Codec, MethodKind};
 
 /// The protocol of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +37,6 @@ const NAMES: [(&str, Content); 13] = [
     ("application/connect+proto", Content::ConnectStream(Codec::Proto)),
 ];
 
-/// What a unary endpoint takes, for `accept-post`.
-pub(super) const ACCEPT_POST: HeaderValue = HeaderValue::from_static(
-    "application/json, application/proto, application/grpc, application/grpc+proto, application/grpc+json, application/grpc-web, application/grpc-web+proto, application/grpc-web+json, application/grpc-web-text, application/grpc-web-text+proto, application/grpc-web-text+json",
-);
-
 impl Content {
     /// Reads a content type, and the name that the reply is to carry.
     ///
@@ -59,6 +54,21 @@ impl Content {
         });
         found.map(|(name, content)| (*content, *name))
     }
+
+    /// Whether an endpoint of this kind takes it.
+    pub(super) fn fits(self, kind: Option<MethodKind>) -> bool {
+        match self {
+            Content::Connect(_) => matches!(kind, None | Some(MethodKind::Unary)),
+            Content::ConnectStream(_) => kind != Some(MethodKind::Unary),
+            Content::Grpc(_) | Content::GrpcWeb(_) | Content::GrpcWebText(_) => true,
+        }
+    }
+}
+
+/// What an endpoint of this kind takes, as `accept-post` lists it.
+pub(super) fn accept_post(kind: Option<MethodKind>) -> HeaderValue {
+    let names: Vec<&str> = NAMES.iter().filter(|row| row.1.fits(kind)).map(|row| row.0).collect();
+    HeaderValue::try_from(names.join(", ")).expect("the names are visible ASCII")
 }
 
 fn is_foreign_charset(parameter: &[u8]) -> bool {
@@ -95,11 +105,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_unary_endpoint_takes_is_every_name_but_streams() {
-        let value = ACCEPT_POST;
-        let listed: Vec<_> = value.to_str().expect("text").split(", ").collect();
-        let unary: Vec<_> = NAMES.iter().filter(|row| !matches!(row.1, Content::ConnectStream(_))).map(|row| row.0).collect();
-        assert_eq!(listed, unary);
+    fn an_endpoint_is_offered_what_its_kind_takes() {
+        let of = |kind| accept_post(kind).to_str().expect("text").to_owned();
+        let unary = of(Some(MethodKind::Unary));
+        assert!(unary.starts_with("application/json, application/proto") && !unary.contains("connect+"), "{unary}");
+        let stream = of(Some(MethodKind::BidiStream));
+        assert!(stream.contains("application/connect+json, application/connect+proto"), "{stream}");
+        assert!(stream.contains("application/grpc,") && !stream.contains("application/json"), "{stream}");
+        assert_eq!(of(None).split(", ").count(), NAMES.len());
     }
 
     #[test]

@@ -1,25 +1,24 @@
 //! A component as a service: linked, checked, and reachable by the endpoints of what it exports.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use wasmtime::Engine;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, Linker};
 
 use super::abi::Width;
-use super::call::{Call, Target};
+use super::call::Target;
 use super::engine::GuestEngine;
+use super::function::{Entry, Function};
 use super::imports;
 use super::load::Loaded;
-use super::pool::{Job, Parts, Pool, Waiting};
+use super::pool::{Parts, Pool};
 use super::state::State;
 use crate::lanes::Lanes;
-use crate::rpc::{CallFuture, Endpoint, Handler, OpenFuture, Reply, Request, Served, StreamRequest, wrong_kind};
-use crate::schema::{Method, Schema};
+use crate::rpc::{Endpoint, Served};
+use crate::schema::Schema;
 use crate::settings::{Grants, Isolation, Limits};
 use crate::stats::{EndpointStats, ServiceStats};
-use crate::status::{Code, Status};
 
 /// What a service is started with.
 pub struct Plan {
@@ -127,7 +126,7 @@ impl Starter {
             let refused = schema.refused.iter().map(|refused| format!("{}: {}", refused.function, refused.why)).collect();
             return Err(StartError::Nothing { name, refused });
         }
-        let (timeout, reply, max_request) = (limits.timeout, limits.reply, limits.request);
+        let max_request = limits.request;
         let stats = Arc::new(ServiceStats::default());
         let pool =
             Pool::new(Parts { name: Arc::clone(&shared), pre, exports, limits, grants, isolation, lanes: self.lanes.clone(), stats });
@@ -140,15 +139,8 @@ impl Starter {
                 safe: safe.contains(&full),
                 kind: Some(schema.services[found.at.0].methods[found.at.1].kind),
             };
-            let function = Function {
-                schema: Arc::clone(&schema),
-                at: found.at,
-                target: found.target,
-                width: found.width,
-                pool: Arc::clone(&pool),
-                timeout,
-                reply,
-            };
+            let function =
+                Function { schema: Arc::clone(&schema), at: found.at, target: found.target, width: found.width, pool: Arc::clone(&pool) };
             endpoints.push((endpoint, Arc::new(function)));
         }
         let known: Vec<String> = endpoints.iter().map(|(endpoint, _)| format!("{}/{}", endpoint.service, endpoint.method)).collect();
@@ -260,62 +252,5 @@ impl Service {
     /// Takes no more calls, and ends every instance when it has none.
     pub fn close(&self) {
         self.pool.close();
-    }
-}
-
-/// A function of the component: how its messages are read and written, and where it runs.
-struct Function {
-    schema: Arc<Schema>,
-    at: (usize, usize),
-    target: Arc<Target>,
-    width: Width,
-    pool: Arc<Pool>,
-    timeout: std::time::Duration,
-    reply: usize,
-}
-
-impl Function {
-    fn method(&self) -> &Method {
-        &self.schema.services[self.at.0].methods[self.at.1]
-    }
-
-    async fn call(&self, request: Request) -> Result<Reply, Status> {
-        let Request { codec, body, headers, deadline, caller } = request;
-        let args = self.method().decode(codec, &body)?;
-        let own = Instant::now() + self.timeout;
-        let deadline = deadline.map_or(own, |deadline| deadline.min(own));
-        let (call, outcome) = Call::new(Arc::clone(&self.target), headers, caller, deadline);
-        let waiting = Waiting::new(&call, &self.pool);
-        self.pool.submit(Job { call: Arc::clone(&call), args, width: self.width })?;
-        let outcome = match tokio::time::timeout_at(deadline.into(), outcome).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(Status::new(Code::Unavailable, "the service is being stopped")),
-            // `waiting` goes with this, and so tells the instance.
-            Err(_) => return Err(Status::new(Code::DeadlineExceeded, "the call was not answered before its deadline")),
-        };
-        waiting.over();
-        let metadata = std::mem::take(&mut *call.reply.lock().expect("no holder panics"));
-        match outcome.and_then(|value| self.method().encode(codec, value, self.reply)) {
-            Ok(body) => Ok(Reply { body, headers: metadata.headers, trailers: metadata.trailers }),
-            Err(status) => {
-                let mut all = metadata.headers;
-                all.extend(metadata.trailers);
-                Err(if all.is_empty() { status } else { status.with_metadata(all) })
-            }
-        }
-    }
-}
-
-/// The way in to a function.
-struct Entry(Arc<Function>);
-
-impl Handler for Entry {
-    fn call(&self, request: Request) -> CallFuture {
-        let function = Arc::clone(&self.0);
-        Box::pin(async move { function.call(request).await })
-    }
-
-    fn open(&self, _: StreamRequest) -> OpenFuture {
-        Box::pin(std::future::ready(Err(wrong_kind())))
     }
 }

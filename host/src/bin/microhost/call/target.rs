@@ -24,7 +24,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 pub enum Version {
     /// HTTP/1.1, which every Connect server knows.
     One,
-    /// HTTP/2 at once, which gRPC needs.
+    /// HTTP/2 at once, which gRPC needs, and what is to go both ways at a time.
     Two,
 }
 
