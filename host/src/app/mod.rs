@@ -92,10 +92,13 @@ fn start(loader: &Loader, starter: &Starter, overview: &Overview, load: Load) ->
         tracing::warn!(service = name, function = refused.function, "not served: {}", refused.why);
     }
     overview.router.set(&name, service.endpoints()).with_context(|| format!("cannot serve {name}"))?;
+    if let Some(gateway) = service.gateway() {
+        overview.router.set_gateway(&name, &handles, gateway).with_context(|| format!("cannot serve {name}"))?;
+    }
     overview.catalog.set(&name, descriptors).with_context(|| format!("cannot describe {name}"))?;
     overview.count_service(&name, Arc::clone(service.stats()));
-    for exported in &service.schema().services {
-        overview.health.set(&exported.name, true);
+    for exported in service.schema().names() {
+        overview.health.set(exported, true);
     }
     Ok((service, name))
 }

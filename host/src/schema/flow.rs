@@ -135,14 +135,18 @@ impl Source {
     }
 }
 
-/// Takes the handles out of what the function returned, with the `result` around them taken off.
-pub(super) fn flowing(value: Option<Value>) -> Result<Flowing, Status> {
-    match value {
-        Some(Value::Handle(items)) => Ok(Flowing { items, ending: None }),
-        Some(Value::Record(mut pair)) => match (pair.pop(), pair.pop()) {
-            (Some(Value::Handle(ending)), Some(Value::Handle(items))) => Ok(Flowing { items, ending: Some(ending) }),
+impl Flowing {
+    /// Takes the handles out of what a function returned, without the `result` around it.
+    ///
+    /// Fails with `internal` where it holds no stream.
+    pub fn of(value: Option<Value>) -> Result<Flowing, Status> {
+        match value {
+            Some(Value::Handle(items)) => Ok(Flowing { items, ending: None }),
+            Some(Value::Record(mut pair)) => match (pair.pop(), pair.pop()) {
+                (Some(Value::Handle(ending)), Some(Value::Handle(items))) => Ok(Flowing { items, ending: Some(ending) }),
+                _ => Err(Fault::mismatch().into_status()),
+            },
             _ => Err(Fault::mismatch().into_status()),
-        },
-        _ => Err(Fault::mismatch().into_status()),
+        }
     }
 }

@@ -255,6 +255,12 @@ impl Schema {
         &self.wit
     }
 
+    /// The full names of all services, those of the handler too.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let handled = self.handled.iter().flat_map(|handled| &handled.services).map(|service| service.name.as_str());
+        self.services.iter().map(|service| service.name.as_str()).chain(handled)
+    }
+
     /// What the component imports.
     pub fn imports(&self) -> &[Import] {
         &self.imports
@@ -388,7 +394,7 @@ impl Method {
     /// The stream in what the function returned. The error case of a `result` becomes a status, with
     /// a detail of at most `limit` bytes.
     pub fn flowing(&self, result: Option<Value>, limit: usize) -> Result<Flowing, Status> {
-        flow::flowing(self.succeeded(result, limit)?)
+        Flowing::of(self.succeeded(result, limit)?)
     }
 
     /// How a stream ended, by the value of the future beside it.

@@ -101,12 +101,12 @@ fn late() -> Status {
 }
 
 /// What a call is told that lacks the message it takes.
-pub fn no_message() -> Status {
+fn no_message() -> Status {
     Status::new(Code::Unimplemented, "the call takes one message, and the request has none")
 }
 
 /// Waits for something of the caller's until the deadline.
-pub async fn within<F: Future>(deadline: Instant, future: F) -> Result<F::Output, Status> {
+async fn within<F: Future>(deadline: Instant, future: F) -> Result<F::Output, Status> {
     tokio::time::timeout_at(deadline.into(), future).await.map_err(|_| late())
 }
 
@@ -138,7 +138,7 @@ fn told(status: Status, mut all: HeaderMap, trailers: HeaderMap) -> Status {
 }
 
 /// The events of a reply of one message.
-pub fn one(body: Bytes, trailers: HeaderMap) -> Events {
+fn one(body: Bytes, trailers: HeaderMap) -> Events {
     Box::pin(stream::iter([Event::Message(body), Event::End(Ok(trailers))]))
 }
 

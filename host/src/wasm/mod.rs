@@ -12,6 +12,7 @@ pub mod cache;
 mod call;
 pub mod engine;
 mod function;
+mod handler;
 mod imports;
 mod inbox;
 mod instance;

@@ -22,7 +22,11 @@ pub(super) const FUNCTIONS: &[Row] = &[
         define(link, name, kind, |store, ()| Ok((of_call(store, |call| Caller { peer: call.caller.peer.map(|peer| peer.to_string()) }),)))
     }),
     ("time-left", |link, name, kind| define(link, name, kind, |store, ()| Ok((of_call(store, |call| Some(time_left(call.deadline))),)))),
-    ("metadata", |link, name, kind| define(link, name, kind, |store, ()| Ok((of_call(store, |call| entries(&call.headers)),)))),
+    ("metadata", |link, name, kind| {
+        define(link, name, kind, |store, ()| {
+            Ok((of_call(store, |call| entries(&call.headers).map(|(name, value)| Entry { name, value }).collect::<Vec<_>>()),))
+        })
+    }),
     ("add-header", |link, name, kind| define(link, name, kind, |store, (entry,): (Entry,)| Ok((add(store, entry, Place::Header),)))),
     ("add-trailer", |link, name, kind| define(link, name, kind, |store, (entry,): (Entry,)| Ok((add(store, entry, Place::Trailer),)))),
 ];
@@ -69,10 +73,9 @@ fn time_left(deadline: Instant) -> u64 {
     u64::try_from(deadline.saturating_duration_since(Instant::now()).as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn entries(headers: &HeaderMap) -> Vec<Entry> {
-    rpc::metadata(headers)
-        .filter_map(|(name, value)| Some(Entry { name: name.as_str().to_owned(), value: decoded(name, value)? }))
-        .collect()
+/// The metadata among the headers: names and bytes.
+pub fn entries(headers: &HeaderMap) -> impl Iterator<Item = (String, Vec<u8>)> {
+    rpc::metadata(headers).filter_map(|(name, value)| Some((name.as_str().to_owned(), decoded(name, value)?)))
 }
 
 /// The bytes behind a header: those of `-bin` ones travel as base64, padded or not (gRPC,
