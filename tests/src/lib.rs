@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod program;
 pub mod raw;
 pub mod settings;
+pub mod streams;
 pub mod tools;
 pub mod transcript;
 

@@ -19,6 +19,8 @@ mod protocols;
 mod rude;
 mod settings;
 mod stop;
+mod streams;
+mod streams_bounds;
 mod streams_foreign;
 mod tls;
 mod tour;
