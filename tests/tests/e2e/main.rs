@@ -24,6 +24,7 @@ mod settings;
 mod stop;
 mod streams;
 mod streams_bounds;
+mod streams_foreign;
 mod tls;
 mod tour;
 mod traps;
