@@ -24,6 +24,17 @@ pub fn python() -> Option<PathBuf> {
     tool("a Python with grpcio", &[folder.join("bin").join("python")], &install)
 }
 
+/// Node, and the folder that has Connect's packages for it.
+pub fn node() -> Option<(PathBuf, PathBuf)> {
+    let folder = target().join("tools").join("node");
+    let packages = folder.join("node_modules");
+    let install = format!("cp tests/tests/e2e/node/package*.json {0} && npm ci --prefix {0}", folder.display());
+    tool("Connect for Node", &[packages.join("@connectrpc").join("connect-node")], &install)?;
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let places: Vec<PathBuf> = std::env::split_paths(&paths).map(|place| place.join("node")).collect();
+    Some((tool("Node", &places, "apt-get install nodejs npm")?, folder))
+}
+
 /// grpcurl, which needs Go; without Go its test says so and ends, in CI too.
 pub fn grpcurl() -> Option<PathBuf> {
     let folder = target().join("tools");

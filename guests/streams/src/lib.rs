@@ -11,6 +11,9 @@ microhost_sdk::service!({ world: "example:streams/guest" });
 /// Elements that are read and written at once.
 const BATCH: usize = 64;
 
+/// Bytes that are written at once.
+const BATCH_BYTES: usize = 64 << 10;
+
 /// Streams that have ended because nobody read them any more.
 static ENDED: AtomicU64 = AtomicU64::new(0);
 
@@ -29,9 +32,11 @@ impl Guest for Streams {
     async fn produce(count: u32, size: u32) -> StreamReader<Vec<u8>> {
         let (mut out, reader) = wit_stream::new();
         spawn(async move {
+            // Large messages one by one: a batch lies in memory whole.
+            let most = (BATCH_BYTES / (size as usize).max(1)).clamp(1, BATCH);
             let mut left = count as usize;
             while left > 0 {
-                let now = left.min(BATCH);
+                let now = left.min(most);
                 if !out.write_all(vec![vec![7; size as usize]; now]).await.is_empty() {
                     return;
                 }

@@ -22,12 +22,12 @@ use crate::status::Status;
 
 mod gather;
 mod inward;
-mod leftover;
+mod link;
 mod outward;
 mod wire;
 
 use inward::Inward;
-use leftover::Leftover;
+use link::Link;
 use outward::Manner;
 pub(super) use outward::Outward;
 pub(super) use wire::Wire;
@@ -62,10 +62,10 @@ pub(super) async fn answer(
         }
     };
     // HTTP/2 resets what it does not want; in HTTP/1 it has to be taken in.
-    let leftover = (request.version != Version::HTTP_2).then(Leftover::default);
+    let link = (request.version != Version::HTTP_2).then(Link::default);
     let one_message = route.endpoint.kind.is_some_and(|kind| !kind.server_streams());
     let limit = deadline.and_then(|deadline| deadline.checked_add(GRACE));
-    let messages = match messages(peer, &route, wire, encoding, deadline, &request, body, leftover.as_ref()).await {
+    let messages = match messages(peer, &route, wire, encoding, deadline, &request, body, link.as_ref()).await {
         Ok(messages) => messages,
         Err(status) => return wire.error(name, &status),
     };
@@ -73,13 +73,13 @@ pub(super) async fn answer(
     let stream = StreamRequest { codec, headers, deadline, caller: Caller { peer: Some(peer.address) }, messages };
     match open(route, stream, limit).await {
         Ok(Opened { headers, events }) => {
-            let manner = Manner { wire, accepted, one_message, limit, leftover };
+            let manner = Manner { wire, accepted, one_message, limit, link };
             let mut response = Response::new(Body::Stream(Box::new(Outward::new(manner, events, peer.activity.clone(), call))));
             *response.headers_mut() = wire.headers(name, headers, accepted);
             response
         }
         Err(status) => {
-            if let Some(mut skip) = leftover.and_then(|leftover| leftover.skip()) {
+            if let Some(mut skip) = link.and_then(|link| link.skip()) {
                 std::future::poll_fn(|cx| skip.poll(cx)).await;
             }
             wire.error(name, &status)
@@ -96,11 +96,11 @@ async fn messages(
     deadline: Option<Instant>,
     request: &http::request::Parts,
     mut body: Incoming,
-    leftover: Option<&Leftover>,
+    link: Option<&Link>,
 ) -> Result<Messages, Status> {
     if route.endpoint.kind.is_none_or(MethodKind::client_streams) {
         let text = (wire.layout() == Layout::EnvelopedText).then(Text::default);
-        return Ok(Box::pin(Inward::new(route.clone(), encoding, text, body, leftover.cloned())));
+        return Ok(Box::pin(Inward::new(route.clone(), encoding, text, body, link.cloned())));
     }
     let time: Duration = request::time_for(deadline, peer.edge.patience.body);
     let message = grpc::only_message(request, &mut body, wire.layout(), encoding, route.max_request, time).await?;
