@@ -76,6 +76,8 @@ pub struct ServiceStats {
     pub traps: AtomicU64,
     /// Calls waiting for a place in an instance.
     pub queued: AtomicI64,
+    /// Calls with streams now under way, those that wait included.
+    pub streams: AtomicI64,
     /// Calls refused because the queue was full.
     pub shed: AtomicU64,
     /// Linear memory of all instances, in bytes.

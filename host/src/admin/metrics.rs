@@ -32,6 +32,7 @@ type GaugeRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicI64);
 
 const SERVICE_GAUGES: &[GaugeRow<ServiceStats>] = &[
     ("microhost_instances", "Instances alive.", |s| &s.instances),
+    ("microhost_streams", "Calls with streams under way.", |s| &s.streams),
     ("microhost_queued_calls", "Calls that wait for a place in an instance.", |s| &s.queued),
     ("microhost_instance_memory_bytes", "Linear memory of all instances.", |s| &s.memory_bytes),
 ];

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Versi
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::content::{Content, accept_post};
+use super::content::{Content, accept_post, connect_names};
 use super::request::Layout;
 use super::stream::{self, Wire};
 use super::unary::Peer;
@@ -156,13 +156,11 @@ fn unsupported(kind: Option<MethodKind>, head: &http::request::Parts) -> Respons
     let json = if unary { "application/json" } else { "application/connect+json" };
     let what = match (head.headers.get(CONTENT_TYPE), content(head)) {
         (None, _) => format!("the request has no content type; for JSON send content-type: {json}"),
-        (Some(_), Some((_, name))) if unary => {
-            format!("{name} is for streams, and this is a unary call: send it as application/json or application/proto")
-        }
         (Some(_), Some((_, name))) => {
-            format!("{name} is for unary calls, and this one streams: send it as application/connect+json or application/connect+proto")
+            let (its, this) = if unary { ("streams", "is a unary call") } else { ("unary calls", "streams") };
+            format!("{name} is for {its}, and this one {this}: send it as one of {}", connect_names(kind))
         }
-        (Some(value), None) => format!("the content type {value:?} is not known; for JSON send content-type: {json}"),
+        (Some(value), None) => format!("the content type {value:?} is not known; send the call as one of {}", connect_names(kind)),
     };
     let mut response = plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, &what);
     response.headers_mut().insert(ACCEPT_POST_NAME, accept_post(kind));

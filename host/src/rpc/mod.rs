@@ -15,7 +15,7 @@ use crate::status::{Code, Status};
 mod router;
 mod stream;
 
-pub use router::{Route, Router, RouterError};
+pub use router::{Gateway, Route, Router, RouterError};
 pub use stream::{Event, Events, Messages, OpenFuture, StreamReply, StreamRequest};
 
 pub use crate::schema::{Codec, MethodKind};
