@@ -41,7 +41,11 @@ pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Respo
         Some(route) => route,
         None if path == health::CHECK => peer.edge.health.check(),
         None if path == health::WATCH => peer.edge.health.watch(),
-        None => return Box::pin(elsewhere(&peer, head, body)).await,
+        None if is_own(path) => return Box::pin(elsewhere(&peer, head, body)).await,
+        None => match peer.edge.overview.router.rest(path) {
+            Some(route) => route,
+            None => return Box::pin(elsewhere(&peer, head, body)).await,
+        },
     };
     // What is rare is boxed: a future is as large as its largest branch, and each call moves it.
     match way(&route, &head) {
@@ -55,6 +59,11 @@ pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Respo
             *refusal
         }
     }
+}
+
+/// Whether a path is the host's own, so that no gateway for all the rest has it.
+fn is_own(path: &str) -> bool {
+    path.starts_with(PREFIX) || path.starts_with(health::PREFIX) || path.starts_with(reflection::PREFIX)
 }
 
 fn content(head: &http::request::Parts) -> Option<(Content, &'static str)> {
