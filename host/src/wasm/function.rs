@@ -147,10 +147,7 @@ pub fn begun(call: Arc<Call>, outcome: Outcome, slot: StreamSlot) -> Result<Stre
     if let Err(status) = outcome {
         return Err(failed(&call, status));
     }
-    let mut metadata = call.reply.lock().expect("no holder panics");
-    metadata.begun = true;
-    let headers = std::mem::take(&mut metadata.headers);
-    drop(metadata);
+    let headers = std::mem::take(&mut call.reply.lock().expect("no holder panics").headers);
     let deadline = Box::pin(sleep_until(call.deadline.into()));
     Ok(StreamReply { headers, events: Box::pin(Streaming { call, deadline, over: false, _slot: slot }) })
 }
