@@ -76,16 +76,17 @@ pub fn run(options: Options) -> anyhow::Result<()> {
 
 /// Loads one service and makes it known to all that shows or routes.
 fn start(loader: &Loader, starter: &Starter, overview: &Overview, load: Load) -> anyhow::Result<(Service, String)> {
-    let Load { name, component, isolation, safe, limits, grants } = load;
+    let Load { name, component, isolation, safe, http, limits, grants } = load;
     let began = Instant::now();
     let loaded = loader.load(&component, &limits)?;
     tracing::debug!(service = name, compiled = loaded.compiled, seconds = began.elapsed().as_secs_f64(), "loaded");
     let descriptors = loaded.schema.descriptors();
-    let service = starter.start(Plan { name: name.clone(), limits, grants, isolation, safe }, loaded)?;
+    let service = starter.start(Plan { name: name.clone(), limits, grants, isolation, safe, http }, loaded)?;
     for refused in &service.schema().refused {
         tracing::warn!(service = name, function = refused.function, "not served: {}", refused.why);
     }
     overview.router.set(&name, service.endpoints()).with_context(|| format!("cannot serve {name}"))?;
+    overview.router.set_http(&name, service.http()).with_context(|| format!("cannot serve {name}"))?;
     overview.catalog.set(&name, descriptors).with_context(|| format!("cannot describe {name}"))?;
     overview.count_service(&name, Arc::clone(service.stats()));
     for exported in &service.schema().services {
@@ -104,6 +105,7 @@ fn ready(service: &Service, name: &str) -> ReadyService {
     ReadyService {
         name: name.to_owned(),
         endpoints: schema.services.iter().flat_map(|of| of.methods.iter().map(move |method| endpoint(of, method))).collect(),
+        http: service.http_route().cloned(),
         refused: schema.refused.clone(),
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::schema::Refused;
-use crate::settings::{Grants, Isolation, Limits, Listen};
+use crate::settings::{Grants, HttpRoute, Isolation, Limits, Listen};
 
 /// What a host is asked to run.
 pub struct Options {
@@ -30,6 +30,8 @@ pub struct Load {
     pub isolation: Isolation,
     /// Endpoints free of side effects: `example.greeter.Greet/Hello`.
     pub safe: Vec<String>,
+    /// Where it answers plain HTTP, if its component does; `/` unless set.
+    pub http: Option<HttpRoute>,
     /// What it may use.
     pub limits: Limits,
     /// What it is allowed.
@@ -71,6 +73,8 @@ pub struct ReadyService {
     pub name: String,
     /// What callers can call.
     pub endpoints: Vec<ReadyEndpoint>,
+    /// Where it answers plain HTTP, if it does.
+    pub http: Option<HttpRoute>,
     /// Exported functions that cannot be served.
     pub refused: Vec<Refused>,
 }

@@ -12,9 +12,9 @@ use super::body::Body;
 use super::content::{ACCEPT_POST, Content};
 use super::request::Layout;
 use super::unary::Peer;
-use super::{connect, grpc, health, reflection, request, web};
+use super::{connect, grpc, health, http as plain_http, reflection, request, web};
 use crate::admin::{self, PREFIX};
-use crate::rpc::{Route, Router};
+use crate::rpc::{HttpServed, Route, Router};
 use crate::schema::Codec;
 use crate::settings::nearest;
 use crate::status::{Code, Status};
@@ -39,7 +39,12 @@ pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Respo
     let route = match peer.edge.overview.router.find(path) {
         Some(route) => route,
         None if path == health::CHECK => peer.edge.health.check(),
-        None => return Box::pin(elsewhere(&peer, head, body)).await,
+        None => {
+            return match http_route(&peer, &head) {
+                Some(route) => Box::pin(plain_http::serve(&peer, route, head, body)).await,
+                None => Box::pin(elsewhere(&peer, head, body)).await,
+            };
+        }
     };
     // What is rare is boxed: a future is as large as its largest branch, and each call moves it.
     match way(&route, &head) {
@@ -90,6 +95,17 @@ fn way(route: &Route, head: &http::request::Parts) -> Way {
     }
 }
 
+/// The route of plain HTTP for a request that is for no endpoint, and not for the host itself.
+fn http_route(peer: &Peer, head: &http::request::Parts) -> Option<Arc<HttpServed>> {
+    let path = head.uri.path();
+    let hosts_own = path.starts_with(PREFIX) || (is_grpc(head) && (path == health::WATCH || path.starts_with(reflection::PREFIX)));
+    if hosts_own { None } else { peer.edge.overview.router.find_http(path) }
+}
+
+fn is_grpc(head: &http::request::Parts) -> bool {
+    head.version == Version::HTTP_2 && matches!(content(head), Some((Content::Grpc(_), _)))
+}
+
 /// Answers a request for what is no endpoint of a service.
 async fn elsewhere(peer: &Peer, head: http::request::Parts, mut body: Incoming) -> Response<Body> {
     let edge = &*peer.edge;
@@ -99,7 +115,7 @@ async fn elsewhere(peer: &Peer, head: http::request::Parts, mut body: Incoming) 
         let no_body = head.method == Method::HEAD;
         return reply.map(|bytes| Body::whole(if no_body { Bytes::new() } else { bytes }));
     }
-    let grpc = matches!(content(&head), Some((Content::Grpc(_), _))) && head.version == Version::HTTP_2;
+    let grpc = is_grpc(&head);
     if grpc && path == health::WATCH {
         return edge.health.watch(Request::from_parts(head, body)).await.map(Body::Tonic);
     }
@@ -124,7 +140,7 @@ fn refusal(content: Option<(Content, &'static str)>, http: StatusCode, status: &
 
 /// What is wrong with the HTTP of a request and so is no status of any protocol. In plain text:
 /// clients of a protocol would take JSON for an error of its own.
-fn plain(http: StatusCode, what: &str) -> Response<Body> {
+pub(super) fn plain(http: StatusCode, what: &str) -> Response<Body> {
     let mut response = Response::new(Body::whole(format!("{what}\n").into()));
     *response.status_mut() = http;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

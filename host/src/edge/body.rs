@@ -10,6 +10,7 @@ use http_body::{Frame, SizeHint};
 
 use super::activity::UnsentGuard;
 use super::envelope::HEAD;
+use super::http::Streamed;
 
 /// A message with its envelope's head in front, or without one.
 #[derive(Debug)]
@@ -79,6 +80,8 @@ pub(super) enum Body {
     Trailed(Option<Chunk>, Option<HeaderMap>),
     /// What a tonic service answers: reflection, and health's watch.
     Tonic(tonic::body::Body),
+    /// What a service answers to plain HTTP, as it comes.
+    Http(Box<Streamed>),
 }
 
 impl Body {
@@ -100,6 +103,7 @@ impl http_body::Body for Body {
                 Poll::Ready(frame.map(Ok))
             }
             Body::Tonic(body) => Pin::new(body).poll_frame(cx).map_ok(|frame| frame.map_data(Chunk::plain)),
+            Body::Http(streamed) => streamed.poll_frame(cx),
         }
     }
 
@@ -109,6 +113,7 @@ impl http_body::Body for Body {
             Body::Two(first, second) => first.is_none() && second.is_none(),
             Body::Trailed(chunk, trailers) => chunk.is_none() && trailers.is_none(),
             Body::Tonic(body) => body.is_end_stream(),
+            Body::Http(streamed) => streamed.is_end_stream(),
         }
     }
 
@@ -120,6 +125,7 @@ impl http_body::Body for Body {
             // Not exact: hyper would announce a length, which gRPC does not use.
             Body::Trailed(..) => SizeHint::default(),
             Body::Tonic(body) => body.size_hint(),
+            Body::Http(streamed) => streamed.size_hint(),
         }
     }
 }

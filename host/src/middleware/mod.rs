@@ -8,6 +8,10 @@ use crate::rpc::{Reply, Request, Route};
 use crate::stats::EndpointStats;
 use crate::status::{Code, Status};
 
+mod http;
+
+pub use self::http::{Counted, serve_http};
+
 /// The server chain. Dropping the future cancels the call.
 pub async fn serve(route: Route, request: Request) -> Result<Reply, Status> {
     // First, so that what the steps below refuse is counted too.
@@ -45,13 +49,17 @@ impl Drop for Measured<'_> {
 
 /// Failures of the host or the guest are worth a line; a caller's own mistakes are not.
 fn log_failure(route: &Route, status: &Status) {
+    log_line(&route.endpoint.service, &route.endpoint.method, status);
+}
+
+fn log_line(service: &str, method: &str, status: &Status) {
     match (status.code(), status.cause()) {
         (Code::Internal | Code::DataLoss, cause) => {
             let cause = cause.map(tracing::field::display);
-            tracing::warn!(service = %route.endpoint.service, method = %route.endpoint.method, code = %status.code(), cause, "{}", status.message());
+            tracing::warn!(service, method, code = %status.code(), cause, "{}", status.message());
         }
         (code, Some(cause)) => {
-            tracing::debug!(service = %route.endpoint.service, method = %route.endpoint.method, %code, %cause, "{}", status.message());
+            tracing::debug!(service, method, %code, %cause, "{}", status.message());
         }
         _ => {}
     }

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 mod limits;
+mod route;
 
 pub use limits::{Limits, parse_bytes, parse_duration};
+pub use route::HttpRoute;
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +118,8 @@ pub struct Service {
     pub isolation: Isolation,
     /// Endpoints free of side effects, which may be called by GET: `example.greeter.Greet/Hello`.
     pub safe: Vec<String>,
+    /// Where it answers plain HTTP, if its component does: the beginning of the paths. `/` unless set.
+    pub http: Option<HttpRoute>,
     /// What it may use.
     pub limits: Limits,
     /// What it is allowed.

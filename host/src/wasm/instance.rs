@@ -18,9 +18,10 @@ use wasmtime::{Store, UpdateDeadline};
 use super::abi;
 use super::call::Call;
 use super::engine::TICK;
+use super::http::Exported;
 use super::inbox::Inbox;
 use super::limiter::Limiter;
-use super::pool::{Job, Pool};
+use super::pool::{Job, Pool, Work};
 use super::state::State;
 use crate::schema::Value;
 use crate::status::{Code, Status};
@@ -45,10 +46,16 @@ impl Drop for Counted {
     }
 }
 
+/// What calls of an instance call.
+struct Exports {
+    funcs: Vec<Func>,
+    http: Option<Exported>,
+}
+
 /// An instance, from its making to its end. `started` hears when it can take calls, or why it cannot.
 pub async fn live(pool: Arc<Pool>, lane: usize, inbox: Arc<Inbox>, started: oneshot::Sender<Result<(), Status>>) {
     let _counted = Counted { pool: Arc::clone(&pool), lane, inbox: Arc::clone(&inbox) };
-    let (mut store, funcs) = match begin(&pool, &inbox).await {
+    let (mut store, exports) = match begin(&pool, &inbox).await {
         Ok(begun) => begun,
         Err(status) => {
             // The pool has given up waiting only if it is gone itself.
@@ -59,13 +66,13 @@ pub async fn live(pool: Arc<Pool>, lane: usize, inbox: Arc<Inbox>, started: ones
     inbox.free.store(pool.places(), Relaxed);
     pool.instance_started(lane, &inbox);
     let _ = started.send(Ok(()));
-    let result = store.run_concurrent(async |accessor| serve(accessor, &pool, lane, &inbox, &funcs).await).await;
+    let result = store.run_concurrent(async |accessor| serve(accessor, &pool, lane, &inbox, &exports).await).await;
     if let Err(trap) = result.and_then(|served| served) {
         trapped(&pool, &inbox, store.data(), &trap);
     }
 }
 
-async fn begin(pool: &Arc<Pool>, inbox: &Arc<Inbox>) -> Result<(Store<State>, Vec<Func>), Status> {
+async fn begin(pool: &Arc<Pool>, inbox: &Arc<Inbox>) -> Result<(Store<State>, Exports), Status> {
     let limits = pool.limits();
     let limiter = Limiter::new(limits, Arc::clone(pool.stats()));
     let state = State::new(pool.grants(), limiter, Arc::clone(pool.log()), Arc::clone(inbox));
@@ -89,8 +96,11 @@ async fn begin(pool: &Arc<Pool>, inbox: &Arc<Inbox>) -> Result<(Store<State>, Ve
         }
     };
     let funcs: Option<Vec<Func>> = pool.exports().iter().map(|export| instance.get_func(&mut store, export)).collect();
-    let funcs = funcs.ok_or_else(|| Status::new(Code::Internal, "the service lacks a function that it exports"))?;
-    Ok((store, funcs))
+    let lacks = || Status::new(Code::Internal, "the service lacks a function that it exports");
+    let funcs = funcs.ok_or_else(lacks)?;
+    let http = pool.door().map(|door| door.of_instance(&mut store, &instance)).transpose();
+    let http = http.map_err(|error| lacks().because(format!("{error:#}")))?;
+    Ok((store, Exports { funcs, http }))
 }
 
 /// Sets the clock by which the guest is interrupted, and its computing counted.
@@ -156,7 +166,7 @@ fn trapped(pool: &Pool, inbox: &Inbox, state: &State, trap: &wasmtime::Error) {
 type Finished = (GuestTaskId, wasmtime::Result<Result<Option<Value>, abi::TooLarge>>);
 
 /// Runs calls until the instance is to end.
-async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox: &Arc<Inbox>, funcs: &[Func]) -> wasmtime::Result<()> {
+async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox: &Arc<Inbox>, exports: &Exports) -> wasmtime::Result<()> {
     let limits = pool.limits();
     let (places, most) = (pool.places(), pool.calls_per_instance());
     let mut running: FuturesUnordered<BoxFuture<'_, Finished>> = FuturesUnordered::new();
@@ -207,7 +217,7 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
             }
             served += 1;
             exclusive = job.call.target.exclusive;
-            match start(accessor, inbox, funcs, job) {
+            match start(accessor, inbox, exports, job) {
                 Ok(begun) => running.push(begun),
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -235,24 +245,49 @@ fn take(inbox: &Inbox, task: GuestTaskId) -> Option<Arc<Call>> {
     Some(running.swap_remove(place).1)
 }
 
-fn start<'a>(accessor: &'a Accessor<State>, inbox: &Arc<Inbox>, funcs: &[Func], job: Job) -> wasmtime::Result<BoxFuture<'a, Finished>> {
-    let Job { call, args, width } = job;
-    let func = funcs[call.target.export];
-    // SAFETY: the schema that `args` were decoded by and the width are those of this export, both read from the component.
-    let begun = unsafe { abi::start(accessor, func, args, width) };
-    let begun = match begun {
+fn start<'a>(
+    accessor: &'a Accessor<State>,
+    inbox: &Arc<Inbox>,
+    exports: &'a Exports,
+    job: Job,
+) -> wasmtime::Result<BoxFuture<'a, Finished>> {
+    let Job { call, work } = job;
+    let begun = match begin_work(accessor, exports, &call, work) {
         Ok(begun) => begun,
         Err(error) => {
             call.end(Err(Status::new(Code::Internal, "the service cannot be called").because(format!("{error:#}"))));
             return Err(error);
         }
     };
-    let task = begun.task;
+    let (task, done) = begun;
     inbox.lock().push((task, Arc::clone(&call)));
     call.runs_in(&inbox.bell);
     if call.is_abandoned() {
         // It may have been abandoned just before it was known where it runs.
         inbox.bell.abandoned();
     }
-    Ok(Box::pin(async move { (task, begun.done.await) }))
+    Ok(done)
+}
+
+fn begin_work<'a>(
+    accessor: &'a Accessor<State>,
+    exports: &'a Exports,
+    call: &Call,
+    work: Work,
+) -> wasmtime::Result<(GuestTaskId, BoxFuture<'a, Finished>)> {
+    match work {
+        Work::Function(args, width) => {
+            let func = exports.funcs[call.target.export];
+            // SAFETY: the schema that `args` were decoded by and the width are those of this export, both read from the component.
+            let begun = unsafe { abi::start(accessor, func, args, width) }?;
+            let task = begun.task;
+            Ok((task, Box::pin(async move { (task, begun.done.await) })))
+        }
+        Work::Http(exchange) => {
+            let http = exports.http.as_ref().ok_or_else(|| wasmtime::format_err!("the component takes no HTTP requests"))?;
+            let begun = http.start(accessor, *exchange)?;
+            let task = begun.task;
+            Ok((task, Box::pin(async move { (task, begun.done.await.map(|()| Ok(None))) })))
+        }
+    }
 }

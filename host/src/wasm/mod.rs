@@ -11,6 +11,7 @@ mod bell;
 pub mod cache;
 mod call;
 pub mod engine;
+mod http;
 mod imports;
 mod inbox;
 mod instance;

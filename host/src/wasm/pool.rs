@@ -13,6 +13,7 @@ use wasmtime::component::{ComponentExportIndex, InstancePre};
 
 use super::abi::Width;
 use super::call::Call;
+use super::http::{Door, Exchange};
 use super::inbox::Inbox;
 use super::keeper;
 use super::log::ServiceLog;
@@ -27,10 +28,16 @@ use crate::status::{Code, Status};
 pub struct Job {
     /// The call.
     pub call: Arc<Call>,
-    /// One value for each parameter.
-    pub args: Vec<Value>,
-    /// The width of the result.
-    pub width: Width,
+    /// What the instance is to do.
+    pub work: Work,
+}
+
+/// What a call is to the instance.
+pub enum Work {
+    /// A function, with one value for each parameter and the width of its result.
+    Function(Vec<Value>, Width),
+    /// A request for the component's HTTP handler.
+    Http(Box<Exchange>),
 }
 
 /// What a pool is made of.
@@ -41,6 +48,8 @@ pub struct Parts {
     pub pre: InstancePre<State>,
     /// The functions that calls name by their place here.
     pub exports: Vec<ComponentExportIndex>,
+    /// What takes HTTP requests, if the component does.
+    pub door: Option<Door>,
     /// The service's bounds.
     pub limits: Limits,
     /// What it is allowed.
@@ -415,6 +424,11 @@ impl Pool {
     /// The functions that calls name by their place.
     pub fn exports(&self) -> &[ComponentExportIndex] {
         &self.parts.exports
+    }
+
+    /// What takes HTTP requests, if the component does.
+    pub fn door(&self) -> Option<&Door> {
+        self.parts.door.as_ref()
     }
 
     /// Where instances live.

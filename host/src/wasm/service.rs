@@ -10,16 +10,20 @@ use wasmtime::component::{Component, ComponentExportIndex, Linker};
 use super::abi::Width;
 use super::call::{Call, Target};
 use super::engine::GuestEngine;
+use super::http::{Door, Entry as HttpEntry, Gate};
 use super::imports;
 use super::load::Loaded;
-use super::pool::{Job, Parts, Pool, Waiting};
+use super::pool::{Job, Parts, Pool, Waiting, Work};
 use super::state::State;
 use crate::lanes::Lanes;
-use crate::rpc::{CallFuture, Endpoint, Handler, OpenFuture, Reply, Request, Served, StreamRequest, wrong_kind};
+use crate::rpc::{CallFuture, Endpoint, Handler, HttpServed, OpenFuture, Reply, Request, Served, StreamRequest, wrong_kind};
 use crate::schema::{Method, Schema};
-use crate::settings::{Grants, Isolation, Limits};
+use crate::settings::{Grants, HttpRoute, Isolation, Limits};
 use crate::stats::{EndpointStats, ServiceStats};
 use crate::status::{Code, Status};
+
+/// The interface whose functions tell a guest of the request's headers.
+const CONTEXT: &str = "microhost:service/context";
 
 /// What a service is started with.
 pub struct Plan {
@@ -33,6 +37,8 @@ pub struct Plan {
     pub isolation: Isolation,
     /// Endpoints free of side effects: `example.greeter.Greet/Hello`.
     pub safe: Vec<String>,
+    /// Where it answers plain HTTP, if its component does; `/` unless set.
+    pub http: Option<HttpRoute>,
 }
 
 /// A component that cannot be started as a service.
@@ -72,6 +78,16 @@ pub enum StartError {
         /// The endpoints there are.
         known: Vec<String>,
     },
+    /// A setting gives a route to a component that takes no requests.
+    #[error(
+        "{name} has the setting http = \"{route}\", and its component exports neither wasi:http/incoming-handler nor wasi:http/handler"
+    )]
+    NoHttp {
+        /// The service.
+        name: String,
+        /// The route of the setting.
+        route: HttpRoute,
+    },
     /// A granted folder is missing or cannot be opened.
     #[error("{name}: {why}")]
     Grant {
@@ -99,6 +115,7 @@ pub struct Service {
     schema: Arc<Schema>,
     pool: Arc<Pool>,
     endpoints: Vec<(Endpoint, Arc<Function>)>,
+    http: Option<(HttpRoute, Arc<Gate>)>,
     max_request: usize,
 }
 
@@ -112,7 +129,7 @@ impl Starter {
     /// Links a component, and makes it a service that has no instance yet. Nothing of the component
     /// has run when this fails.
     pub fn start(&self, plan: Plan, loaded: Loaded) -> Result<Service, StartError> {
-        let Plan { name, limits, grants, isolation, safe } = plan;
+        let Plan { name, limits, grants, isolation, safe, http } = plan;
         let Loaded { component, schema, .. } = loaded;
         for folder in grants.folders.values() {
             if !folder.path.is_dir() {
@@ -123,14 +140,21 @@ impl Starter {
         let shared: Arc<str> = name.as_str().into();
         let schema = Arc::new(schema);
         let (exports, functions) = self.functions(&component, &schema);
-        if functions.is_empty() {
+        let door = Door::of(&pre);
+        let exclusive = door.as_ref().map(Door::exclusive);
+        let route = match (exclusive, http) {
+            (None, Some(route)) => return Err(StartError::NoHttp { name, route }),
+            (_, route) => route.unwrap_or_default(),
+        };
+        let keeps_headers = schema.imports().iter().any(|import| import.name.starts_with(CONTEXT));
+        if functions.is_empty() && door.is_none() {
             let refused = schema.refused.iter().map(|refused| format!("{}: {}", refused.function, refused.why)).collect();
             return Err(StartError::Nothing { name, refused });
         }
         let (timeout, reply, max_request) = (limits.timeout, limits.reply, limits.request);
         let stats = Arc::new(ServiceStats::default());
         let pool =
-            Pool::new(Parts { name: Arc::clone(&shared), pre, exports, limits, grants, isolation, lanes: self.lanes.clone(), stats });
+            Pool::new(Parts { name: Arc::clone(&shared), pre, exports, door, limits, grants, isolation, lanes: self.lanes.clone(), stats });
         let mut endpoints = Vec::with_capacity(functions.len());
         for found in functions {
             let full = format!("{}/{}", found.target.service, found.target.method);
@@ -155,7 +179,8 @@ impl Starter {
         if let Some(endpoint) = safe.into_iter().find(|safe| !known.contains(safe)) {
             return Err(StartError::Safe { name, endpoint, known });
         }
-        Ok(Service { name: shared, schema, pool, endpoints, max_request })
+        let http = exclusive.map(|exclusive| (route, Gate::new(&shared, exclusive, &pool, keeps_headers)));
+        Ok(Service { name: shared, schema, pool, endpoints, http, max_request })
     }
 
     fn link(&self, name: &str, component: &Component) -> Result<wasmtime::component::InstancePre<State>, StartError> {
@@ -257,6 +282,22 @@ impl Service {
         self.endpoints.iter().map(serve).collect()
     }
 
+    /// Where it answers plain HTTP, if it does.
+    pub fn http_route(&self) -> Option<&HttpRoute> {
+        self.http.as_ref().map(|(route, _)| route)
+    }
+
+    /// Its route of plain HTTP, for a router.
+    pub fn http(&self) -> Option<HttpServed> {
+        let (route, gate) = self.http.as_ref()?;
+        Some(HttpServed {
+            service: Arc::clone(&self.name),
+            route: route.clone(),
+            handler: Arc::new(HttpEntry(Arc::clone(gate))),
+            stats: Arc::new(EndpointStats::default()),
+        })
+    }
+
     /// Takes no more calls, and ends every instance when it has none.
     pub fn close(&self) {
         self.pool.close();
@@ -286,7 +327,7 @@ impl Function {
         let deadline = deadline.map_or(own, |deadline| deadline.min(own));
         let (call, outcome) = Call::new(Arc::clone(&self.target), headers, caller, deadline);
         let waiting = Waiting::new(&call, &self.pool);
-        self.pool.submit(Job { call: Arc::clone(&call), args, width: self.width })?;
+        self.pool.submit(Job { call: Arc::clone(&call), work: Work::Function(args, self.width) })?;
         let outcome = match tokio::time::timeout_at(deadline.into(), outcome).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Status::new(Code::Unavailable, "the service is being stopped")),

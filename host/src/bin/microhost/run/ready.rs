@@ -18,7 +18,10 @@ pub fn log(ready: &Ready) {
     let names: Vec<&str> = ready.services.iter().map(|service| service.name.as_str()).collect();
     let endpoints: Vec<String> =
         ready.services.iter().flat_map(|service| &service.endpoints).map(|one| format!("{}/{}", one.service, one.method)).collect();
-    tracing::info!(address = %ready.address, tls = ready.tls, services = %names.join(","), endpoints = %endpoints.join(","), "ready");
+    let routes: Vec<String> =
+        ready.services.iter().filter_map(|service| Some(format!("{}={}", service.name, service.http.as_ref()?))).collect();
+    let http = (!routes.is_empty()).then(|| routes.join(","));
+    tracing::info!(address = %ready.address, tls = ready.tls, services = %names.join(","), endpoints = %endpoints.join(","), http, "ready");
 }
 
 fn text(ready: &Ready) -> String {
@@ -32,6 +35,9 @@ fn text(ready: &Ready) -> String {
             let methods: Vec<&str> = group.iter().map(|one| one.method.as_str()).collect();
             let _ = writeln!(text, "    {:<width$}  {}", group[0].service, methods.join(", "));
         }
+        if let Some(route) = &service.http {
+            let _ = writeln!(text, "    HTTP at {route}");
+        }
         for refused in &service.refused {
             let _ = writeln!(text, "    not served: {}: {}", visible(&refused.function), visible(&refused.why));
         }
@@ -41,6 +47,9 @@ fn text(ready: &Ready) -> String {
         let body = quoted(&one.example);
         let _ =
             writeln!(text, "\n  try: curl{insecure} {origin}/{}/{} -H 'content-type: application/json' -d {body}", one.service, one.method);
+    } else if let Some(route) = ready.services.iter().find_map(|service| service.http.as_ref()) {
+        let insecure = if ready.tls { " --insecure" } else { "" };
+        let _ = writeln!(text, "\n  try: curl{insecure} {origin}{route}");
     }
     text
 }
@@ -81,6 +90,7 @@ mod tests {
             services: vec![ReadyService {
                 name: "greeter".into(),
                 endpoints: vec![endpoint("Hello"), endpoint("Goodbye")],
+                http: None,
                 refused: vec![Refused { function: "example:greeter/greet#watch".into(), why: "streams".into() }],
             }],
         };
@@ -93,5 +103,13 @@ mod tests {
                  try: curl http://127.0.0.1:8080/example.greeter.Greet/Hello -H 'content-type: application/json' -d '{{\"name\":\"it'\\''s\"}}'\n"
             )
         );
+    }
+    #[test]
+    fn people_are_told_where_plain_http_is_answered() {
+        let site =
+            ReadyService { name: "site".into(), endpoints: Vec::new(), http: Some("/shop".parse().expect("a route")), refused: Vec::new() };
+        let ready = Ready { address: "[::1]:80".parse().expect("an address"), tls: false, services: vec![site] };
+        let text = text(&ready);
+        assert!(text.ends_with("\n  site\n    HTTP at /shop\n\n  try: curl http://[::1]:80/shop\n"), "{text}");
     }
 }
