@@ -63,6 +63,7 @@ pub async fn live(pool: Arc<Pool>, lane: usize, inbox: Arc<Inbox>, started: ones
             return;
         }
     };
+    inbox.started.store(true, Relaxed);
     inbox.free.store(pool.places(), Relaxed);
     pool.instance_started(lane, &inbox);
     let _ = started.send(Ok(()));
@@ -106,6 +107,7 @@ async fn begin(pool: &Arc<Pool>, inbox: &Arc<Inbox>) -> Result<(Store<State>, Ex
 /// Sets the clock by which the guest is interrupted, and its computing counted.
 fn watch(store: &mut Store<State>, pool: &Arc<Pool>, inbox: &Arc<Inbox>) {
     let (stats, inbox, cpu) = (Arc::clone(pool.stats()), Arc::clone(inbox), pool.limits().cpu);
+    let mut unclaimed = Duration::ZERO;
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |mut store| {
         let computed = inbox.computing.tick();
@@ -127,6 +129,16 @@ fn watch(store: &mut Store<State>, pool: &Arc<Pool>, inbox: &Arc<Inbox>) {
             }
             if call.is_abandoned() && live == 0 {
                 return Err(wasmtime::format_err!("a call went on computing after its caller had gone").context(Abandoned));
+            }
+        } else if inbox.started.load(Relaxed) {
+            // What calls leave behind belongs to none of them. It is not to go on for ever, and those
+            // that run are not to suffer for it.
+            unclaimed += computed;
+            if unclaimed > cpu {
+                inbox.retire();
+                if inbox.count().0 == 0 {
+                    return Err(wasmtime::format_err!("what calls left behind computed longer than the limit cpu, {cpu:?}"));
+                }
             }
         }
         Ok(UpdateDeadline::Yield(1))
@@ -176,6 +188,7 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
     let born = Instant::now();
     // One timer for the whole idle time, not one a call: it looks whether anything came since.
     let mut idle = Box::pin(sleep(limits.idle));
+    let mut leaving = None;
     poll_fn(|cx| {
         inbox.bell.instance.register(cx.waker());
         // The guest has paused: this is only polled while it does not compute.
@@ -225,7 +238,11 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
         // What still waits has no place here, or wants an instance for itself.
         pool.look_for_more(lane);
         if running.is_empty() && inbox.retiring.load(Relaxed) {
-            return Poll::Ready(Ok(()));
+            // A guest may have more to do when it has answered, such as to write its log.
+            let leave = leaving.get_or_insert_with(|| Box::pin(sleep(limits.timeout)));
+            if accessor.poll_no_interesting_tasks(cx).is_ready() || leave.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
         }
         while idle.as_mut().poll(cx).is_ready() {
             if running.is_empty() && served == looked_at {

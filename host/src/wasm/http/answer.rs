@@ -22,10 +22,48 @@ use crate::rpc::HttpBody;
 use crate::status::{Code, Status};
 use crate::wasm::call::Outcome;
 
+/// How the call of a response fares.
+pub(super) enum Fate {
+    /// It is under way, and this hears of its end.
+    Open(oneshot::Receiver<Outcome>),
+    /// It has ended, and well unless there is a status.
+    Ended(Option<Status>),
+}
+
+impl Fate {
+    /// What came of a call.
+    pub(super) fn of(ended: Result<Outcome, oneshot::error::RecvError>) -> Fate {
+        Fate::Ended(match ended {
+            Ok(outcome) => outcome.err(),
+            Err(_) => Some(Status::new(Code::Unavailable, "the service is being stopped")),
+        })
+    }
+
+    fn look(&mut self) {
+        if let Fate::Open(outcome) = self {
+            match outcome.try_recv() {
+                Ok(ended) => *self = Fate::of(Ok(ended)),
+                Err(oneshot::error::TryRecvError::Empty) => {}
+                Err(oneshot::error::TryRecvError::Closed) => {
+                    *self = Fate::Ended(Some(Status::new(Code::Unavailable, "the service is being stopped")))
+                }
+            }
+        }
+    }
+
+    /// How the call failed, if it has.
+    fn failure(&mut self) -> Option<Status> {
+        self.look();
+        match self {
+            Fate::Open(_) => None,
+            Fate::Ended(failure) => failure.take(),
+        }
+    }
+}
+
 /// Who hears of a body's end.
 pub(super) struct End {
-    /// How the call ended, once it has.
-    pub(super) outcome: oneshot::Receiver<Outcome>,
+    pub(super) fate: Fate,
     pub(super) waiting: Waiting,
     pub(super) over: oneshot::Sender<Sent>,
     pub(super) sent: oneshot::Sender<Sent>,
@@ -41,27 +79,19 @@ impl End {
         // The instance, or the guest, may have gone without waiting for this.
         let _ = self.sent.send(());
         let _ = self.over.send(());
-        if self.goes_on && self.outcome.try_recv().is_err() {
-            self.waiting.linger(self.outcome, self.linger);
-        } else {
-            self.waiting.over();
+        self.fate.look();
+        match self.fate {
+            Fate::Open(outcome) if self.goes_on => self.waiting.linger(outcome, self.linger),
+            _ => self.waiting.over(),
         }
     }
 
     /// The body was given up. A function that still writes it has nobody to write for; what has
     /// returned sees its stream closed.
-    fn given_up(self) {
-        if !self.goes_on {
+    fn given_up(mut self) {
+        self.fate.look();
+        if !self.goes_on || matches!(self.fate, Fate::Ended(_)) {
             self.waiting.over();
-        }
-    }
-
-    /// How the call failed, if it has.
-    fn failure(&mut self) -> Option<Status> {
-        match self.outcome.try_recv() {
-            Ok(Err(status)) => Some(status),
-            Err(oneshot::error::TryRecvError::Closed) => Some(Status::new(Code::Unavailable, "the service is being stopped")),
-            Ok(Ok(_)) | Err(oneshot::error::TryRecvError::Empty) => None,
         }
     }
 }
@@ -120,7 +150,7 @@ impl Body for Answer {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                let failure = me.end.as_mut().and_then(End::failure);
+                let failure = me.end.as_mut().and_then(|end| end.fate.failure());
                 if let Some(end) = me.end.take() {
                     end.given_up();
                 }
@@ -129,7 +159,7 @@ impl Body for Answer {
             }
             Poll::Ready(None) => {
                 // The pipes of an instance that died look as if they had been closed.
-                let failure = me.end.as_mut().and_then(End::failure);
+                let failure = me.end.as_mut().and_then(|end| end.fate.failure());
                 if let Some(end) = me.end.take() {
                     end.well();
                 }

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Empty};
 use tokio::sync::oneshot;
 use tokio::time::{sleep_until, timeout};
 
-use super::answer::{Answer, End};
+use super::answer::{Answer, End, Fate};
 use super::door::Exchange;
 use super::outcome::{broken_request, status};
 use crate::rpc::{HttpBody, HttpFuture, HttpHandler, HttpRequest};
@@ -54,13 +54,13 @@ impl Gate {
         self.pool.submit(Job { call, work: Work::Http(Box::new(exchange)) })?;
 
         let mut timer = Box::pin(sleep_until(deadline.into()));
-        let answer = tokio::select! {
+        let (answer, fate) = tokio::select! {
             biased;
-            Ok(answer) = &mut head_out => answer,
+            Ok(answer) = &mut head_out => (answer, Fate::Open(outcome)),
             ended = &mut outcome => {
                 // The guest may have answered just before it ended.
                 match head_out.try_recv() {
-                    Ok(answer) => answer,
+                    Ok(answer) => (answer, Fate::of(ended)),
                     Err(_) => {
                         waiting.over();
                         return Err(no_answer(ended));
@@ -72,14 +72,13 @@ impl Gate {
         };
         match answer {
             Ok(response) => {
-                let end = End { outcome, waiting, over: over_in, sent: sent_in, goes_on: self.target.exclusive, linger: self.timeout };
+                let end = End { fate, waiting, over: over_in, sent: sent_in, goes_on: self.target.exclusive, linger: self.timeout };
                 Ok(Answer::of(response, end, bodiless, timer, self.timeout))
             }
             Err(error) => {
-                if self.target.exclusive {
-                    waiting.linger(outcome, self.timeout);
-                } else {
-                    waiting.over();
+                match fate {
+                    Fate::Open(outcome) if self.target.exclusive => waiting.linger(outcome, self.timeout),
+                    _ => waiting.over(),
                 }
                 Err(status(&error))
             }
