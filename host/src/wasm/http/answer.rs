@@ -3,6 +3,8 @@
 //! Its end is told to the instance and to the guest, well or not; and an instance that dies in the
 //! middle ends it with an error, since the bytes so far must not pass for the whole.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -107,11 +109,19 @@ pub(super) struct Answer {
     pause: Duration,
     /// Something has come since the timer was set.
     moved: bool,
+    /// What came before the response's head went out.
+    held: VecDeque<Result<Frame<Bytes>, Status>>,
+    /// Nothing comes after that.
+    whole: bool,
 }
+
+/// Turns of the lane for which the head of a response waits, so that it goes out with the body of a
+/// short one: one packet rather than three, and a length rather than chunks.
+const TURNS: usize = 4;
 
 impl Answer {
     /// The response with this body. `bodiless` where the request wants none, as HEAD does.
-    pub(super) fn of(
+    pub(super) async fn of(
         response: Response<WasiBody>,
         end: End,
         bodiless: bool,
@@ -121,7 +131,75 @@ impl Answer {
         let none = bodiless || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let announced = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let left = if none { Some(0) } else { announced };
-        response.map(|inner| Answer { inner, end: Some(end), left, timer, pause, moved: true }.boxed_unsync())
+        let (head, inner) = response.into_parts();
+        let mut answer = Answer { inner, end: Some(end), left, timer, pause, moved: true, held: VecDeque::new(), whole: false };
+        if !none {
+            answer.gather().await;
+        }
+        Response::from_parts(head, answer.boxed_unsync())
+    }
+
+    /// Waits a few turns for the first piece and for the end.
+    async fn gather(&mut self) {
+        for _ in 0..TURNS {
+            match poll_fn(|cx| Poll::Ready(self.poll_inner(cx))).await {
+                Poll::Ready(None) => {
+                    self.whole = true;
+                    return;
+                }
+                Poll::Ready(Some(frame)) => {
+                    let broken = frame.is_err();
+                    self.held.push_back(frame);
+                    if broken {
+                        return;
+                    }
+                }
+                // The instance has its turn now.
+                Poll::Pending => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.moved = true;
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.left = self.left.map(|left| left.saturating_sub(length));
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let broken = || Status::new(Code::Internal, "the service broke its response off").because(error.to_string());
+                Poll::Ready(Some(Err(self.give_up().unwrap_or_else(broken))))
+            }
+            Poll::Ready(None) => {
+                let Some(mut end) = self.end.take() else { return Poll::Ready(None) };
+                // The pipes of an instance that died look as if they had been closed.
+                match end.fate.failure() {
+                    Some(failure) => {
+                        end.given_up();
+                        Poll::Ready(Some(Err(failure)))
+                    }
+                    None => {
+                        end.well();
+                        Poll::Ready(None)
+                    }
+                }
+            }
+            Poll::Pending => {
+                let late = ready!(self.poll_pause(cx));
+                self.give_up();
+                Poll::Ready(Some(Err(late)))
+            }
+        }
+    }
+
+    /// Ends the call before its time; how it failed, if it has.
+    fn give_up(&mut self) -> Option<Status> {
+        let mut end = self.end.take()?;
+        let failure = end.fate.failure();
+        end.given_up();
+        failure
     }
 
     fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
@@ -141,47 +219,30 @@ impl Body for Answer {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let me = &mut *self;
-        match Pin::new(&mut me.inner).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                me.moved = true;
-                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-                me.left = me.left.map(|left| left.saturating_sub(length));
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(error))) => {
-                let failure = me.end.as_mut().and_then(|end| end.fate.failure());
-                if let Some(end) = me.end.take() {
-                    end.given_up();
-                }
-                let broken = || Status::new(Code::Internal, "the service broke its response off").because(error.to_string());
-                Poll::Ready(Some(Err(failure.unwrap_or_else(broken))))
-            }
-            Poll::Ready(None) => {
-                // The pipes of an instance that died look as if they had been closed.
-                let failure = me.end.as_mut().and_then(|end| end.fate.failure());
-                if let Some(end) = me.end.take() {
-                    end.well();
-                }
-                Poll::Ready(failure.map(Err))
-            }
-            Poll::Pending => {
-                let late = ready!(me.poll_pause(cx));
-                if let Some(end) = me.end.take() {
-                    end.given_up();
-                }
-                Poll::Ready(Some(Err(late)))
-            }
+        if let Some(frame) = self.held.pop_front() {
+            return Poll::Ready(Some(frame));
         }
+        if self.whole { Poll::Ready(None) } else { self.poll_inner(cx) }
     }
 
     fn is_end_stream(&self) -> bool {
-        // Not before the outcome has been looked at.
-        self.end.is_none() && self.inner.is_end_stream()
+        self.whole && self.held.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let mut held = 0;
+        for frame in &self.held {
+            match frame {
+                Ok(frame) if frame.is_data() => held += frame.data_ref().map_or(0, Bytes::len) as u64,
+                // Trailers come in chunks, without a length.
+                _ => return SizeHint::default(),
+            }
+        }
+        match self.left {
+            _ if self.whole => SizeHint::with_exact(held),
+            Some(left) => SizeHint::with_exact(left + held),
+            None => SizeHint::default(),
+        }
     }
 }
 

@@ -73,7 +73,7 @@ impl Gate {
         match answer {
             Ok(response) => {
                 let end = End { fate, waiting, over: over_in, sent: sent_in, goes_on: self.target.exclusive, linger: self.timeout };
-                Ok(Answer::of(response, end, bodiless, timer, self.timeout))
+                Ok(Answer::of(response, end, bodiless, timer, self.timeout).await)
             }
             Err(error) => {
                 match fate {
