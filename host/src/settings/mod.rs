@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+mod grant;
 mod limits;
 mod route;
 
+pub use grant::{GrantedHost, HttpGrant};
 pub use limits::{Limits, parse_bytes, parse_duration};
 pub use route::HttpRoute;
 
@@ -92,7 +94,7 @@ pub struct Grants {
     /// Folders of this machine that the guest sees, by the path it sees them at.
     pub folders: BTreeMap<String, Folder>,
     /// Hosts that the guest may call by `wasi:http`: `api.example.com`, `127.0.0.1:9000`.
-    pub http: Vec<String>,
+    pub http: Vec<HttpGrant>,
     /// Whether the guest may open sockets and look up names.
     pub sockets: bool,
 }

@@ -17,6 +17,7 @@ use super::http::{Door, Exchange};
 use super::inbox::Inbox;
 use super::keeper;
 use super::log::ServiceLog;
+use super::outgoing::Client;
 use super::state::State;
 use crate::lanes::{self, Lanes};
 use crate::schema::Value;
@@ -94,6 +95,7 @@ impl Drop for Waiting<'_> {
 pub struct Pool {
     parts: Parts,
     log: Arc<ServiceLog>,
+    client: Arc<Client>,
     lanes: Vec<Lane>,
     /// Instances alive or being made.
     alive: AtomicUsize,
@@ -120,7 +122,16 @@ impl Pool {
     pub fn new(parts: Parts) -> Arc<Pool> {
         let lanes = (0..parts.lanes.count()).map(|_| Lane::default()).collect();
         let log = Arc::new(ServiceLog::new(Arc::clone(&parts.name), &parts.limits, Arc::clone(&parts.stats)));
-        Arc::new(Pool { parts, log, lanes, alive: AtomicUsize::new(0), queued: AtomicUsize::new(0), closed: AtomicBool::new(false) })
+        let client = Arc::new(Client::new(Arc::clone(&parts.name), &parts.grants.http, Arc::clone(&log)));
+        Arc::new(Pool {
+            parts,
+            log,
+            client,
+            lanes,
+            alive: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+        })
     }
 
     /// Queues a call.
@@ -414,6 +425,11 @@ impl Pool {
     /// The service's log.
     pub fn log(&self) -> &Arc<ServiceLog> {
         &self.log
+    }
+
+    /// What its instances call others by.
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
     }
 
     /// The linked component.
