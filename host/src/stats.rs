@@ -41,7 +41,12 @@ impl Histogram {
 #[derive(Debug, Default)]
 pub struct EndpointStats {
     ended: [AtomicU64; 17],
-    /// How long the calls took, from the whole request to the whole reply.
+    /// Messages that callers' streams brought.
+    pub received: AtomicU64,
+    /// Messages that replies' streams brought.
+    pub sent: AtomicU64,
+    /// How long the calls took, from the whole request, or from the head of one with streams, to the
+    /// whole reply.
     pub latency: Histogram,
     /// Calls now under way.
     pub in_flight: AtomicI64,
@@ -71,6 +76,8 @@ pub struct ServiceStats {
     pub traps: AtomicU64,
     /// Calls waiting for a place in an instance.
     pub queued: AtomicI64,
+    /// Calls with streams now under way, those that wait included.
+    pub streams: AtomicI64,
     /// Calls refused because the queue was full.
     pub shed: AtomicU64,
     /// Linear memory of all instances, in bytes.

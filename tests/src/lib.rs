@@ -12,9 +12,12 @@ pub mod host;
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod peer;
 pub mod program;
 pub mod raw;
+pub mod running;
 pub mod settings;
+pub mod streams;
 pub mod tools;
 pub mod transcript;
 

@@ -15,6 +15,8 @@ pub const STARTED: &str = "microhost_instances_started_total";
 pub const TRAPS: &str = "microhost_traps_total";
 /// Calls that wait for a place.
 pub const QUEUED: &str = "microhost_queued_calls";
+/// Calls with streams under way.
+pub const STREAMS: &str = "microhost_streams";
 /// Calls refused because the queue was full.
 pub const SHED: &str = "microhost_shed_calls_total";
 /// Linear memory of all instances.

@@ -11,6 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::Overview;
+use crate::rpc::MethodKind;
 use crate::stats::{CacheStats, EdgeStats, EndpointStats, LATENCY_BOUNDS_US, ServiceStats};
 use crate::status::Code;
 
@@ -31,6 +32,7 @@ type GaugeRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicI64);
 
 const SERVICE_GAUGES: &[GaugeRow<ServiceStats>] = &[
     ("microhost_instances", "Instances alive.", |s| &s.instances),
+    ("microhost_streams", "Calls with streams under way.", |s| &s.streams),
     ("microhost_queued_calls", "Calls that wait for a place in an instance.", |s| &s.queued),
     ("microhost_instance_memory_bytes", "Linear memory of all instances.", |s| &s.memory_bytes),
 ];
@@ -114,6 +116,8 @@ fn counters<T>(encoder: &mut DescriptorEncoder, rows: &[CounterRow<T>], stats: &
 struct Row {
     service: String,
     endpoint: String,
+    /// Its calls may have streams.
+    streams: bool,
     stats: Arc<EndpointStats>,
 }
 
@@ -122,11 +126,13 @@ fn counted(overview: &Overview) -> Vec<Row> {
     let endpoints = overview.router.all().into_iter().map(|route| Row {
         service: route.endpoint.service.to_string(),
         endpoint: route.endpoint.method.to_string(),
+        streams: route.endpoint.kind != Some(MethodKind::Unary),
         stats: Arc::clone(&route.stats),
     });
     let routes = overview.router.all_http().into_iter().map(|served| Row {
         service: served.service.to_string(),
         endpoint: served.route.to_string(),
+        streams: false,
         stats: Arc::clone(&served.stats),
     });
     endpoints.chain(routes).collect()
@@ -148,6 +154,17 @@ fn calls(encoder: &mut DescriptorEncoder, routes: &[Row]) -> fmt::Result {
     let mut metric = encoder.encode_descriptor("microhost_calls_in_flight", "Calls under way.", None, MetricType::Gauge)?;
     for route in routes {
         metric.encode_family(&labels(route))?.encode_gauge(&route.stats.in_flight.load(Relaxed))?;
+    }
+
+    let mut metric = encoder.encode_descriptor("microhost_stream_messages", "Messages of streams.", None, MetricType::Counter)?;
+    for route in routes.iter().filter(|route| route.streams) {
+        let stats = &route.stats;
+        for (direction, count) in [("received", &stats.received), ("sent", &stats.sent)] {
+            let [service, endpoint] = labels(route);
+            metric
+                .encode_family(&[service, endpoint, ("direction", direction.to_owned())])?
+                .encode_counter::<NoLabelSet, _, u64>(&count.load(Relaxed), None)?;
+        }
     }
 
     let mut metric = encoder.encode_descriptor(

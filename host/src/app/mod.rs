@@ -11,6 +11,8 @@ use crate::admin::{Overview, Phase};
 use crate::edge;
 use crate::lanes::Lanes;
 use crate::rpc::Router;
+use crate::schema::Handled;
+use crate::settings::SettingsError;
 use crate::stats::CacheStats;
 use crate::wasm::cache::{self, DEFAULT_CAPACITY};
 use crate::wasm::engine::GuestEngine;
@@ -76,10 +78,14 @@ pub fn run(options: Options) -> anyhow::Result<()> {
 
 /// Loads one service and makes it known to all that shows or routes.
 fn start(loader: &Loader, starter: &Starter, overview: &Overview, load: Load) -> anyhow::Result<(Service, String)> {
-    let Load { name, component, isolation, safe, http, limits, grants } = load;
+    let Load { name, component, isolation, safe, handles, http, limits, grants } = load;
     let began = Instant::now();
     let loaded = loader.load(&component, &limits)?;
     tracing::debug!(service = name, compiled = loaded.compiled, seconds = began.elapsed().as_secs_f64(), "loaded");
+    if !handles.is_empty() && !loaded.schema.handled.as_ref().is_some_and(Handled::takes_anything) {
+        let why = "only a component that exports `microhost:service/handler` and brings no descriptors takes the calls of other services";
+        anyhow::bail!(SettingsError::Value { what: format!("`handles` of {name}"), why: why.to_owned() });
+    }
     let descriptors = loaded.schema.descriptors();
     let service = starter.start(Plan { name: name.clone(), limits, grants, isolation, safe, http }, loaded)?;
     for refused in &service.schema().refused {
@@ -87,10 +93,13 @@ fn start(loader: &Loader, starter: &Starter, overview: &Overview, load: Load) ->
     }
     overview.router.set(&name, service.endpoints()).with_context(|| format!("cannot serve {name}"))?;
     overview.router.set_http(&name, service.http()).with_context(|| format!("cannot serve {name}"))?;
+    if let Some(gateway) = service.gateway() {
+        overview.router.set_gateway(&name, &handles, gateway).with_context(|| format!("cannot serve {name}"))?;
+    }
     overview.catalog.set(&name, descriptors).with_context(|| format!("cannot describe {name}"))?;
     overview.count_service(&name, Arc::clone(service.stats()));
-    for exported in &service.schema().services {
-        overview.health.set(&exported.name, true);
+    for exported in service.schema().names() {
+        overview.health.set(exported, true);
     }
     Ok((service, name))
 }

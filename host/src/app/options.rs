@@ -30,6 +30,8 @@ pub struct Load {
     pub isolation: Isolation,
     /// Endpoints free of side effects: `example.greeter.Greet/Hello`.
     pub safe: Vec<String>,
+    /// The services that a gateway takes the calls of; none stands for all that nothing else serves.
+    pub handles: Vec<String>,
     /// Where it answers plain HTTP, if its component does; `/` unless set.
     pub http: Option<HttpRoute>,
     /// What it may use.

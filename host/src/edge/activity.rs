@@ -18,6 +18,7 @@ pub(super) struct Activity {
     begun: AtomicU64,
     calls: AtomicU32,
     unsent: AtomicUsize,
+    streamed: AtomicUsize,
     http2: AtomicBool,
 }
 
@@ -32,7 +33,8 @@ pub(super) struct Counts {
     pub begun: u64,
     /// Calls under way.
     pub calls: u32,
-    /// Bytes of large replies that the client has not taken yet.
+    /// Bytes of large replies that the client has not taken yet. Those of streams are not among
+    /// them: who reads a stream may pause as long as he likes.
     pub unsent: usize,
     /// Whether the client speaks HTTP/2.
     pub http2: bool,
@@ -69,15 +71,21 @@ impl Activity {
         CallGuard(self.clone())
     }
 
-    /// Bytes of large replies that the client has not taken yet.
+    /// Bytes of large replies and of streams that the client has not taken yet.
     pub(super) fn unsent(&self) -> usize {
-        self.unsent.load(Relaxed)
+        self.unsent.load(Relaxed) + self.streamed.load(Relaxed)
     }
 
-    /// Counts reply bytes until the guard is dropped.
+    /// Counts a reply's bytes until the guard is dropped.
     pub(super) fn hold(self: &Arc<Self>, bytes: usize) -> UnsentGuard {
         self.unsent.fetch_add(bytes, Relaxed);
-        UnsentGuard { activity: self.clone(), bytes }
+        UnsentGuard { activity: self.clone(), bytes, streamed: false }
+    }
+
+    /// Counts a stream's bytes until the guard is dropped.
+    pub(super) fn hold_streamed(self: &Arc<Self>, bytes: usize) -> UnsentGuard {
+        self.streamed.fetch_add(bytes, Relaxed);
+        UnsentGuard { activity: self.clone(), bytes, streamed: true }
     }
 }
 
@@ -96,11 +104,13 @@ impl Drop for CallGuard {
 pub(super) struct UnsentGuard {
     activity: Arc<Activity>,
     bytes: usize,
+    streamed: bool,
 }
 
 impl Drop for UnsentGuard {
     fn drop(&mut self) {
-        self.activity.unsent.fetch_sub(self.bytes, Relaxed);
+        let count = if self.streamed { &self.activity.streamed } else { &self.activity.unsent };
+        count.fetch_sub(self.bytes, Relaxed);
     }
 }
 

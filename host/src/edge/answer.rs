@@ -9,12 +9,13 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Versi
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::content::{ACCEPT_POST, Content};
+use super::content::{Content, accept_post, connect_names};
 use super::request::Layout;
+use super::stream::{self, Wire};
 use super::unary::Peer;
-use super::{connect, grpc, health, http as plain_http, reflection, request, web};
+use super::{connect, connect_stream, grpc, health, http as plain_http, reflection, request, web};
 use crate::admin::{self, PREFIX};
-use crate::rpc::{HttpServed, Route, Router};
+use crate::rpc::{HttpServed, MethodKind, Route, Router};
 use crate::schema::Codec;
 use crate::settings::nearest;
 use crate::status::{Code, Status};
@@ -28,7 +29,7 @@ const MAX_CANDIDATES: usize = 50;
 
 /// Answers one request.
 pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
-    let _call = peer.activity.begin_call();
+    let call = peer.activity.begin_call();
     let (mut head, mut body) = request.into_parts();
     // HTTP/1 is bounded by hyper, HTTP/2 only in bytes.
     if head.headers.len() > peer.edge.headers {
@@ -39,9 +40,10 @@ pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Respo
     let route = match peer.edge.overview.router.find(path) {
         Some(route) => route,
         None if path == health::CHECK => peer.edge.health.check(),
+        None if path == health::WATCH => peer.edge.health.watch(),
         None => {
             return match http_route(&peer, &head) {
-                Some(route) => Box::pin(plain_http::serve(&peer, route, head, body)).await,
+                Some(route) => Box::pin(plain_http::serve(&peer, route, head, body, call)).await,
                 None => Box::pin(elsewhere(&peer, head, body)).await,
             };
         }
@@ -51,6 +53,7 @@ pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Respo
         Way::Connect(codec) => connect::post(&peer, route, codec, &mut head, &mut body).await,
         Way::Grpc(call) => grpc::unary(&peer, route, call, &mut head, &mut body).await,
         Way::GrpcWeb(call) => Box::pin(web::unary(&peer, route, call, &mut head, &mut body)).await,
+        Way::Stream(stream) => Box::pin(stream::answer(&peer, route, stream, head, body, call)).await,
         Way::Get => Box::pin(connect::get(&peer, route, head)).await,
         Way::None(refusal) => {
             Box::pin(request::skip(&head, &mut body)).await;
@@ -69,41 +72,52 @@ enum Way {
     Get,
     Grpc(grpc::Head),
     GrpcWeb(grpc::Head),
+    Stream(stream::Head),
     None(Box<Response<Body>>),
 }
 
 fn way(route: &Route, head: &http::request::Parts) -> Way {
+    let kind = route.endpoint.kind;
+    let unary = kind == Some(MethodKind::Unary);
     if head.method != Method::POST {
-        return if head.method == Method::GET && route.endpoint.safe {
-            Way::Get
-        } else {
-            Way::None(Box::new(wrong_method(route, &head.method)))
-        };
+        return if head.method == Method::GET && is_got(route) { Way::Get } else { Way::None(Box::new(wrong_method(route, &head.method))) };
     }
-    match content(head) {
-        Some((Content::Connect(codec), _)) => Way::Connect(codec),
-        Some((Content::Grpc(codec), name)) if head.version == Version::HTTP_2 => {
-            Way::Grpc(grpc::Head { codec, name, layout: Layout::Enveloped })
-        }
-        Some((Content::Grpc(_), _)) => {
+    let Some((content, name)) = content(head).filter(|(content, _)| content.fits(kind)) else {
+        return Way::None(Box::new(unsupported(kind, head)));
+    };
+    // A handler of every kind sees gRPC's calls as streams: on the wire they look the same.
+    let grpc = |codec, layout| grpc::Head { codec, name, layout };
+    let stream = |codec, wire| Way::Stream(stream::Head { wire, codec, name });
+    match content {
+        Content::Connect(codec) => Way::Connect(codec),
+        Content::ConnectStream(codec) => stream(codec, Wire::Connect),
+        Content::Grpc(_) if head.version != Version::HTTP_2 => {
             let what = "gRPC needs HTTP/2; over HTTP/1.1 there are gRPC-Web and Connect";
             Way::None(Box::new(plain(StatusCode::HTTP_VERSION_NOT_SUPPORTED, what)))
         }
-        Some((Content::GrpcWeb(codec), name)) => Way::GrpcWeb(grpc::Head { codec, name, layout: Layout::Enveloped }),
-        Some((Content::GrpcWebText(codec), name)) => Way::GrpcWeb(grpc::Head { codec, name, layout: Layout::EnvelopedText }),
-        Some((Content::ConnectStream(_), _)) | None => Way::None(Box::new(unsupported(head))),
+        Content::Grpc(codec) if unary => Way::Grpc(grpc(codec, Layout::Enveloped)),
+        Content::Grpc(codec) => stream(codec, Wire::Grpc),
+        Content::GrpcWeb(codec) if unary => Way::GrpcWeb(grpc(codec, Layout::Enveloped)),
+        Content::GrpcWeb(codec) => stream(codec, Wire::Web(Layout::Enveloped)),
+        Content::GrpcWebText(codec) if unary => Way::GrpcWeb(grpc(codec, Layout::EnvelopedText)),
+        Content::GrpcWebText(codec) => stream(codec, Wire::Web(Layout::EnvelopedText)),
     }
 }
 
 /// The route of plain HTTP for a request that is for no endpoint, and not for the host itself.
 fn http_route(peer: &Peer, head: &http::request::Parts) -> Option<Arc<HttpServed>> {
     let path = head.uri.path();
-    let hosts_own = path.starts_with(PREFIX) || (is_grpc(head) && (path == health::WATCH || path.starts_with(reflection::PREFIX)));
+    let hosts_own = path.starts_with(PREFIX) || (is_grpc(head) && path.starts_with(reflection::PREFIX));
     if hosts_own { None } else { peer.edge.overview.router.find_http(path) }
 }
 
 fn is_grpc(head: &http::request::Parts) -> bool {
     head.version == Version::HTTP_2 && matches!(content(head), Some((Content::Grpc(_), _)))
+}
+
+/// Whether an endpoint may be called by GET, which streams never are.
+fn is_got(route: &Route) -> bool {
+    route.endpoint.safe && matches!(route.endpoint.kind, None | Some(MethodKind::Unary))
 }
 
 /// Answers a request for what is no endpoint of a service.
@@ -116,9 +130,6 @@ async fn elsewhere(peer: &Peer, head: http::request::Parts, mut body: Incoming) 
         return reply.map(|bytes| Body::whole(if no_body { Bytes::new() } else { bytes }));
     }
     let grpc = is_grpc(&head);
-    if grpc && path == health::WATCH {
-        return edge.health.watch(Request::from_parts(head, body)).await.map(Body::Tonic);
-    }
     if grpc && path.starts_with(reflection::PREFIX) {
         return edge.reflection.answer(&edge.overview.catalog, Request::from_parts(head, body)).await.map(Body::Tonic);
     }
@@ -134,7 +145,8 @@ fn refusal(content: Option<(Content, &'static str)>, http: StatusCode, status: &
         Some((Content::Grpc(_), name)) => grpc::error(name, status),
         Some((Content::GrpcWeb(_), name)) => web::error(name, Layout::Enveloped, status),
         Some((Content::GrpcWebText(_), name)) => web::error(name, Layout::EnvelopedText, status),
-        Some((Content::Connect(_) | Content::ConnectStream(_), _)) | None => connect::error_as(http, status),
+        Some((Content::ConnectStream(_), name)) => connect_stream::error(name, status),
+        Some((Content::Connect(_), _)) | None => connect::error_as(http, status),
     }
 }
 
@@ -148,23 +160,26 @@ pub(super) fn plain(http: StatusCode, what: &str) -> Response<Body> {
 }
 
 fn wrong_method(route: &Route, method: &Method) -> Response<Body> {
-    let allowed = if route.endpoint.safe { "GET, POST" } else { "POST" };
+    let allowed = if is_got(route) { "GET, POST" } else { "POST" };
     let what = format!("{method} is not for {}, but {allowed}", route.endpoint.path());
     let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, &what);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
-fn unsupported(head: &http::request::Parts) -> Response<Body> {
+fn unsupported(kind: Option<MethodKind>, head: &http::request::Parts) -> Response<Body> {
+    let unary = matches!(kind, None | Some(MethodKind::Unary));
+    let json = if unary { "application/json" } else { "application/connect+json" };
     let what = match (head.headers.get(CONTENT_TYPE), content(head)) {
-        (None, _) => "the request has no content type; for JSON send content-type: application/json".to_owned(),
-        (Some(_), Some((Content::ConnectStream(_), name))) => {
-            format!("{name} is for streams, and this is a unary call: send it as application/json or application/proto")
+        (None, _) => format!("the request has no content type; for JSON send content-type: {json}"),
+        (Some(_), Some((_, name))) => {
+            let (its, this) = if unary { ("streams", "is a unary call") } else { ("unary calls", "streams") };
+            format!("{name} is for {its}, and this one {this}: send it as one of {}", connect_names(kind))
         }
-        (Some(value), _) => format!("the content type {value:?} is not known; for JSON send content-type: application/json"),
+        (Some(value), None) => format!("the content type {value:?} is not known; send the call as one of {}", connect_names(kind)),
     };
     let mut response = plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, &what);
-    response.headers_mut().insert(ACCEPT_POST_NAME, ACCEPT_POST);
+    response.headers_mut().insert(ACCEPT_POST_NAME, accept_post(kind));
     response
 }
 

@@ -11,6 +11,7 @@ use http_body::{Frame, SizeHint};
 use super::activity::UnsentGuard;
 use super::envelope::HEAD;
 use super::http::Streamed;
+use super::stream::Outward;
 
 /// A message with its envelope's head in front, or without one.
 #[derive(Debug)]
@@ -78,6 +79,8 @@ pub(super) enum Body {
     Two(Option<Chunk>, Option<Chunk>),
     /// A message, then trailers: gRPC.
     Trailed(Option<Chunk>, Option<HeaderMap>),
+    /// The events of a call with streams.
+    Stream(Box<Outward>),
     /// What a tonic service answers: reflection, and health's watch.
     Tonic(tonic::body::Body),
     /// What a service answers to plain HTTP, as it comes.
@@ -102,6 +105,7 @@ impl http_body::Body for Body {
                 let frame = chunk.take().map(Frame::data).or_else(|| trailers.take().map(Frame::trailers));
                 Poll::Ready(frame.map(Ok))
             }
+            Body::Stream(stream) => stream.poll_frame(cx).map(|frame| frame.map(Ok)),
             Body::Tonic(body) => Pin::new(body).poll_frame(cx).map_ok(|frame| frame.map_data(Chunk::plain)),
             Body::Http(streamed) => streamed.poll_frame(cx),
         }
@@ -112,6 +116,7 @@ impl http_body::Body for Body {
             Body::Whole(chunk) => chunk.is_none(),
             Body::Two(first, second) => first.is_none() && second.is_none(),
             Body::Trailed(chunk, trailers) => chunk.is_none() && trailers.is_none(),
+            Body::Stream(stream) => stream.is_end(),
             Body::Tonic(body) => body.is_end_stream(),
             Body::Http(streamed) => streamed.is_end_stream(),
         }
@@ -123,7 +128,7 @@ impl http_body::Body for Body {
             Body::Whole(chunk) => SizeHint::with_exact(left(chunk)),
             Body::Two(first, second) => SizeHint::with_exact(left(first) + left(second)),
             // Not exact: hyper would announce a length, which gRPC does not use.
-            Body::Trailed(..) => SizeHint::default(),
+            Body::Trailed(..) | Body::Stream(_) => SizeHint::default(),
             Body::Tonic(body) => body.size_hint(),
             Body::Http(streamed) => streamed.size_hint(),
         }

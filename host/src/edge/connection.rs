@@ -70,8 +70,14 @@ const MAX_PENDING_RESETS: usize = 20;
 const MAX_ERROR_RESETS: usize = 256;
 
 /// Bytes that a client may send ahead of us reading them, for a stream and for all.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
+///
+/// h2 ends a connection with so many frames unread that are shorter than 256 bytes that what they lack
+/// comes to half of the connection's window. A service may be slow to read, so one stream of the
+/// smallest messages, of five bytes with the envelope, must not come to that: 251 / 5 times the stream's
+/// window.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 32 << 20;
+const _: () = assert!(STREAM_WINDOW / 5 * 251 < CONNECTION_WINDOW / 2);
 
 /// Bytes that one stream may have waiting in hyper's buffer.
 const SEND_BUFFER: usize = 256 << 10;

@@ -2,6 +2,9 @@
 
 use bytes::Bytes;
 
+use super::body::Chunk;
+use super::compression::{self, Encoding};
+use super::request;
 use crate::status::{Code, Status};
 
 /// The length of an envelope's head.
@@ -9,6 +12,9 @@ pub(super) const HEAD: usize = 5;
 
 /// The message is compressed.
 const COMPRESSED: u8 = 0b0000_0001;
+
+/// Connect: the envelope holds the end of the stream.
+const END: u8 = 0b0000_0010;
 
 /// gRPC-Web: the envelope holds trailers.
 const TRAILERS: u8 = 0b1000_0000;
@@ -21,6 +27,19 @@ pub(super) fn head(compressed: bool, length: usize) -> [u8; HEAD] {
 /// The head in front of gRPC-Web's trailers.
 pub(super) fn trailers_head(length: usize) -> [u8; HEAD] {
     with_flags(TRAILERS, length)
+}
+
+/// The head in front of the end of a Connect stream.
+pub(super) fn end_head(length: usize) -> [u8; HEAD] {
+    with_flags(END, length)
+}
+
+/// A reply's message in its envelope, and the encoding where it is compressed.
+pub(super) fn packed(accepted: Option<Encoding>, message: Bytes) -> (Chunk, Option<Encoding>) {
+    match compression::pack(accepted, &message) {
+        Some((encoding, packed)) => (Chunk::enveloped(head(true, packed.len()), packed), Some(encoding)),
+        None => (Chunk::enveloped(head(false, message.len()), message), None),
+    }
 }
 
 fn with_flags(flags: u8, length: usize) -> [u8; HEAD] {
@@ -36,23 +55,52 @@ pub(super) fn announced(body: &[u8]) -> Option<usize> {
     usize::try_from(u32::from_be_bytes(*length)).ok()
 }
 
-/// Takes the one message out of a unary call's body, and whether it is compressed.
+/// Reads the head of a request's message: whether it is compressed, and its length.
+pub(super) fn read([flags, length @ ..]: [u8; HEAD], limit: usize) -> Result<(bool, usize), Status> {
+    let compressed = is_compressed(flags)?;
+    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    if length > limit { Err(request::too_long(limit)) } else { Ok((compressed, length)) }
+}
+
+fn is_compressed(flags: u8) -> Result<bool, Status> {
+    if flags & !COMPRESSED != 0 {
+        return Err(Status::new(Code::Internal, format!("the request's envelope has unknown flags: {flags:#04x}")));
+    }
+    Ok(flags & COMPRESSED != 0)
+}
+
+/// A request's message as it was before its caller compressed it, in at most `limit` bytes.
+pub(super) fn unpacked(encoding: Option<Encoding>, compressed: bool, message: Bytes, limit: usize) -> Result<Bytes, Status> {
+    match encoding {
+        Some(encoding) if compressed => compression::unpack(encoding, &message, limit),
+        // gRPC, "PROTOCOL-HTTP2", "Message-Encoding": the flag without an encoding is an error of
+        // the protocol.
+        None if compressed => Err(Status::new(Code::Internal, "a message is flagged as compressed, and the headers name no compression")),
+        _ if message.len() > limit => Err(request::too_long(limit)),
+        _ => Ok(message),
+    }
+}
+
+/// A call whose caller does not stream, with more than its one message.
+pub(super) fn more_than_one() -> Status {
+    Status::new(Code::Unimplemented, "this method takes one message, and the request has more")
+}
+
+/// Takes the one message out of the body of a call whose caller does not stream, and whether it is
+/// compressed.
 pub(super) fn only_message(body: &Bytes) -> Result<(bool, Bytes), Status> {
     if body.is_empty() {
         // The code that gRPC's own implementations answer when the count of messages is wrong.
-        return Err(Status::new(Code::Unimplemented, "a unary call takes one message, and the request has none"));
+        return Err(Status::new(Code::Unimplemented, "this method takes one message, and the request has none"));
     }
     let length = announced(body).filter(|length| body.len() - HEAD >= *length).ok_or_else(|| {
         Status::new(Code::InvalidArgument, format!("the request ends within its message: {} bytes with the envelope", body.len()))
     })?;
-    let flags = body[0];
-    if flags & !COMPRESSED != 0 {
-        return Err(Status::new(Code::Internal, format!("the request's envelope has unknown flags: {flags:#04x}")));
-    }
+    let compressed = is_compressed(body[0])?;
     if body.len() > HEAD + length {
-        return Err(Status::new(Code::Unimplemented, "a unary call takes one message, and the request has more"));
+        return Err(more_than_one());
     }
-    Ok((flags & COMPRESSED != 0, body.slice(HEAD..)))
+    Ok((compressed, body.slice(HEAD..)))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Source: gRPC, "PROTOCOL-HTTP2".
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use prost::Message as _;
 
-use super::body::{Body, Chunk};
+use super::body::Body;
 use super::compression::{self, Encoding};
 use super::metadata::{self, BASE64};
 use super::request::{self, Layout};
@@ -91,34 +91,29 @@ pub(super) async fn call(
     };
     let limit = route.max_request;
     let time = request::time_for(deadline, peer.edge.patience.body);
-    let body = request::read(request, body, head.layout, limit, time).await?;
-    let body = if head.layout == Layout::EnvelopedText { super::web::from_text(&body)? } else { body };
-    let (compressed, message) = envelope::only_message(&body)?;
-    let message = match encoding {
-        Some(encoding) if compressed => compression::unpack(encoding, &message, limit)?,
-        // "PROTOCOL-HTTP2", "Message-Encoding": the flag without an encoding is an error of the
-        // protocol.
-        None if compressed => {
-            return Err(Status::new(Code::Internal, "the message is flagged as compressed, and grpc-encoding names no compression"));
-        }
-        _ if message.len() > limit => return Err(request::too_long(limit)),
-        _ => message,
-    };
+    let message = only_message(request, body, head.layout, encoding, limit, time).await?;
     Call { route, codec: head.codec, body: message, headers: std::mem::take(&mut request.headers), deadline }.run(peer).await
 }
 
-/// The deadline and the compression of a request.
-fn of_head(headers: &HeaderMap) -> Result<(Option<Instant>, Option<Encoding>), Status> {
-    let encoding = headers.get(ENCODING).map_or(Ok(None), |name| compression::named(name.as_bytes()))?;
-    Ok((timeout::grpc(headers)?, encoding))
+/// Reads the one message, in an envelope, of a caller that does not stream.
+pub(super) async fn only_message(
+    request: &http::request::Parts,
+    body: &mut Incoming,
+    layout: Layout,
+    encoding: Option<Encoding>,
+    limit: usize,
+    time: Duration,
+) -> Result<Bytes, Status> {
+    let body = request::read(request, body, layout, limit, time).await?;
+    let body = if layout == Layout::EnvelopedText { super::web::from_text(&body)? } else { body };
+    let (compressed, message) = envelope::only_message(&body)?;
+    envelope::unpacked(encoding, compressed, message, limit)
 }
 
-/// The message of a reply in its envelope, and the encoding where it is compressed.
-pub(super) fn enveloped(accepted: Option<Encoding>, message: Bytes) -> (Chunk, Option<Encoding>) {
-    match compression::pack(accepted, &message) {
-        Some((encoding, packed)) => (Chunk::enveloped(envelope::head(true, packed.len()), packed), Some(encoding)),
-        None => (Chunk::enveloped(envelope::head(false, message.len()), message), None),
-    }
+/// The deadline and the compression of a request.
+pub(super) fn of_head(headers: &HeaderMap) -> Result<(Option<Instant>, Option<Encoding>), Status> {
+    let encoding = headers.get(ENCODING).map_or(Ok(None), |name| compression::named(name.as_bytes()))?;
+    Ok((timeout::grpc(headers)?, encoding))
 }
 
 /// The headers before a reply.
@@ -178,7 +173,7 @@ fn details(status: &Status) -> Option<HeaderValue> {
 
 fn success(peer: &Peer, name: &'static str, accepted: Option<Encoding>, reply: Reply) -> Response<Body> {
     let unsent = peer.hold(reply.body.len());
-    let (message, encoding) = enveloped(accepted, reply.body);
+    let (message, encoding) = envelope::packed(accepted, reply.body);
     let mut response = Response::new(Body::Trailed(Some(message.held_by(unsent)), Some(ok_trailers(reply.trailers))));
     *response.headers_mut() = headers(name, reply.headers, encoding);
     response

@@ -1,21 +1,19 @@
-//! `grpc.health.v1.Health`. Check is a unary endpoint like any other and speaks every protocol;
-//! Watch streams, and speaks gRPC.
+//! `grpc.health.v1.Health`, as endpoints like any other: Check is unary, Watch streams, and both
+//! speak every protocol.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, stream};
-use http::{Request, Response};
-use hyper::body::Incoming;
+use futures::{StreamExt as _, stream};
+use http::HeaderMap;
 use prost::Message;
 use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
-use tower_service::Service as _;
 
 use crate::admin::{Overview, Phase, Snapshot};
-use crate::rpc::{self, CallFuture, Endpoint, Handler, MethodKind, OpenFuture, Reply, Route, Served, StreamRequest};
+use crate::rpc::{
+    self, CallFuture, Endpoint, Event, Events, Handler, MethodKind, OpenFuture, Reply, Route, Served, StreamReply, StreamRequest,
+};
 use crate::schema::Codec;
 use crate::status::{Code, Status};
 
@@ -33,15 +31,15 @@ const MAX_REQUEST: usize = 4 << 10;
 /// The health service of one host.
 pub(super) struct Service {
     check: Route,
-    watch: HealthServer<Watcher>,
+    watch: Route,
 }
 
 impl Service {
     pub(super) fn new(overview: &Arc<Overview>) -> Service {
-        let endpoint = Endpoint { service: NAME.into(), method: "Check".into(), safe: true, kind: Some(MethodKind::Unary) };
-        let handler = Arc::new(Checker(overview.clone()));
-        let check = Arc::new(Served { endpoint, handler, stats: Arc::default(), max_request: MAX_REQUEST });
-        Service { check, watch: HealthServer::new(Watcher(overview.clone())).max_decoding_message_size(MAX_REQUEST) }
+        Service {
+            check: served("Check", true, MethodKind::Unary, Arc::new(Checker(overview.clone()))),
+            watch: served("Watch", false, MethodKind::ServerStream, Arc::new(Watcher(overview.clone()))),
+        }
     }
 
     /// The endpoint of Check.
@@ -49,19 +47,39 @@ impl Service {
         self.check.clone()
     }
 
-    /// Answers Watch.
-    pub(super) async fn watch(&self, request: Request<Incoming>) -> Response<tonic::body::Body> {
-        let Ok(response) = self.watch.clone().call(request).await;
-        response
+    /// The endpoint of Watch.
+    pub(super) fn watch(&self) -> Route {
+        self.watch.clone()
     }
 }
 
-fn response(status: ServingStatus) -> HealthCheckResponse {
-    HealthCheckResponse { status: status.into() }
+fn served(method: &str, safe: bool, kind: MethodKind, handler: Arc<dyn Handler>) -> Route {
+    let endpoint = Endpoint { service: NAME.into(), method: method.into(), safe, kind: Some(kind) };
+    Arc::new(Served { endpoint, handler, stats: Arc::default(), max_request: MAX_REQUEST })
 }
 
+/// The status of a service that is known, or of the host.
 fn status(serving: bool) -> ServingStatus {
     if serving { ServingStatus::Serving } else { ServingStatus::NotServing }
+}
+
+/// The service that a request names; none is the host.
+fn requested(codec: Codec, body: &[u8]) -> Result<String, Status> {
+    match codec {
+        Codec::Proto => {
+            Ok(HealthCheckRequest::decode(body).map_err(|cause| invalid("the request is no HealthCheckRequest").because(cause))?.service)
+        }
+        Codec::Json => from_json(body),
+        other => Err(Status::new(Code::Unimplemented, format!("health is told in json and proto, not in {}", other.name()))),
+    }
+}
+
+fn response(codec: Codec, status: ServingStatus) -> Bytes {
+    match codec {
+        Codec::Json => format!("{{\"status\":\"{}\"}}", status.as_str_name()).into(),
+        // No request in another codec came so far.
+        _ => HealthCheckResponse { status: status.into() }.encode_to_vec().into(),
+    }
 }
 
 struct Checker(Arc<Overview>);
@@ -78,18 +96,9 @@ impl Handler for Checker {
 }
 
 fn check(snapshot: &Snapshot, codec: Codec, body: &[u8]) -> Result<Bytes, Status> {
-    let service = match codec {
-        Codec::Proto => {
-            HealthCheckRequest::decode(body).map_err(|cause| invalid("the request is no HealthCheckRequest").because(cause))?.service
-        }
-        Codec::Json => from_json(body)?,
-    };
+    let service = requested(codec, body)?;
     let serving = snapshot.serving(&service).ok_or_else(|| Status::new(Code::NotFound, format!("no service {service:?} is known")))?;
-    let status = status(serving);
-    Ok(match codec {
-        Codec::Proto => response(status).encode_to_vec().into(),
-        Codec::Json => Bytes::from_static(if serving { b"{\"status\":\"SERVING\"}" } else { b"{\"status\":\"NOT_SERVING\"}" }),
-    })
+    Ok(response(codec, status(serving)))
 }
 
 fn from_json(body: &[u8]) -> Result<String, Status> {
@@ -109,46 +118,58 @@ fn invalid(why: impl Into<std::borrow::Cow<'static, str>>) -> Status {
 
 struct Watcher(Arc<Overview>);
 
-type Statuses = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, tonic::Status>> + Send>>;
-
-#[tonic::async_trait]
-impl Health for Watcher {
-    async fn check(&self, request: tonic::Request<HealthCheckRequest>) -> Result<tonic::Response<HealthCheckResponse>, tonic::Status> {
-        match self.0.health.snapshot().serving(&request.get_ref().service) {
-            Some(serving) => Ok(tonic::Response::new(response(status(serving)))),
-            None => Err(tonic::Status::not_found("no such service is known")),
-        }
+impl Handler for Watcher {
+    fn call(&self, _: rpc::Request) -> CallFuture {
+        Box::pin(std::future::ready(Err(rpc::wrong_kind())))
     }
 
-    type WatchStream = Statuses;
+    fn open(&self, mut request: StreamRequest) -> OpenFuture {
+        let overview = self.0.clone();
+        Box::pin(async move {
+            // The edge brings exactly one.
+            let message = request.messages.next().await.transpose()?.unwrap_or_default();
+            let service = requested(request.codec, &message)?;
+            Ok(StreamReply { headers: HeaderMap::new(), events: states(&overview, service, request.codec) })
+        })
+    }
+}
 
-    async fn watch(&self, request: tonic::Request<HealthCheckRequest>) -> Result<tonic::Response<Statuses>, tonic::Status> {
-        let service = request.into_inner().service;
-        let mut changes = self.0.health.watch();
-        // The state now comes first.
-        changes.mark_changed();
-        let states = stream::unfold((changes, None, false), move |(mut changes, last, over)| {
-            let service = service.clone();
-            async move {
-                if over {
-                    return None;
-                }
-                loop {
-                    // The sender lives as long as the host.
-                    changes.changed().await.ok()?;
-                    let snapshot = changes.borrow_and_update().clone();
-                    // A name that is not known yet is watched all the same, as the protocol asks.
-                    let now = snapshot.serving(&service).map_or(ServingStatus::ServiceUnknown, status);
-                    // A host that drains says so and ends the stream, which would hold it up.
-                    let over = snapshot.phase == Phase::Draining;
-                    if last != Some(now) || over {
-                        return Some((Ok(response(now)), (changes, Some(now), over)));
-                    }
-                }
+/// Where the watch of a service is.
+enum Watch {
+    /// It has told this last.
+    On(Option<ServingStatus>),
+    /// It has told that the host drains.
+    Last,
+    Over,
+}
+
+/// The states of a service, the one now first.
+fn states(overview: &Overview, service: String, codec: Codec) -> Events {
+    let mut changes = overview.health.watch();
+    changes.mark_changed();
+    let events = stream::unfold((changes, service, Watch::On(None)), move |(mut changes, service, watch)| async move {
+        let last = match watch {
+            Watch::On(last) => last,
+            Watch::Last => return Some((Event::End(Ok(HeaderMap::new())), (changes, service, Watch::Over))),
+            Watch::Over => return None,
+        };
+        loop {
+            if changes.changed().await.is_err() {
+                let ended = Status::new(Code::Unavailable, "the host ends");
+                return Some((Event::End(Err(ended)), (changes, service, Watch::Over)));
             }
-        });
-        Ok(tonic::Response::new(states.boxed()))
-    }
+            let snapshot = changes.borrow_and_update().clone();
+            // A name that is not known yet is watched all the same, as the protocol asks.
+            let now = snapshot.serving(&service).map_or(ServingStatus::ServiceUnknown, status);
+            // A host that drains says so and ends the stream, which would hold it up.
+            let over = snapshot.phase == Phase::Draining;
+            if last != Some(now) || over {
+                let watch = if over { Watch::Last } else { Watch::On(Some(now)) };
+                return Some((Event::Message(response(codec, now)), (changes, service, watch)));
+            }
+        }
+    });
+    Box::pin(events)
 }
 
 #[cfg(test)]
@@ -167,5 +188,6 @@ mod tests {
         assert_eq!(check(Codec::Json, b"{\"service\":\"a.C\"}"), Err(Code::NotFound));
         assert_eq!(check(Codec::Json, b"{\"servce\":\"a.C\"}"), Err(Code::InvalidArgument));
         assert_eq!(check(Codec::Proto, b"\xff"), Err(Code::InvalidArgument));
+        assert_eq!(check(Codec::Cbor, b"\xa0"), Err(Code::Unimplemented));
     }
 }

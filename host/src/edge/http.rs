@@ -18,7 +18,7 @@ use super::activity::{Activity, CallGuard};
 use super::answer::plain;
 use super::body::{Body, Chunk};
 use super::request;
-use super::unary::{MAX_UNSENT, Peer};
+use super::unary::Peer;
 use crate::middleware::{self, Counted};
 use crate::rpc::{Caller, HttpBody, HttpRequest, HttpServed};
 use crate::status::{Code, Status};
@@ -27,10 +27,9 @@ use crate::status::{Code, Status};
 const TRY_AGAIN: HeaderValue = HeaderValue::from_static("1");
 
 /// Has a service answer a request.
-pub(super) async fn serve(peer: &Peer, served: Arc<HttpServed>, mut head: Parts, mut body: Incoming) -> Response<Body> {
-    if peer.activity.unsent() > MAX_UNSENT {
-        let what = "this connection has too many replies that are not read yet: read them first";
-        return plain(StatusCode::SERVICE_UNAVAILABLE, what);
+pub(super) async fn serve(peer: &Peer, served: Arc<HttpServed>, mut head: Parts, mut body: Incoming, guard: CallGuard) -> Response<Body> {
+    if let Err(status) = peer.admit() {
+        return failed(&status);
     }
     if let Err(what) = complete(&mut head, peer.edge.secure) {
         request::skip(&head, &mut body).await;
@@ -49,8 +48,7 @@ pub(super) async fn serve(peer: &Peer, served: Arc<HttpServed>, mut head: Parts,
                     counted.ended(Code::Ok);
                     return Body::whole(Bytes::new());
                 }
-                let (activity, call) = (peer.activity.clone(), peer.activity.begin_call());
-                Body::Http(Box::new(Streamed { body, left, activity, _call: call, counted }))
+                Body::Http(Box::new(Streamed { body, left, activity: peer.activity.clone(), _call: guard, counted }))
             })
         }
         Err(status) => failed(&status),

@@ -1,5 +1,6 @@
-//! The listener: Connect, gRPC and gRPC-Web become one [`Request`](crate::rpc::Request), and its
-//! reply is written in the caller's protocol. Messages are not decoded here.
+//! The listener: Connect, gRPC and gRPC-Web become one [`Request`](crate::rpc::Request), or one
+//! [`StreamRequest`](crate::rpc::StreamRequest) where a side streams, and its reply is written in the
+//! caller's protocol. Messages are not decoded here.
 //!
 //! A connection lives wholly on one lane: accepted sockets go to the lane with the fewest.
 
@@ -19,6 +20,7 @@ mod answer;
 mod body;
 mod compression;
 mod connect;
+mod connect_stream;
 mod connection;
 mod content;
 mod envelope;
@@ -30,6 +32,7 @@ mod metadata;
 mod open;
 mod reflection;
 mod request;
+mod stream;
 mod timeout;
 mod tls;
 mod unary;

@@ -19,8 +19,8 @@ use crate::status::{Code, Status};
 const RESERVE: usize = 64 << 10;
 
 /// What is taken in at most of a body that is refused, and for how long.
-const SKIPPED: u64 = 1 << 20;
-const SKIP_TIME: Duration = Duration::from_secs(1);
+pub(super) const SKIPPED: u64 = 1 << 20;
+pub(super) const SKIP_TIME: Duration = Duration::from_secs(1);
 
 /// How a body is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ fn over(layout: Layout, limit: usize) -> Status {
     match layout {
         Layout::Bare | Layout::EnvelopedText => too_long(limit),
         // The first envelope was within the limit, so something follows it.
-        Layout::Enveloped => Status::new(Code::Unimplemented, "a unary call takes one message, and the request has more"),
+        Layout::Enveloped => envelope::more_than_one(),
     }
 }
 

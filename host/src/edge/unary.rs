@@ -1,4 +1,5 @@
-//! One unary call, the same in every protocol once its request is read.
+//! One unary call, the same in every protocol once its request is read; and what the calls of a
+//! connection share, of any kind.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -17,13 +18,13 @@ use crate::status::{Code, Status};
 
 /// How long past its deadline a call is waited for. Handlers keep deadlines themselves, with better
 /// messages; this is for one that does not.
-const GRACE: Duration = Duration::from_millis(100);
+pub(super) const GRACE: Duration = Duration::from_millis(100);
 
 /// Replies from this size on count as unsent until the client has taken them.
 const COUNTED: usize = 16 << 10;
 
 /// Bytes of replies that one connection may leave untaken; with more it gets no new call.
-pub(super) const MAX_UNSENT: usize = 32 << 20;
+const MAX_UNSENT: usize = 32 << 20;
 
 /// What the calls of one connection share.
 pub(super) struct Peer {
@@ -37,6 +38,22 @@ impl Peer {
     pub(super) fn hold(&self, length: usize) -> Option<UnsentGuard> {
         (length >= COUNTED).then(|| self.activity.hold(length))
     }
+
+    /// Refuses a call of a client that leaves too much unread.
+    pub(super) fn admit(&self) -> Result<(), Status> {
+        if self.activity.unsent() > MAX_UNSENT {
+            return Err(Status::new(
+                Code::ResourceExhausted,
+                "this connection has too many replies that are not read yet: read them first",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What a caller is told whose deadline has passed.
+pub(super) fn late() -> Status {
+    Status::new(Code::DeadlineExceeded, "the deadline passed before the call was done")
 }
 
 /// A call whose request is read.
@@ -51,15 +68,9 @@ pub(super) struct Call {
 impl Call {
     /// Has the call served.
     pub(super) async fn run(self, peer: &Peer) -> Result<Reply, Status> {
-        if peer.activity.unsent() > MAX_UNSENT {
-            return Err(Status::new(
-                Code::ResourceExhausted,
-                "this connection has too many replies that are not read yet: read them first",
-            ));
-        }
+        peer.admit()?;
         let Call { route, codec, body, headers, deadline } = self;
         let request = Request { codec, body, headers, deadline, caller: Caller { peer: Some(peer.address) } };
-        let late = || Status::new(Code::DeadlineExceeded, "the deadline passed before the call was done");
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return Err(late());
         }

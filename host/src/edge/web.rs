@@ -30,7 +30,7 @@ pub(super) async fn unary(
         Err(status) => return error(name, layout, &status),
     };
     let unsent = peer.hold(reply.body.len());
-    let (message, encoding) = grpc::enveloped(accepted, reply.body);
+    let (message, encoding) = envelope::packed(accepted, reply.body);
     let trailers = trailers(&grpc::ok_trailers(reply.trailers));
     let body = Body::Two(Some(laid_out(layout, message).held_by(unsent)), Some(laid_out(layout, trailers)));
     let mut response = Response::new(body);
@@ -46,7 +46,7 @@ pub(super) fn error(name: &'static str, layout: Layout, status: &Status) -> Resp
 }
 
 /// Trailers in an envelope, as a block of HTTP/1 headers.
-fn trailers(trailers: &HeaderMap) -> Chunk {
+pub(super) fn trailers(trailers: &HeaderMap) -> Chunk {
     let mut block = BytesMut::with_capacity(64);
     for (name, value) in trailers {
         block.put_slice(name.as_str().as_bytes());
@@ -57,7 +57,8 @@ fn trailers(trailers: &HeaderMap) -> Chunk {
     Chunk::enveloped(envelope::trailers_head(block.len()), block.freeze())
 }
 
-fn laid_out(layout: Layout, chunk: Chunk) -> Chunk {
+/// A part of a reply as its body carries it.
+pub(super) fn laid_out(layout: Layout, chunk: Chunk) -> Chunk {
     match layout {
         Layout::Bare | Layout::Enveloped => chunk,
         Layout::EnvelopedText => Chunk::plain(base64::engine::general_purpose::STANDARD.encode(chunk.into_bytes()).into()),
@@ -67,22 +68,73 @@ fn laid_out(layout: Layout, chunk: Chunk) -> Chunk {
 /// Reads a body in base64, which may be of several parts, each padded.
 pub(super) fn from_text(text: &[u8]) -> Result<Bytes, Status> {
     let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    let mut rest = text.trim_ascii();
-    while !rest.is_empty() {
-        let digits = rest.iter().position(|byte| *byte == b'=').unwrap_or(rest.len());
-        let padding = rest[digits..].iter().take_while(|byte| **byte == b'=').count();
-        let (part, after) = rest.split_at(digits + padding);
-        BASE64
-            .decode_vec(part, &mut out)
-            .map_err(|cause| Status::new(Code::InvalidArgument, "the request is not valid base64").because(cause))?;
-        rest = after;
-    }
+    let mut reader = Text::default();
+    reader.read(text, &mut out)?;
+    reader.finish(&mut out)?;
     Ok(out.into())
+}
+
+/// Reads base64 as it comes, in pieces of any size.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    /// The digits and padding of a group of four that has not come whole.
+    begun: [u8; GROUP],
+    count: usize,
+}
+
+/// Digits of base64 that make whole bytes.
+const GROUP: usize = 4;
+
+impl Text {
+    /// Reads a piece, and appends the bytes that are whole.
+    pub(super) fn read(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
+        let mut rest = piece.trim_ascii();
+        while !rest.is_empty() {
+            // Padding ends a part; the next one begins a group of its own.
+            if self.count == 0 {
+                let digits = rest.iter().position(|byte| *byte == b'=').unwrap_or(rest.len());
+                let (groups, after) = rest.split_at(digits - digits % GROUP);
+                decode(groups, out)?;
+                rest = after;
+            }
+            let missing = (GROUP - self.count).min(rest.len());
+            self.begun[self.count..self.count + missing].copy_from_slice(&rest[..missing]);
+            self.count += missing;
+            rest = &rest[missing..];
+            if self.count == GROUP {
+                self.count = 0;
+                decode(&self.begun, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the text: its last part may lack its padding.
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Status> {
+        decode(&self.begun[..std::mem::take(&mut self.count)], out)
+    }
+}
+
+fn decode(digits: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
+    BASE64.decode_vec(digits, out).map_err(|cause| Status::new(Code::InvalidArgument, "the request is not valid base64").because(cause))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn base64_is_read_in_pieces_of_any_size() {
+        let text = b"YQ==YmM=ZGVmZ2hpamtsbW5vcA";
+        for size in 1..text.len() {
+            let (mut reader, mut out) = (Text::default(), Vec::new());
+            for piece in text.chunks(size) {
+                reader.read(piece, &mut out).expect("valid");
+            }
+            reader.finish(&mut out).expect("valid");
+            assert_eq!(out, b"abcdefghijklmnop", "{size}");
+        }
+    }
 
     #[test]
     fn base64_is_read_in_parts() {

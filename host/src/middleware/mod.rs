@@ -1,5 +1,7 @@
-//! What every call passes on its way to a service, top to bottom as written in [`serve`].
+//! What every call passes on its way to a service, top to bottom as written in [`serve`], and in
+//! [`open`] for one with streams.
 
+use std::ops::Deref;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
@@ -9,13 +11,15 @@ use crate::stats::EndpointStats;
 use crate::status::{Code, Status};
 
 mod http;
+mod stream;
 
 pub use self::http::{Counted, serve_http};
+pub use stream::{Opened, Progress, open};
 
 /// The server chain. Dropping the future cancels the call.
 pub async fn serve(route: Route, request: Request) -> Result<Reply, Status> {
     // First, so that what the steps below refuse is counted too.
-    let mut measured = Measured::begin(&route.stats);
+    let mut measured = Measured::begin(&*route.stats);
     let result = route.handler.call(request).await;
     measured.code = result.as_ref().err().map_or(Code::Ok, Status::code);
     if let Err(status) = &result {
@@ -25,21 +29,21 @@ pub async fn serve(route: Route, request: Request) -> Result<Reply, Status> {
 }
 
 /// Counts a call, one that is dropped midway too.
-struct Measured<'a> {
-    stats: &'a EndpointStats,
+struct Measured<S: Deref<Target = EndpointStats>> {
+    stats: S,
     began: Instant,
     code: Code,
 }
 
-impl<'a> Measured<'a> {
-    fn begin(stats: &'a EndpointStats) -> Measured<'a> {
+impl<S: Deref<Target = EndpointStats>> Measured<S> {
+    fn begin(stats: S) -> Measured<S> {
         stats.in_flight.fetch_add(1, Relaxed);
         // Dropped before it has another code: the caller went away.
         Measured { stats, began: Instant::now(), code: Code::Canceled }
     }
 }
 
-impl Drop for Measured<'_> {
+impl<S: Deref<Target = EndpointStats>> Drop for Measured<S> {
     fn drop(&mut self) {
         self.stats.in_flight.fetch_sub(1, Relaxed);
         self.stats.ended(self.code, self.began.elapsed());

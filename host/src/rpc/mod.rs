@@ -17,7 +17,7 @@ mod router;
 mod stream;
 
 pub use self::http::{HttpBody, HttpFuture, HttpHandler, HttpRequest, HttpServed};
-pub use router::{Route, Router, RouterError};
+pub use router::{Gateway, Route, Router, RouterError};
 pub use stream::{Event, Events, Messages, OpenFuture, StreamReply, StreamRequest};
 
 pub use crate::schema::{Codec, MethodKind};

@@ -11,10 +11,18 @@ use super::{HttpServed, Served};
 /// A path's endpoint.
 pub type Route = Arc<Served>;
 
+/// Answers calls of endpoints that nobody knows before they are called.
+pub trait Gateway: Send + Sync {
+    /// The endpoint of this name. It is made for one call, on the call's way, so it should cost
+    /// little; what is counted of it belongs to the gateway as a whole, as callers choose the names.
+    fn endpoint(&self, service: &str, method: &str) -> Served;
+}
+
 /// A service that cannot be routed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RouterError {
-    /// Two services in one host offer the same endpoint.
+    /// Two services in one host offer the same endpoint; `/a.B/*` stands for all of a service, `/*` for
+    /// whatever nobody else serves.
     #[error("{path} is served already, by {by}")]
     Taken {
         /// The endpoint's path.
@@ -38,8 +46,38 @@ struct Table {
     routes: HashMap<Box<str>, Route>,
     /// By the name that its owner gave: the paths of its endpoints.
     owners: HashMap<String, Vec<Box<str>>>,
+    /// Few, so they are looked through one by one.
+    gateways: Vec<Open>,
     /// The routes of plain HTTP with their owners, the longest first.
     http: Vec<(String, Arc<HttpServed>)>,
+}
+
+/// A gateway with what it is asked for.
+#[derive(Clone)]
+struct Open {
+    owner: String,
+    /// Sorted; none stands for all that nobody else serves.
+    services: Option<Arc<[String]>>,
+    gateway: Arc<dyn Gateway>,
+}
+
+impl Open {
+    fn names(&self, service: &str) -> bool {
+        self.services.as_ref().is_some_and(|services| services.binary_search_by(|name| name.as_str().cmp(service)).is_ok())
+    }
+}
+
+impl Table {
+    /// The endpoint that a gateway has at a path that nobody has by name.
+    fn open(&self, path: &str) -> Option<Route> {
+        let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+        if service.is_empty() || method.is_empty() || method.contains('/') {
+            return None;
+        }
+        let named = self.gateways.iter().find(|open| open.names(service));
+        let open = named.or_else(|| self.gateways.iter().find(|open| open.services.is_none()))?;
+        Some(Arc::new(open.gateway.endpoint(service, method)))
+    }
 }
 
 /// All endpoints of a host.
@@ -50,14 +88,25 @@ pub struct Router {
 }
 
 impl Router {
-    /// The endpoint at a path such as `/example.greeter.Greet/Hello`.
+    /// The endpoint at a path such as `/example.greeter.Greet/Hello`: the one of that name, else that
+    /// of the gateway for its service, else that of the gateway for all the rest.
     pub fn find(&self, path: &str) -> Option<Route> {
-        self.table.load().routes.get(path).cloned()
+        let table = self.table.load();
+        if let Some(route) = table.routes.get(path) {
+            return Some(Arc::clone(route));
+        }
+        if table.gateways.is_empty() { None } else { table.open(path) }
     }
 
-    /// Every endpoint, sorted by path.
+    /// Every endpoint, sorted by path. A gateway is one of the method `*`, of the services that it has
+    /// or of `*`.
     pub fn all(&self) -> Vec<Route> {
-        let mut all: Vec<_> = self.table.load().routes.values().cloned().collect();
+        let table = self.table.load();
+        let mut all: Vec<_> = table.routes.values().cloned().collect();
+        for open in &table.gateways {
+            let services = open.services.as_ref().map_or_else(|| "*".to_owned(), |services| services.join(","));
+            all.push(Arc::new(open.gateway.endpoint(&services, "*")));
+        }
         all.sort_by(|a, b| (&a.endpoint.service, &a.endpoint.method).cmp(&(&b.endpoint.service, &b.endpoint.method)));
         all
     }
@@ -67,8 +116,7 @@ impl Router {
     /// Fails, and changes nothing, where another owner has one of the paths.
     pub fn set(&self, owner: &str, endpoints: Vec<Served>) -> Result<(), RouterError> {
         let _writing = self.writing.lock().expect("no writer panics");
-        let old = self.table.load();
-        let mut new = Table::clone(&old);
+        let mut new = Table::clone(&self.table.load());
         for path in new.owners.remove(owner).unwrap_or_default() {
             new.routes.remove(&path);
         }
@@ -114,14 +162,41 @@ impl Router {
         Ok(())
     }
 
-    /// Takes away all endpoints of `owner`, and its route.
+    /// Sets the gateway of `owner`, in place of the one it had: for these services, or, where none is
+    /// named, for all that nobody else serves.
+    ///
+    /// Fails, and changes nothing, where another owner's gateway has one of them.
+    pub fn set_gateway(&self, owner: &str, services: &[String], gateway: Arc<dyn Gateway>) -> Result<(), RouterError> {
+        let mut services = services.to_vec();
+        services.sort_unstable();
+        services.dedup();
+        let services = (!services.is_empty()).then(|| services.into());
+        let open = Open { owner: owner.to_owned(), services, gateway };
+        let _writing = self.writing.lock().expect("no writer panics");
+        let mut new = Table::clone(&self.table.load());
+        new.gateways.retain(|other| other.owner != owner);
+        for other in &new.gateways {
+            let shared = match &open.services {
+                None => other.services.is_none().then(|| "/*".to_owned()),
+                Some(services) => services.iter().find(|service| other.names(service)).map(|service| format!("/{service}/*")),
+            };
+            if let Some(path) = shared {
+                return Err(RouterError::Taken { path, by: other.owner.clone() });
+            }
+        }
+        new.gateways.push(open);
+        self.table.store(Arc::new(new));
+        Ok(())
+    }
+
+    /// Takes away all endpoints of `owner`, its gateway and its route.
     pub fn remove(&self, owner: &str) {
         let _writing = self.writing.lock().expect("no writer panics");
-        let old = self.table.load();
-        let mut new = Table::clone(&old);
+        let mut new = Table::clone(&self.table.load());
         for path in new.owners.remove(owner).unwrap_or_default() {
             new.routes.remove(&path);
         }
+        new.gateways.retain(|open| open.owner != owner);
         new.http.retain(|(by, _)| by != owner);
         self.table.store(Arc::new(new));
     }
@@ -130,25 +205,25 @@ impl Router {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::{HttpFuture, HttpHandler, HttpRequest};
+    use crate::rpc::{CallFuture, Endpoint, Handler, HttpFuture, HttpHandler, HttpRequest, OpenFuture, Request, StreamRequest, wrong_kind};
 
-    struct Nobody;
+    struct Silent;
 
-    impl HttpHandler for Nobody {
+    impl HttpHandler for Silent {
         fn serve(&self, _: HttpRequest) -> HttpFuture {
             Box::pin(std::future::pending())
         }
     }
 
-    fn served(service: &str, route: &str) -> HttpServed {
-        HttpServed { service: service.into(), route: route.parse().expect("a route"), handler: Arc::new(Nobody), stats: Arc::default() }
+    fn routed(service: &str, route: &str) -> HttpServed {
+        HttpServed { service: service.into(), route: route.parse().expect("a route"), handler: Arc::new(Silent), stats: Arc::default() }
     }
 
     #[test]
     fn the_longest_route_answers() {
         let router = Router::default();
         for (owner, route) in [("site", "/"), ("api", "/api"), ("users", "/api/users")] {
-            router.set_http(owner, Some(served(owner, route))).expect("free");
+            router.set_http(owner, Some(routed(owner, route))).expect("free");
         }
         let at = |path: &str| router.find_http(path).map(|served| served.service.to_string()).unwrap_or_default();
         assert_eq!([at("/"), at("/apis"), at("/api/x"), at("/api/users/7"), at("/api/users7")], ["site", "site", "api", "users", "api"]);
@@ -159,10 +234,72 @@ mod tests {
     #[test]
     fn a_route_that_another_has_is_refused_and_changes_nothing() {
         let router = Router::default();
-        router.set_http("a", Some(served("a", "/"))).expect("free");
-        let error = router.set_http("b", Some(served("b", "/"))).expect_err("taken").to_string();
+        router.set_http("a", Some(routed("a", "/"))).expect("free");
+        let error = router.set_http("b", Some(routed("b", "/"))).expect_err("taken").to_string();
         assert!(error.contains("is a's already") && error.contains("http = "), "{error}");
-        router.set_http("a", Some(served("a", "/x"))).expect("its own may change");
+        router.set_http("a", Some(routed("a", "/x"))).expect("its own may change");
         assert_eq!(router.all_http().len(), 1);
+    }
+
+    struct Nobody;
+
+    impl Handler for Nobody {
+        fn call(&self, _: Request) -> CallFuture {
+            Box::pin(std::future::ready(Err(wrong_kind())))
+        }
+
+        fn open(&self, _: StreamRequest) -> OpenFuture {
+            Box::pin(std::future::ready(Err(wrong_kind())))
+        }
+    }
+
+    /// An endpoint; which one of several was found is told by the bound of its requests.
+    fn served(service: &str, method: &str, mark: usize) -> Served {
+        let endpoint = Endpoint { service: service.into(), method: method.into(), safe: false, kind: None };
+        Served { endpoint, handler: Arc::new(Nobody), stats: Arc::default(), max_request: mark }
+    }
+
+    struct Marked(usize);
+
+    impl Gateway for Marked {
+        fn endpoint(&self, service: &str, method: &str) -> Served {
+            served(service, method, self.0)
+        }
+    }
+
+    fn found(router: &Router, path: &str) -> Option<usize> {
+        router.find(path).map(|route| route.max_request)
+    }
+
+    #[test]
+    fn names_come_before_gateways_and_a_gateway_for_a_service_before_that_for_the_rest() {
+        let router = Router::default();
+        router.set("typed", vec![served("a.A", "One", 1)]).expect("free");
+        router.set_gateway("some", &["a.A".to_owned(), "b.B".to_owned()], Arc::new(Marked(2))).expect("free");
+        router.set_gateway("rest", &[], Arc::new(Marked(3))).expect("free");
+        assert_eq!(found(&router, "/a.A/One"), Some(1));
+        assert_eq!(found(&router, "/a.A/Two"), Some(2));
+        assert_eq!(found(&router, "/b.B/One"), Some(2));
+        assert_eq!(found(&router, "/c.C/One"), Some(3));
+        for path in ["/", "//", "/a.A", "/a.A/", "//One", "/c.C/One/Two", "c.C/One", ""] {
+            assert_eq!(found(&router, path), None, "{path}");
+        }
+        let route = router.find("/c.C/One").expect("the rest");
+        assert_eq!(route.endpoint.path(), "/c.C/One");
+        let all: Vec<_> = router.all().iter().map(|route| route.endpoint.path()).collect();
+        assert_eq!(all, ["/*/*", "/a.A/One", "/a.A,b.B/*"]);
+    }
+
+    #[test]
+    fn two_gateways_do_not_have_the_same_service_or_the_rest() {
+        let router = Router::default();
+        router.set_gateway("one", &["a.A".to_owned()], Arc::new(Marked(1))).expect("free");
+        let error = router.set_gateway("two", &["b.B".to_owned(), "a.A".to_owned()], Arc::new(Marked(2))).expect_err("taken");
+        assert_eq!(error.to_string(), "/a.A/* is served already, by one");
+        assert_eq!(found(&router, "/b.B/One"), None, "nothing was changed");
+        router.set_gateway("one", &[], Arc::new(Marked(1))).expect("its own may change");
+        assert!(router.set_gateway("two", &[], Arc::new(Marked(2))).is_err());
+        router.remove("one");
+        assert_eq!(found(&router, "/a.A/One"), None);
     }
 }

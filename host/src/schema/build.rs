@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use wit_parser::{Function, Type, TypeDefKind, TypeId};
 
 use super::files::Names;
+use super::flow::Element;
 use super::model::{Card, EMPTY, EMPTY_FILE, Enum, EnumValue, Field, Kind, Message, Shape, Types};
 use super::names;
 use super::read::{Export, Resolved, Source};
@@ -91,6 +92,25 @@ impl<'r> Builder<'r> {
         }
         let name = format!("{}{}Error", names::pascal(export.name), names::pascal(&function.name));
         self.holder(file, name, Some(ty))
+    }
+
+    /// The message that carries one element of a stream.
+    pub(super) fn element(&mut self, export: &Export<'_>, function: &Function, suffix: &str, element: Element) -> usize {
+        let file = self.file_of(export);
+        if let Element::Of(ty) = element
+            && let Some(record) = self.record(file, ty)
+        {
+            return record;
+        }
+        let name = format!("{}{}{suffix}", names::pascal(export.name), names::pascal(&function.name));
+        match element {
+            Element::Of(ty) => self.holder(file, name, Some(ty)),
+            Element::Chunk => {
+                let field = self.named_field("value", "stream<u8>".into(), None, Kind::Bytes, Card::Single);
+                let name = self.free(file, name);
+                self.push(file, name, Shape::Wrapper, None, vec![field])
+            }
+        }
     }
 
     /// A message of one field `value`, or of none.

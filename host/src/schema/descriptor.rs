@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use prost_reflect::DescriptorPool;
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{
     DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet,
@@ -10,7 +11,7 @@ use prost_types::{
 
 use super::model::{Card, EMPTY_FILE, Enum, Field, Kind, Message, Shape, Types};
 use super::names;
-use super::{Method, Schema, SchemaError, Service};
+use super::{Handled, Method, Schema, SchemaError, Service};
 
 /// The files that hold anything, dependencies first.
 pub(super) fn order(types: &Types, services: &[Service]) -> Result<Vec<usize>, SchemaError> {
@@ -96,13 +97,30 @@ pub(super) fn oneof_name(message: &Message) -> String {
     names::free("case".into(), |name| message.fields.iter().any(|field| field.name == name))
 }
 
+/// The typed services' files, then those of the handler that are not among them.
 pub(super) fn set(schema: &Schema) -> FileDescriptorSet {
-    FileDescriptorSet { file: schema.files.iter().map(|&index| file(schema, index)).collect() }
+    let mut file: Vec<FileDescriptorProto> = schema.files.iter().map(|&index| self::file(schema, index)).collect();
+    for other in schema.handled.iter().flat_map(Handled::files) {
+        if !file.iter().any(|known| known.name() == other.name()) {
+            file.push(other);
+        }
+    }
+    FileDescriptorSet { file }
+}
+
+/// Protobuf's own file of this name: compilers differ in what they say about it, and everybody brings
+/// it.
+pub(super) fn well_known(name: &str) -> Option<FileDescriptorProto> {
+    let file = name.starts_with("google/protobuf/").then(|| DescriptorPool::global().get_file_by_name(name))?;
+    file.map(|file| file.file_descriptor_proto().clone())
 }
 
 fn file(schema: &Schema, index: usize) -> FileDescriptorProto {
     let types = &schema.types;
     let file = &types.files[index];
+    if let Some(file) = well_known(&file.name) {
+        return file;
+    }
     FileDescriptorProto {
         name: Some(file.name.clone()),
         package: Some(file.package.clone()),

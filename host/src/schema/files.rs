@@ -104,6 +104,7 @@ impl Found<'_> {
             TypeDefKind::Result(result) => [result.ok, result.err].into_iter().flatten().for_each(|ty| self.visit(ty)),
             TypeDefKind::Map(key, value) => [*key, *value].into_iter().for_each(|ty| self.visit(ty)),
             TypeDefKind::Option(ty) | TypeDefKind::List(ty) | TypeDefKind::FixedLengthList(ty, _) => self.visit(*ty),
+            TypeDefKind::Stream(Some(ty)) | TypeDefKind::Future(Some(ty)) => self.visit(*ty),
             _ => {}
         }
     }

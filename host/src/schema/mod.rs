@@ -1,5 +1,5 @@
 //! The schema of a component: what it exports as services, and how their messages are written in
-//! protobuf and JSON. Plans for encoding are made once, at load.
+//! protobuf, JSON and the codecs like it. Plans for encoding are made once, at load.
 //!
 //! docs/mapping.md tells users which WIT becomes what, and why.
 
@@ -10,16 +10,24 @@ use bytes::Bytes;
 use crate::status::{Code, Status};
 
 mod absent;
+mod bson;
 mod build;
+mod cbor;
+mod codec;
 mod descriptor;
+mod document;
 mod example;
 mod failure;
 mod fault;
 mod files;
+mod flow;
+mod handled;
 mod json;
 mod model;
+mod msgpack;
 mod names;
 mod openapi;
+mod output;
 mod proto;
 mod read;
 mod text;
@@ -28,8 +36,11 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use codec::Codec;
+pub use flow::{Flowing, Passing};
+pub use handled::{Handled, HandledMethod, HandledService};
 pub use model::{Field, Message};
-pub use value::Value;
+pub use value::{Handle, Value};
 
 use failure::Failure;
 use fault::Fault;
@@ -39,25 +50,6 @@ use read::Source;
 /// A request has no more values than this: each takes some 32 bytes, and a byte of a message is
 /// enough to make one.
 pub const MAX_VALUES: usize = 1 << 20;
-
-/// How the bytes of a message are encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Codec {
-    /// Protobuf's binary encoding.
-    Proto,
-    /// Proto3 JSON.
-    Json,
-}
-
-impl Codec {
-    /// The codec's name in content types: `proto`, `json`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Codec::Proto => "proto",
-            Codec::Json => "json",
-        }
-    }
-}
 
 /// A component that has no readable schema.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +63,8 @@ pub struct Schema {
     pub services: Vec<Service>,
     /// Exported functions that cannot be served, with the reason; the rest is served all the same.
     pub refused: Vec<Refused>,
+    /// What its handler serves, where it exports one.
+    pub handled: Option<Handled>,
     imports: Vec<Import>,
     types: Arc<Types>,
     /// The files in which anything is, dependencies first.
@@ -148,12 +142,16 @@ pub struct Method {
 #[derive(Debug)]
 struct Plan {
     request: usize,
-    /// The request's fields are the parameters; else it is the only one.
+    takes: Passing,
+    /// The request's fields are the parameters; else it is the only one, or one element of it.
     spread: bool,
     reply: usize,
+    returns: Passing,
     /// The function returns a `result`.
     fallible: bool,
     failure: Failure,
+    /// How the errors of the future beside a stream are told.
+    ending: Option<Failure>,
 }
 
 /// An exported function that cannot be served.
@@ -196,7 +194,17 @@ impl Schema {
     /// millisecond however large the component is.
     pub fn of(component: &[u8]) -> Result<Schema, SchemaError> {
         let source = Source::decode(component)?;
-        let wit = if source.is_package { component.to_vec() } else { source.encode()? };
+        let mut wit = if source.is_package { component.to_vec() } else { source.encode()? };
+        let handled = match source.handler() {
+            None => None,
+            Some(interface) => {
+                let sections = handled::Sections::read(component)?;
+                if !source.is_package {
+                    sections.append(&mut wit);
+                }
+                Some(Handled::of(interface, &sections)?)
+            }
+        };
         let (exports, refused) = source.exports();
         let mut builder = build::Builder::new(&source, &exports);
         let mut drafts = Vec::with_capacity(exports.len());
@@ -217,7 +225,7 @@ impl Schema {
                         name,
                         signature: source.signature(function),
                         docs: function.docs.contents.clone(),
-                        kind: MethodKind::Unary,
+                        kind: plan.kind(),
                         types: Arc::clone(&types),
                         plan,
                     });
@@ -226,13 +234,19 @@ impl Schema {
             })
             .collect();
         let files = descriptor::order(&types, &services)?;
-        Ok(Schema { services, refused, imports: source.imports(), types, files, wit })
+        Ok(Schema { services, refused, handled, imports: source.imports(), types, files, wit })
     }
 
-    /// The component's world as a WIT package in binary form, of which [`Schema::of`] makes this
-    /// schema again. It is what to keep beside a component's native code.
+    /// The component's world as a WIT package in binary form, with the descriptors of its handler, of
+    /// which [`Schema::of`] makes this schema again. It is what to keep beside a component's native code.
     pub fn package(&self) -> &[u8] {
         &self.wit
+    }
+
+    /// The full names of all services, those of the handler too.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let handled = self.handled.iter().flat_map(|handled| &handled.services).map(|service| service.name.as_str());
+        self.services.iter().map(|service| service.name.as_str()).chain(handled)
     }
 
     /// What the component imports.
@@ -268,17 +282,28 @@ impl Schema {
 
 impl Plan {
     fn of(builder: &mut build::Builder<'_>, source: &Source, export: &read::Export<'_>, function: &wit_parser::Function) -> Plan {
-        let (request, spread) = builder.request(export, function);
-        let (ok, fallible, error) = match function.result.map(|ty| source.resolved(ty)) {
-            Some(read::Resolved::Defined(_, wit_parser::TypeDefKind::Result(result))) => (result.ok, true, result.err),
-            _ => (function.result, false, None),
+        let (Ok(input), Ok((output, error))) = (source.input(function), source.output(function)) else {
+            unreachable!("functions that cannot be carried were refused before");
         };
-        let reply = builder.reply(export, function, ok);
-        let failure = match error {
+        let (takes, (request, spread)) = match input {
+            flow::Input::Values => (Passing::Values, builder.request(export, function)),
+            flow::Input::Flow(passing, element) => (passing, (builder.element(export, function, "Request", element), false)),
+        };
+        let (returns, reply, ending) = match output {
+            flow::Output::Value(ty) => (Passing::Values, builder.reply(export, function, ty), None),
+            flow::Output::Flow(passing, element, ending) => (passing, builder.element(export, function, "Response", element), ending),
+        };
+        let mut fails = |ty: Option<wit_parser::Type>| match ty {
             None => Failure::silent(),
             Some(ty) => failure::plan(builder, source, export, function, ty),
         };
-        Plan { request, spread, reply, fallible, failure }
+        let (failure, fallible) = error.map_or_else(|| (Failure::silent(), false), |ty| (fails(ty), true));
+        let ending = ending.map(|flow::Ending(ty)| fails(ty));
+        Plan { request, takes, spread, reply, returns, fallible, failure, ending }
+    }
+
+    fn kind(&self) -> MethodKind {
+        MethodKind::of(self.takes != Passing::Values, self.returns != Passing::Values)
     }
 }
 
@@ -303,48 +328,73 @@ impl Method {
         example::message(&self.types, self.plan.request).to_string()
     }
 
+    /// How the parameters pass.
+    pub fn takes(&self) -> Passing {
+        self.plan.takes
+    }
+
+    /// How the result passes.
+    pub fn returns(&self) -> Passing {
+        self.plan.returns
+    }
+
     /// Reads a request message: one value for each parameter of the function.
     ///
     /// Fails with `invalid_argument` and a message for the caller that names the path of the wrong
     /// field, or with `resource_exhausted` where the values would outgrow [`MAX_VALUES`].
     pub fn decode(&self, codec: Codec, body: &[u8]) -> Result<Vec<Value>, Status> {
-        let request = self.types.message(self.plan.request);
-        let value = match codec {
-            Codec::Proto => proto::decode(&self.types, request, body),
-            Codec::Json => json::decode(&self.types, request, body),
-        };
-        match value.map_err(Fault::into_status)? {
+        match self.decode_item(codec, body)? {
             Value::Record(fields) if self.plan.spread => Ok(fields),
             record => Ok(vec![record]),
         }
     }
 
+    /// Reads one message of the stream that the function takes: an element, or for `stream<u8>` a
+    /// chunk of bytes. Fails as [`Method::decode`] does.
+    pub fn decode_item(&self, codec: Codec, body: &[u8]) -> Result<Value, Status> {
+        let request = self.types.message(self.plan.request);
+        codec.decode(&self.types, request, body).map_err(Fault::into_status)
+    }
+
     /// Writes the reply message for what the function returned; `None` where it returns nothing.
     ///
     /// The error case of a `result` becomes a status. A message over `limit` bytes fails with
-    /// `resource_exhausted`.
+    /// `resource_exhausted`, and one that the codec has no way to say with `unimplemented`.
     pub fn encode(&self, codec: Codec, result: Option<Value>, limit: usize) -> Result<Bytes, Status> {
-        let value = match (self.plan.fallible, result) {
-            (false, value) => value,
-            (true, Some(Value::Variant(0, value))) => value.map(|value| *value),
-            (true, Some(Value::Variant(1, value))) => {
-                return Err(self.plan.failure.status(&self.types, value.map(|value| *value), limit));
-            }
-            (true, _) => return Err(Fault::mismatch().into_status()),
-        };
-        let value = value.unwrap_or(Value::Record(Vec::new()));
-        let reply = self.types.message(self.plan.reply);
-        let bytes = match codec {
-            Codec::Proto => proto::encode(&self.types, reply, &value, limit),
-            Codec::Json => json::encode(&self.types, reply, &value, limit),
-        };
-        bytes.map(Bytes::from).map_err(Fault::into_status)
+        let value = self.succeeded(result, limit)?;
+        self.encode_item(codec, value.unwrap_or(Value::Record(Vec::new())), limit)
     }
-}
 
-/// The end of a message that outgrew its limit.
-fn too_large(limit: usize) -> Fault {
-    Fault::too_many(format!("the reply is over {limit} bytes; ask for less of it, or raise the limit"))
+    /// Writes one message of the stream that the function returned.
+    pub fn encode_item(&self, codec: Codec, item: Value, limit: usize) -> Result<Bytes, Status> {
+        let reply = self.types.message(self.plan.reply);
+        codec.encode(&self.types, reply, &item, limit).map(Bytes::from).map_err(Fault::into_status)
+    }
+
+    /// The stream in what the function returned. The error case of a `result` becomes a status, with
+    /// a detail of at most `limit` bytes.
+    pub fn flowing(&self, result: Option<Value>, limit: usize) -> Result<Flowing, Status> {
+        Flowing::of(self.succeeded(result, limit)?)
+    }
+
+    /// How a stream ended, by the value of the future beside it.
+    pub fn ended(&self, value: Value, limit: usize) -> Result<(), Status> {
+        match (&self.plan.ending, value) {
+            (Some(_), Value::Variant(0, None)) => Ok(()),
+            (Some(failure), Value::Variant(1, value)) => Err(failure.status(&self.types, value.map(|value| *value), limit)),
+            _ => Err(Fault::mismatch().into_status()),
+        }
+    }
+
+    /// The result without the `result` around it.
+    fn succeeded(&self, result: Option<Value>, limit: usize) -> Result<Option<Value>, Status> {
+        match (self.plan.fallible, result) {
+            (false, value) => Ok(value),
+            (true, Some(Value::Variant(0, value))) => Ok(value.map(|value| *value)),
+            (true, Some(Value::Variant(1, value))) => Err(self.plan.failure.status(&self.types, value.map(|value| *value), limit)),
+            (true, _) => Err(Fault::mismatch().into_status()),
+        }
+    }
 }
 
 /// A status for an error value that could not be written.

@@ -3,6 +3,7 @@
 use wit_component::{DecodedWasm, WitPrinter};
 use wit_parser::{Function, Handle, InterfaceId, PackageId, Resolve, Type, TypeDefKind, TypeId, WorldId, WorldItem, WorldKey};
 
+use super::flow::{Element, Ending, Input, Output};
 use super::{Import, Origin, Refused, SchemaError};
 
 /// Types that nest deeper are refused; wasmtime has the same bound.
@@ -103,6 +104,12 @@ impl Source {
         self.resolve.worlds[self.world].imports.iter().filter_map(import).collect()
     }
 
+    /// The export that takes any call, where there is one.
+    pub(super) fn handler(&self) -> Option<String> {
+        let mut exports = self.resolve.worlds[self.world].exports.keys().map(|key| self.resolve.name_world_key(key));
+        exports.find(|export| super::handled::is_handler(export))
+    }
+
     fn origin(&self, key: &WorldKey, interface: InterfaceId) -> Origin {
         let package = self.resolve.interfaces[interface].package.map(|id| &self.resolve.packages[id].name);
         match (key, package) {
@@ -185,9 +192,30 @@ impl Source {
         if function.params.len() > MAX_FIELDS {
             return Some(format!("it has more than {MAX_FIELDS} parameters"));
         }
-        let parameters = function.params.iter().map(|parameter| (format!("parameter `{}`", parameter.name), parameter.ty));
-        let result = function.result.map(|ty| ("the result".to_string(), ty));
-        for (place, ty) in parameters.chain(result) {
+        let (input, (output, error)) = match (self.input(function), self.output(function)) {
+            (Ok(input), Ok(output)) => (input, output),
+            (Err(why), _) | (_, Err(why)) => return Some(why),
+        };
+        let mut places: Vec<(String, Type)> = Vec::new();
+        match input {
+            Input::Values => {
+                places.extend(function.params.iter().map(|parameter| (format!("parameter `{}`", parameter.name), parameter.ty)))
+            }
+            Input::Flow(_, Element::Of(ty)) => places.push((format!("parameter `{}`", function.params[0].name), ty)),
+            Input::Flow(_, Element::Chunk) => {}
+        }
+        let mut result = |ty: Option<Type>| places.extend(ty.map(|ty| ("the result".to_string(), ty)));
+        match output {
+            Output::Value(ty) => result(ty),
+            Output::Flow(_, element, ending) => {
+                if let Element::Of(ty) = element {
+                    result(Some(ty));
+                }
+                result(ending.and_then(|Ending(error)| error));
+            }
+        }
+        result(error.flatten());
+        for (place, ty) in places {
             if let Err(why) = self.carries(ty, MAX_DEPTH) {
                 return Some(format!("{place} {why}"));
             }
@@ -211,8 +239,14 @@ impl Source {
             TypeDefKind::Resource | TypeDefKind::Handle(Handle::Own(_) | Handle::Borrow(_)) => {
                 Err(format!("holds the resource `{}`, which cannot leave its instance; pass a key or a record", self.type_name(ty)))
             }
-            TypeDefKind::Future(_) => Err(format!("holds `{}`: futures are not carried; make the function `async`", self.type_name(ty))),
-            TypeDefKind::Stream(_) => Err(format!("holds `{}`: streams are not carried; pass a list", self.type_name(ty))),
+            TypeDefKind::Future(_) => Err(format!(
+                "holds `{}`: a future is carried only as the one parameter or as the whole result of a function",
+                self.type_name(ty)
+            )),
+            TypeDefKind::Stream(_) => Err(format!(
+                "holds `{}`: a stream is carried only as the one parameter or as the whole result of a function; pass a list",
+                self.type_name(ty)
+            )),
             TypeDefKind::Unknown => Err("holds a type that is not known".into()),
             TypeDefKind::Flags(flags) => crowd(flags.flags.len()),
             TypeDefKind::Enum(cases) => crowd(cases.cases.len()),

@@ -1,5 +1,9 @@
 //! A value of any WIT type, without names: the schema says what each place means.
 
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
 /// A value between a wire format and a guest's memory.
 ///
 /// Fields, cases and flags are known by their position in the type, so that a value holds nothing
@@ -44,4 +48,39 @@ pub enum Value {
     Variant(u32, Option<Box<Value>>),
     /// `flags`: flag `i` is bit `i % 32` of word `i / 32`; as many words as the type needs
     Flags(Vec<u32>),
+    /// `stream<t>` and `future<t>`
+    Handle(Handle),
+}
+
+/// The end of a stream or future, which only the floor that runs guests knows how to use.
+#[derive(Clone)]
+pub struct Handle(Arc<dyn Any + Send + Sync>);
+
+impl Handle {
+    /// Keeps an end.
+    pub fn new<T: Any + Send + Sync>(end: T) -> Handle {
+        Handle(Arc::new(end))
+    }
+
+    /// The end, if it is of this type.
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+
+    /// The end itself; `None` where it is of another type or was cloned.
+    pub fn take<T: Any + Send + Sync>(self) -> Option<T> {
+        Arc::into_inner(self.0.downcast().ok()?)
+    }
+}
+
+impl PartialEq for Handle {
+    fn eq(&self, other: &Handle) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handle")
+    }
 }

@@ -30,7 +30,15 @@ pub struct Limits {
     /// Wall time of one call, its wait in the queue included.
     #[serde(deserialize_with = "duration")]
     pub timeout: Duration,
-    /// Time that one call's guest code may compute.
+    /// Calls with streams under way at once, over all instances.
+    pub streams: usize,
+    /// Wall time of one call with streams.
+    #[serde(deserialize_with = "duration")]
+    pub stream_timeout: Duration,
+    /// Bytes of one stream's reply that wait for a slow reader; one message may go over it.
+    #[serde(deserialize_with = "bytes")]
+    pub stream_buffer: usize,
+    /// Time that one call's guest code may compute; for streams, between two messages.
     #[serde(deserialize_with = "duration")]
     pub cpu: Duration,
     /// Time that making an instance may take.
@@ -71,6 +79,9 @@ impl Default for Limits {
             concurrency: 16,
             queue: 1024,
             timeout: Duration::from_secs(30),
+            streams: 10_000,
+            stream_timeout: Duration::from_secs(24 * 3600),
+            stream_buffer: 64 << 10,
             cpu: Duration::from_secs(10),
             start: Duration::from_secs(10),
             request: 4 << 20,
@@ -105,7 +116,22 @@ const ROWS: &[Row] = &[
     Row { name: "concurrency", about: "calls at once in one instance (16)", set: |l, v| number(v).map(|v| l.concurrency = v) },
     Row { name: "queue", about: "calls that may wait for an instance (1024)", set: |l, v| number(v).map(|v| l.queue = v) },
     Row { name: "timeout", about: "wall time of one call (30s)", set: |l, v| parse_duration(v).map(|v| l.timeout = v) },
-    Row { name: "cpu", about: "computing time of one call (10s)", set: |l, v| parse_duration(v).map(|v| l.cpu = v) },
+    Row { name: "streams", about: "calls with streams under way at once (10000)", set: |l, v| number(v).map(|v| l.streams = v) },
+    Row {
+        name: "stream-timeout",
+        about: "wall time of one call with streams (1day)",
+        set: |l, v| parse_duration(v).map(|v| l.stream_timeout = v),
+    },
+    Row {
+        name: "stream-buffer",
+        about: "reply of one stream that waits for its reader (64KiB)",
+        set: |l, v| parse_bytes(v).map(|v| l.stream_buffer = v),
+    },
+    Row {
+        name: "cpu",
+        about: "computing time of one call, of a stream between two messages (10s)",
+        set: |l, v| parse_duration(v).map(|v| l.cpu = v),
+    },
     Row { name: "start", about: "time to make an instance (10s)", set: |l, v| parse_duration(v).map(|v| l.start = v) },
     Row { name: "request", about: "one request, unpacked (4MiB)", set: |l, v| parse_bytes(v).map(|v| l.request = v) },
     Row { name: "reply", about: "one reply (4MiB)", set: |l, v| parse_bytes(v).map(|v| l.reply = v) },

@@ -120,6 +120,9 @@ pub struct Service {
     pub isolation: Isolation,
     /// Endpoints free of side effects, which may be called by GET: `example.greeter.Greet/Hello`.
     pub safe: Vec<String>,
+    /// The services that a gateway takes the calls of: `shop.cart.Cart`; without, all that nothing
+    /// else serves.
+    pub handles: Vec<String>,
     /// Where it answers plain HTTP, if its component does: the beginning of the paths. `/` unless set.
     pub http: Option<HttpRoute>,
     /// What it may use.

@@ -9,6 +9,7 @@ use http::HeaderMap;
 use tokio::sync::oneshot;
 
 use super::bell::Bell;
+use super::streams::Flow;
 use crate::rpc::Caller;
 use crate::schema::Value;
 use crate::status::Status;
@@ -32,6 +33,8 @@ pub struct Target {
 /// Metadata that a guest sets for its reply.
 #[derive(Debug, Default)]
 pub struct ReplyMetadata {
+    /// The headers have been sent.
+    pub begun: bool,
     /// To be sent before the message.
     pub headers: HeaderMap,
     /// To be sent after it.
@@ -53,6 +56,8 @@ pub struct Call {
     pub deadline: Instant,
     /// What the guest set for the reply.
     pub reply: Mutex<ReplyMetadata>,
+    /// The streams of the call, where it has any.
+    pub flow: Option<Flow>,
     /// Nobody waits any longer.
     abandoned: AtomicBool,
     /// Where the call runs, once it does.
@@ -63,7 +68,13 @@ pub struct Call {
 
 impl Call {
     /// A call, and where its outcome arrives.
-    pub fn new(target: Arc<Target>, headers: HeaderMap, caller: Caller, deadline: Instant) -> (Arc<Call>, oneshot::Receiver<Outcome>) {
+    pub fn new(
+        target: Arc<Target>,
+        headers: HeaderMap,
+        caller: Caller,
+        deadline: Instant,
+        flow: Option<Flow>,
+    ) -> (Arc<Call>, oneshot::Receiver<Outcome>) {
         let (done, outcome) = oneshot::channel();
         let call = Call {
             target,
@@ -71,6 +82,7 @@ impl Call {
             caller,
             deadline,
             reply: Mutex::default(),
+            flow,
             abandoned: AtomicBool::new(false),
             runs_in: Mutex::new(None),
             cpu_ns: AtomicU64::new(0),
@@ -79,12 +91,30 @@ impl Call {
         (Arc::new(call), outcome)
     }
 
-    /// Ends the call. Only the first end counts.
+    /// Ends the call. Only the first end counts; where a streaming reply has begun, a failure ends its
+    /// messages.
     pub fn end(&self, outcome: Outcome) {
-        if let Some(done) = self.done.lock().expect("no holder panics").take() {
-            // Whoever waited may have gone.
-            let _ = done.send(outcome);
+        if let Some(flow) = &self.flow {
+            flow.stop();
         }
+        match (self.done(), outcome, &self.flow) {
+            // Whoever waited may have gone.
+            (Some(done), outcome, _) => drop(done.send(outcome)),
+            (None, Err(status), Some(flow)) => flow.reply.fail(status),
+            (None, ..) => {}
+        }
+    }
+
+    /// Tells whoever waits that the reply begins; its messages follow.
+    pub fn begin_reply(&self) {
+        if let Some(done) = self.done() {
+            // Whoever waited may have gone.
+            drop(done.send(Ok(None)));
+        }
+    }
+
+    fn done(&self) -> Option<oneshot::Sender<Outcome>> {
+        self.done.lock().expect("no holder panics").take()
     }
 
     /// Whether nobody waits any longer.
@@ -95,6 +125,9 @@ impl Call {
     /// Notes that nobody waits any longer, and tells the instance that runs the call. Whether one does.
     pub fn abandon(&self) -> bool {
         self.abandoned.store(true, Relaxed);
+        if let Some(flow) = &self.flow {
+            flow.stop();
+        }
         let bell = self.runs_in.lock().expect("no holder panics").take();
         if let Some(bell) = &bell {
             bell.abandoned();
@@ -105,6 +138,11 @@ impl Call {
     /// Notes where the call runs.
     pub fn runs_in(&self, bell: &Arc<Bell>) {
         *self.runs_in.lock().expect("no holder panics") = Some(Arc::clone(bell));
+    }
+
+    /// A message was passed: what a stream may compute counts from one to the next.
+    pub fn progressed(&self) {
+        self.cpu_ns.store(0, Relaxed);
     }
 
     /// Adds time that the guest computed for this call; the sum so far.

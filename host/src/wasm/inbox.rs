@@ -10,14 +10,51 @@ use super::bell::Bell;
 use super::call::Call;
 use super::engine::TICK;
 
+/// What a call wants of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A place among others.
+    Place,
+    /// The instance for itself: while a plain function waits, nothing else in it moves. Streams may be
+    /// open meanwhile; else it would never have its turn beside them.
+    All,
+    /// No place: a stream may last for hours, and must not keep calls out.
+    Stream,
+}
+
+/// What an instance could take.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// It takes calls at all.
+    pub open: bool,
+    /// It has a place for a call.
+    pub calls: bool,
+    /// No call without streams runs.
+    pub empty: bool,
+}
+
+impl Room {
+    /// Whether a call that needs this could be taken.
+    pub fn fits(self, need: Need) -> bool {
+        self.open
+            && match need {
+                Need::Place => self.calls,
+                Need::All => self.calls && self.empty,
+                Need::Stream => true,
+            }
+    }
+}
+
 /// An instance as others see it.
 #[derive(Debug)]
 pub struct Inbox {
     /// Wakes the instance and its keeper.
     pub bell: Arc<Bell>,
-    /// Calls that the instance could take now.
+    /// Takes calls with streams, of which there may be any number.
+    pub open: AtomicBool,
+    /// Calls without streams that the instance could take now.
     pub free: AtomicUsize,
-    /// No call runs, so that it could take one that wants it for itself.
+    /// No call runs but those with streams, so that it could take one that wants it for itself.
     pub empty: AtomicBool,
     /// Takes no more calls.
     pub retiring: AtomicBool,
@@ -37,6 +74,7 @@ impl Inbox {
     pub fn new() -> Inbox {
         Inbox {
             bell: Arc::default(),
+            open: AtomicBool::new(false),
             free: AtomicUsize::new(0),
             empty: AtomicBool::new(true),
             retiring: AtomicBool::new(false),
@@ -48,9 +86,9 @@ impl Inbox {
         }
     }
 
-    /// Whether the instance could take a call now; an `exclusive` one wants it for itself.
-    pub fn has_room(&self, exclusive: bool) -> bool {
-        self.free.load(Relaxed) > 0 && (!exclusive || self.empty.load(Relaxed))
+    /// What the instance could take now.
+    pub fn room(&self) -> Room {
+        Room { open: self.open.load(Relaxed), calls: self.free.load(Relaxed) > 0, empty: self.empty.load(Relaxed) }
     }
 
     /// Tells the instance to look for calls.
@@ -62,6 +100,7 @@ impl Inbox {
     pub fn retire(&self) {
         self.retiring.store(true, Relaxed);
         self.free.store(0, Relaxed);
+        self.open.store(false, Relaxed);
         self.bell.instance.wake();
     }
 

@@ -13,16 +13,17 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 use wasmtime::component::{Accessor, Func, GuestTaskId};
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::{AsContextMut, Store, UpdateDeadline};
 
-use super::abi;
+use super::abi::{self, Width};
 use super::call::Call;
 use super::engine::TICK;
-use super::http::Exported;
-use super::inbox::Inbox;
+use super::http::{Exchange, Exported};
+use super::inbox::{Inbox, Need};
 use super::limiter::Limiter;
 use super::pool::{Job, Pool, Work};
 use super::state::State;
+use super::streams::{self, Flow};
 use crate::schema::Value;
 use crate::status::{Code, Status};
 
@@ -38,11 +39,20 @@ struct Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let left = std::mem::take(&mut *self.inbox.lock());
+        self.pool.instance_ended(self.lane, &self.inbox);
+    }
+}
+
+/// Fails the calls that are left when an instance goes; before its store does, with which their
+/// streams would seem to have ended well.
+struct Unfinished<'a>(&'a Inbox);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        let left = std::mem::take(&mut *self.0.lock());
         for (_, call) in left {
             call.end(Err(Status::new(Code::Internal, "the service ended while it served the call")));
         }
-        self.pool.instance_ended(self.lane, &self.inbox);
     }
 }
 
@@ -63,8 +73,10 @@ pub async fn live(pool: Arc<Pool>, lane: usize, inbox: Arc<Inbox>, started: ones
             return;
         }
     };
+    let _unfinished = Unfinished(&inbox);
     inbox.started.store(true, Relaxed);
     inbox.free.store(pool.places(), Relaxed);
+    inbox.open.store(true, Relaxed);
     pool.instance_started(lane, &inbox);
     let _ = started.send(Ok(()));
     let result = store.run_concurrent(async |accessor| serve(accessor, &pool, lane, &inbox, &exports).await).await;
@@ -175,14 +187,32 @@ fn trapped(pool: &Pool, inbox: &Inbox, state: &State, trap: &wasmtime::Error) {
     }
 }
 
-type Finished = (GuestTaskId, wasmtime::Result<Result<Option<Value>, abi::TooLarge>>);
+/// A call that is done in its instance.
+struct Finished {
+    task: GuestTaskId,
+    /// It took no place.
+    stream: bool,
+    result: wasmtime::Result<Returned>,
+}
+
+/// What a function returned.
+enum Returned {
+    /// All of the reply, or why there is none.
+    Reply(Result<Option<Value>, abi::TooLarge>),
+    /// The reply was streamed, to its end.
+    Streamed,
+    /// The reply could not begin.
+    Failed(Status),
+}
 
 /// Runs calls until the instance is to end.
 async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox: &Arc<Inbox>, exports: &Exports) -> wasmtime::Result<()> {
     let limits = pool.limits();
     let (places, most) = (pool.places(), pool.calls_per_instance());
     let mut running: FuturesUnordered<BoxFuture<'_, Finished>> = FuturesUnordered::new();
-    let mut exclusive = false;
+    let mut streams = 0;
+    // The call that has the instance for itself, but for streams.
+    let mut exclusive: Option<GuestTaskId> = None;
     let mut served: u64 = 0;
     let mut looked_at = 0;
     let born = Instant::now();
@@ -195,15 +225,19 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
         inbox.ticks.store(0, Relaxed);
         inbox.computing.pause();
         loop {
-            while let Poll::Ready(Some((task, result))) = running.poll_next_unpin(cx) {
-                exclusive = false;
-                let call = take(inbox, task);
-                let outcome = match result {
-                    Ok(Ok(value)) => Ok(value),
-                    Ok(Err(abi::TooLarge)) => {
+            while let Poll::Ready(Some(finished)) = running.poll_next_unpin(cx) {
+                exclusive = exclusive.filter(|task| *task != finished.task);
+                streams -= usize::from(finished.stream);
+                let call = take(inbox, finished.task);
+                let outcome = match finished.result {
+                    Ok(Returned::Reply(Ok(value))) => Ok(value),
+                    Ok(Returned::Reply(Err(abi::TooLarge))) => {
                         let limit = limits.host_memory;
                         Err(Status::new(Code::ResourceExhausted, format!("the reply takes more than the limit host-memory, {limit} bytes")))
                     }
+                    // Its reply has said how it ended.
+                    Ok(Returned::Streamed) => Ok(None),
+                    Ok(Returned::Failed(status)) => Err(status),
                     Err(error) => return Poll::Ready(Err(error)),
                 };
                 if let Some(call) = call {
@@ -216,22 +250,28 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
             if served >= most || (limits.instance_age < Duration::MAX && born.elapsed() >= limits.instance_age) {
                 inbox.retiring.store(true, Relaxed);
             }
-            let closed = inbox.retiring.load(Relaxed) || inbox.heavy.load(Relaxed) || exclusive;
-            let room = if closed { 0 } else { places.saturating_sub(running.len()) };
-            inbox.free.store(room, Relaxed);
-            inbox.empty.store(running.is_empty(), Relaxed);
-            if room == 0 {
+            let open = !(inbox.retiring.load(Relaxed) || inbox.heavy.load(Relaxed) || exclusive.is_some());
+            inbox.open.store(open, Relaxed);
+            let calls = running.len() - streams;
+            inbox.free.store(if open { places.saturating_sub(calls) } else { 0 }, Relaxed);
+            inbox.empty.store(calls == 0, Relaxed);
+            if !open {
                 break;
             }
-            let Some(job) = pool.take(lane, running.is_empty()) else { break };
+            let Some(job) = pool.take(lane, inbox.room()) else { break };
             if running.is_empty() {
                 // What was due while the guest did nothing is not its doing.
-                accessor.with(|mut store| wasmtime::AsContextMut::as_context_mut(&mut store).set_epoch_deadline(1));
+                accessor.with(|mut store| store.as_context_mut().set_epoch_deadline(1));
             }
             served += 1;
-            exclusive = job.call.target.exclusive;
-            match start(accessor, inbox, exports, job) {
-                Ok(begun) => running.push(begun),
+            let alone = job.call.target.exclusive;
+            let stream = pool.need(&job.call) == Need::Stream;
+            streams += usize::from(stream);
+            match start(accessor, inbox, exports, job, stream) {
+                Ok((task, done)) => {
+                    exclusive = alone.then_some(task);
+                    running.push(done);
+                }
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
@@ -267,44 +307,73 @@ fn start<'a>(
     inbox: &Arc<Inbox>,
     exports: &'a Exports,
     job: Job,
-) -> wasmtime::Result<BoxFuture<'a, Finished>> {
+    stream: bool,
+) -> wasmtime::Result<(GuestTaskId, BoxFuture<'a, Finished>)> {
     let Job { call, work } = job;
-    let begun = match begin_work(accessor, exports, &call, work) {
-        Ok(begun) => begun,
-        Err(error) => {
-            call.end(Err(Status::new(Code::Internal, "the service cannot be called").because(format!("{error:#}"))));
-            return Err(error);
-        }
+    let begun = match work {
+        Work::Function(args, width) => start_function(accessor, exports, &call, args, width, stream),
+        Work::Http(exchange) => start_http(accessor, exports, *exchange, stream),
     };
-    let (task, done) = begun;
+    if let Err(error) = &begun {
+        call.end(Err(Status::new(Code::Internal, "the service cannot be called").because(format!("{error:#}"))));
+    }
+    let (task, done) = begun?;
     inbox.lock().push((task, Arc::clone(&call)));
     call.runs_in(&inbox.bell);
     if call.is_abandoned() {
         // It may have been abandoned just before it was known where it runs.
         inbox.bell.abandoned();
     }
-    Ok(done)
+    Ok((task, done))
 }
 
-fn begin_work<'a>(
+fn start_http<'a>(
     accessor: &'a Accessor<State>,
     exports: &'a Exports,
-    call: &Call,
-    work: Work,
+    exchange: Exchange,
+    stream: bool,
 ) -> wasmtime::Result<(GuestTaskId, BoxFuture<'a, Finished>)> {
-    match work {
-        Work::Function(args, width) => {
-            let func = exports.funcs[call.target.export];
-            // SAFETY: the schema that `args` were decoded by and the width are those of this export, both read from the component.
-            let begun = unsafe { abi::start(accessor, func, args, width) }?;
-            let task = begun.task;
-            Ok((task, Box::pin(async move { (task, begun.done.await) })))
-        }
-        Work::Http(exchange) => {
-            let http = exports.http.as_ref().ok_or_else(|| wasmtime::format_err!("the component takes no HTTP requests"))?;
-            let begun = http.start(accessor, *exchange)?;
-            let task = begun.task;
-            Ok((task, Box::pin(async move { (task, begun.done.await.map(|()| Ok(None))) })))
-        }
+    let http = exports.http.as_ref().ok_or_else(|| wasmtime::format_err!("the component takes no HTTP requests"))?;
+    let begun = http.start(accessor, exchange)?;
+    let task = begun.task;
+    Ok((task, Box::pin(async move { Finished { task, stream, result: begun.done.await.map(|()| Returned::Streamed) } })))
+}
+
+fn start_function<'a>(
+    accessor: &'a Accessor<State>,
+    exports: &Exports,
+    call: &Arc<Call>,
+    mut args: Vec<Value>,
+    width: Width,
+    stream: bool,
+) -> wasmtime::Result<(GuestTaskId, BoxFuture<'a, Finished>)> {
+    let func = exports.funcs[call.target.export];
+    args.extend(accessor.with(|mut store| streams::argument(store.as_context_mut(), call))?);
+    // SAFETY: the schema that `args` were decoded by and the width are those of this export, both read from the component.
+    let begun = unsafe { abi::start(accessor, func, args, width) }?;
+    let task = begun.task;
+    if !call.flow.as_ref().is_some_and(Flow::streams_reply) {
+        return Ok((task, Box::pin(async move { Finished { task, stream, result: begun.done.await.map(Returned::Reply) } })));
     }
+    let call = Arc::clone(call);
+    let done = async move {
+        let result = match begun.done.await {
+            Ok(Ok(value)) => reply(accessor, &call, value).await,
+            Ok(Err(too_large)) => Ok(Returned::Reply(Err(too_large))),
+            Err(error) => Err(error),
+        };
+        Finished { task, stream, result }
+    };
+    Ok((task, Box::pin(done)))
+}
+
+/// Lets the messages of a reply flow until they have ended or nobody reads them any more.
+async fn reply(accessor: &Accessor<State>, call: &Arc<Call>, value: Option<Value>) -> wasmtime::Result<Returned> {
+    let Some(flow) = &call.flow else { return Ok(Returned::Reply(Ok(value))) };
+    if let Err(status) = accessor.with(|mut store| streams::connect(store.as_context_mut(), call, value))? {
+        return Ok(Returned::Failed(status));
+    }
+    call.begin_reply();
+    poll_fn(|cx| flow.reply.poll_over(cx)).await;
+    Ok(Returned::Streamed)
 }

@@ -1,7 +1,7 @@
 //! The guest floor: components are loaded, linked, given instances, and called. The only floor that
 //! names wasmtime.
 //!
-//! `load` → `service` (link, endpoints) → `pool` (queues and instances on lanes) → `keeper` (one
+//! `load` → `service` (link, endpoints) → `function` (messages to values) → `pool` (queues and instances on lanes) → `keeper` (one
 //! instance, from outside) → `instance` (calls at once in one store) → `abi` (values to memory and
 //! back). What a guest may ask of the host is in `imports`; what it may use of it is bounded in
 //! `limiter`, `log`, `state` and by the clock of `engine`.
@@ -11,6 +11,8 @@ mod bell;
 pub mod cache;
 mod call;
 pub mod engine;
+mod function;
+mod handler;
 mod http;
 mod imports;
 mod inbox;
@@ -23,3 +25,4 @@ mod outgoing;
 mod pool;
 pub mod service;
 mod state;
+mod streams;

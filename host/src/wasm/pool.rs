@@ -14,7 +14,7 @@ use wasmtime::component::{ComponentExportIndex, InstancePre};
 use super::abi::Width;
 use super::call::Call;
 use super::http::{Door, Exchange};
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Need, Room};
 use super::keeper;
 use super::log::ServiceLog;
 use super::outgoing::Client;
@@ -109,12 +109,46 @@ struct Lane {
     queue: Mutex<VecDeque<Job>>,
     /// As many as the queue holds; read by other lanes without its lock.
     waiting: AtomicUsize,
+    /// How many of them are calls with streams.
+    streams: AtomicUsize,
     instances: Mutex<Vec<Arc<Inbox>>>,
     /// Instances of other lanes may take from this queue: its own have no room. Without need they
     /// do not, since a call that changes its lane crosses threads twice.
     overflows: AtomicBool,
     /// A task looks whether more instances are needed.
     looking: AtomicBool,
+}
+
+/// Room for whatever waits, to end it.
+const ANY: Room = Room { open: true, calls: true, empty: true };
+
+impl Lane {
+    /// Notes for readers without the lock that this call comes into the queue.
+    fn entered(&self, queue: &VecDeque<Job>, call: &Call) {
+        self.waiting.store(queue.len() + 1, Relaxed);
+        self.streams.fetch_add(usize::from(call.flow.is_some()), Relaxed);
+    }
+
+    /// Notes that this call left the queue.
+    fn left(&self, queue: &VecDeque<Job>, call: &Call) {
+        self.waiting.store(queue.len(), Relaxed);
+        self.streams.fetch_sub(usize::from(call.flow.is_some()), Relaxed);
+    }
+
+    /// Notes what the queue holds, after many calls came or went.
+    fn recount(&self, queue: &VecDeque<Job>) {
+        self.waiting.store(queue.len(), Relaxed);
+        self.streams.store(queue.iter().filter(|job| job.call.flow.is_some()).count(), Relaxed);
+    }
+}
+
+/// An open stream of a service, counted until it is dropped.
+pub struct StreamSlot(Arc<Pool>);
+
+impl Drop for StreamSlot {
+    fn drop(&mut self) {
+        self.0.parts.stats.streams.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Pool {
@@ -154,25 +188,63 @@ impl Pool {
         Ok(())
     }
 
+    /// Counts a stream that is opened.
+    ///
+    /// Fails with `resource_exhausted` where the service has as many as its limit `streams` allows.
+    pub fn open_stream(self: &Arc<Pool>) -> Result<StreamSlot, Status> {
+        let slot = StreamSlot(Arc::clone(self));
+        let open = self.parts.stats.streams.fetch_add(1, Relaxed);
+        if usize::try_from(open).unwrap_or(0) >= self.parts.limits.streams {
+            return Err(Status::new(Code::ResourceExhausted, "the service has too many streams open; try again later"));
+        }
+        Ok(slot)
+    }
+
     fn push(&self, lane: usize, job: Job) {
         let mut queue = lock(&self.lanes[lane].queue);
+        self.lanes[lane].entered(&queue, &job.call);
         queue.push_back(job);
-        self.lanes[lane].waiting.store(queue.len(), Relaxed);
         self.queued.fetch_add(1, Relaxed);
         self.parts.stats.queued.fetch_add(1, Relaxed);
     }
 
-    fn pop(&self, lane: usize, also_exclusive: bool) -> Option<Job> {
+    /// What a call wants of an instance.
+    pub fn need(&self, call: &Call) -> Need {
+        match (call.target.exclusive, &call.flow, self.parts.isolation) {
+            (true, ..) => Need::All,
+            (false, Some(_), Isolation::Shared) => Need::Stream,
+            (false, ..) => Need::Place,
+        }
+    }
+
+    /// The first call that fits. Streams pass by the calls before them, which go in order: one that
+    /// wants an instance for itself would never get it otherwise.
+    fn first(&self, lane: usize, queue: &VecDeque<Job>, room: Room) -> Option<usize> {
+        let mut held = false;
+        for (place, job) in queue.iter().enumerate() {
+            let need = self.need(&job.call);
+            if need == Need::Stream || !held {
+                if room.fits(need) {
+                    return Some(place);
+                }
+                held = true;
+                if self.lanes[lane].streams.load(Relaxed) == 0 {
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    fn pop(&self, lane: usize, room: Room) -> Option<Job> {
         if self.lanes[lane].waiting.load(Relaxed) == 0 {
             return None;
         }
         let mut queue = lock(&self.lanes[lane].queue);
         loop {
-            if queue.front()?.call.target.exclusive && !also_exclusive {
-                return None;
-            }
-            let job = queue.pop_front()?;
-            self.lanes[lane].waiting.store(queue.len(), Relaxed);
+            let place = self.first(lane, &queue, room)?;
+            let job = queue.remove(place)?;
+            self.lanes[lane].left(&queue, &job.call);
             self.queued.fetch_sub(1, Relaxed);
             self.parts.stats.queued.fetch_sub(1, Relaxed);
             if queue.is_empty() {
@@ -185,11 +257,11 @@ impl Pool {
     }
 
     /// The next call for an instance of this lane, from another lane where this one has none and that
-    /// one overflows. A call that wants the instance for itself is given only to one that is `empty`.
-    pub fn take(&self, lane: usize, empty: bool) -> Option<Job> {
-        let own = self.pop(lane, empty);
+    /// one overflows.
+    pub fn take(&self, lane: usize, room: Room) -> Option<Job> {
+        let own = self.pop(lane, room);
         own.or_else(|| {
-            self.others(lane).find_map(|other| if self.lanes[other].overflows.load(Relaxed) { self.pop(other, empty) } else { None })
+            self.others(lane).find_map(|other| if self.lanes[other].overflows.load(Relaxed) { self.pop(other, room) } else { None })
         })
     }
 
@@ -207,7 +279,7 @@ impl Pool {
             let before = queue.len();
             queue.retain(|job| !job.call.is_abandoned());
             dropped += before - queue.len();
-            lane.waiting.store(queue.len(), Relaxed);
+            lane.recount(&queue);
         }
         self.queued.fetch_sub(dropped, Relaxed);
         self.parts.stats.queued.fetch_sub(i64::try_from(dropped).unwrap_or(0), Relaxed);
@@ -223,7 +295,7 @@ impl Pool {
             let mut queue = lock(&lane.queue);
             if let Some(place) = queue.iter().position(|job| Arc::ptr_eq(&job.call, call)) {
                 queue.remove(place);
-                lane.waiting.store(queue.len(), Relaxed);
+                lane.left(&queue, call);
                 self.queued.fetch_sub(1, Relaxed);
                 self.parts.stats.queued.fetch_sub(1, Relaxed);
                 return;
@@ -231,19 +303,23 @@ impl Pool {
         }
     }
 
-    /// Wakes an instance of this lane that has room for the first call that waits here. Whether there
-    /// is one.
+    /// Wakes an instance of this lane that has room for the first call that waits here, or for the
+    /// first stream. Whether there is one.
     fn wake(&self, lane: usize) -> bool {
-        self.wake_for(lane, self.wants_all(lane))
+        self.needs(lane).any(|need| self.wake_for(lane, need))
     }
 
-    /// Whether the first call that waits on this lane wants an instance for itself.
-    fn wants_all(&self, lane: usize) -> bool {
-        lock(&self.lanes[lane].queue).front().is_some_and(|job| job.call.target.exclusive)
+    /// What the calls that wait on this lane want of an instance: the first one, and the first one with
+    /// streams.
+    fn needs(&self, lane: usize) -> impl Iterator<Item = Need> + use<> {
+        let queue = lock(&self.lanes[lane].queue);
+        let call = queue.iter().map(|job| self.need(&job.call)).find(|need| *need != Need::Stream);
+        let streams = self.lanes[lane].streams.load(Relaxed) > 0;
+        call.into_iter().chain(streams.then_some(Need::Stream))
     }
 
-    fn wake_for(&self, lane: usize, exclusive: bool) -> bool {
-        match lock(&self.lanes[lane].instances).iter().find(|inbox| inbox.has_room(exclusive)) {
+    fn wake_for(&self, lane: usize, need: Need) -> bool {
+        match lock(&self.lanes[lane].instances).iter().find(|inbox| inbox.room().fits(need)) {
             Some(inbox) => {
                 inbox.wake();
                 true
@@ -305,8 +381,7 @@ impl Pool {
     /// Wakes an instance of another lane that has room, to take from this one. Whether there is one.
     fn overflow(&self, lane: usize) -> bool {
         self.lanes[lane].overflows.store(true, Relaxed);
-        let exclusive = self.wants_all(lane);
-        self.others(lane).any(|other| self.wake_for(other, exclusive))
+        self.needs(lane).any(|need| self.others(lane).any(|other| self.wake_for(other, need)))
     }
 
     fn has_instance(&self, lane: usize) -> bool {
@@ -329,11 +404,13 @@ impl Pool {
             return;
         }
         let Some(other) = self.others(lane).find(|other| self.has_instance(*other)) else { return };
-        let jobs: Vec<Job> = std::mem::take(&mut *lock(&self.lanes[lane].queue)).into();
-        self.lanes[lane].waiting.store(0, Relaxed);
+        let mut own = lock(&self.lanes[lane].queue);
+        let jobs = std::mem::take(&mut *own);
+        self.lanes[lane].recount(&own);
+        drop(own);
         let mut queue = lock(&self.lanes[other].queue);
         queue.extend(jobs);
-        self.lanes[other].waiting.store(queue.len(), Relaxed);
+        self.lanes[other].recount(&queue);
         drop(queue);
         self.wake(other);
     }
@@ -342,7 +419,7 @@ impl Pool {
     fn fail(&self, lane: usize, status: &Status) {
         let cause = status.cause().map_or_else(String::new, |cause| format!(": {cause}"));
         tracing::error!(service = self.name(), "{}{cause}", status.message());
-        while let Some(job) = self.pop(lane, true) {
+        while let Some(job) = self.pop(lane, ANY) {
             job.call.end(Err(Status::new(status.code(), status.message().to_owned())));
         }
     }
@@ -377,7 +454,7 @@ impl Pool {
     pub fn close(&self) {
         self.closed.store(true, Relaxed);
         for lane in 0..self.lanes.len() {
-            while let Some(job) = self.pop(lane, true) {
+            while let Some(job) = self.pop(lane, ANY) {
                 job.call.end(Err(Status::new(Code::Unavailable, "the service is being stopped")));
             }
             for inbox in lock(&self.lanes[lane].instances).iter() {

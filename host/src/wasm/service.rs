@@ -1,26 +1,26 @@
 //! A component as a service: linked, checked, and reachable by the endpoints of what it exports.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use wasmtime::Engine;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, Linker};
 
 use super::abi::Width;
-use super::call::{Call, Target};
+use super::call::Target;
 use super::engine::GuestEngine;
+use super::function::{self, Function};
+use super::handler::{self, Exported};
 use super::http::{Door, Entry as HttpEntry, Gate};
 use super::imports;
 use super::load::Loaded;
-use super::pool::{Job, Parts, Pool, Waiting, Work};
+use super::pool::{Parts, Pool};
 use super::state::State;
 use crate::lanes::Lanes;
-use crate::rpc::{CallFuture, Endpoint, Handler, HttpServed, OpenFuture, Reply, Request, Served, StreamRequest, wrong_kind};
-use crate::schema::{Method, Schema};
+use crate::rpc::{Endpoint, Gateway, Handler, HttpServed, Served};
+use crate::schema::Schema;
 use crate::settings::{Grants, HttpRoute, Isolation, Limits};
 use crate::stats::{EndpointStats, ServiceStats};
-use crate::status::{Code, Status};
 
 /// The interface whose functions tell a guest of the request's headers.
 const CONTEXT: &str = "microhost:service/context";
@@ -114,7 +114,8 @@ pub struct Service {
     name: Arc<str>,
     schema: Arc<Schema>,
     pool: Arc<Pool>,
-    endpoints: Vec<(Endpoint, Arc<Function>)>,
+    endpoints: Vec<(Endpoint, Arc<dyn Handler>)>,
+    gateway: Option<Arc<dyn Gateway>>,
     http: Option<(HttpRoute, Arc<Gate>)>,
     max_request: usize,
 }
@@ -139,7 +140,8 @@ impl Starter {
         let pre = self.link(&name, &component)?;
         let shared: Arc<str> = name.as_str().into();
         let schema = Arc::new(schema);
-        let (exports, functions) = self.functions(&component, &schema);
+        let (mut exports, functions) = self.functions(&component, &schema);
+        let handles = self.handler(&name, &component, &schema, &mut exports)?;
         let door = Door::of(&pre);
         let exclusive = door.as_ref().map(Door::exclusive);
         let route = match (exclusive, http) {
@@ -147,40 +149,71 @@ impl Starter {
             (_, route) => route.unwrap_or_default(),
         };
         let keeps_headers = schema.imports().iter().any(|import| import.name.starts_with(CONTEXT));
-        if functions.is_empty() && door.is_none() {
+        if exports.is_empty() && door.is_none() {
             let refused = schema.refused.iter().map(|refused| format!("{}: {}", refused.function, refused.why)).collect();
             return Err(StartError::Nothing { name, refused });
         }
-        let (timeout, reply, max_request) = (limits.timeout, limits.reply, limits.request);
+        let max_request = limits.request;
         let stats = Arc::new(ServiceStats::default());
         let pool =
             Pool::new(Parts { name: Arc::clone(&shared), pre, exports, door, limits, grants, isolation, lanes: self.lanes.clone(), stats });
-        let mut endpoints = Vec::with_capacity(functions.len());
+        let is_safe = |service: &str, method: &str| safe.iter().any(|safe| safe.split_once('/') == Some((service, method)));
+        let mut endpoints: Vec<(Endpoint, Arc<dyn Handler>)> = Vec::with_capacity(functions.len());
         for found in functions {
-            let full = format!("{}/{}", found.target.service, found.target.method);
-            let endpoint = Endpoint {
-                service: Arc::clone(&found.target.service),
-                method: Arc::clone(&found.target.method),
-                safe: safe.contains(&full),
-                kind: Some(schema.services[found.at.0].methods[found.at.1].kind),
-            };
-            let function = Function {
-                schema: Arc::clone(&schema),
-                at: found.at,
-                target: found.target,
-                width: found.width,
-                pool: Arc::clone(&pool),
-                timeout,
-                reply,
-            };
-            endpoints.push((endpoint, Arc::new(function)));
+            let (service, method) = (Arc::clone(&found.target.service), Arc::clone(&found.target.method));
+            let kind = Some(schema.services[found.at.0].methods[found.at.1].kind);
+            let endpoint = Endpoint { safe: is_safe(&service, &method), service, method, kind };
+            let function =
+                Function { schema: Arc::clone(&schema), at: found.at, target: found.target, width: found.width, pool: Arc::clone(&pool) };
+            endpoints.push((endpoint, Arc::new(function::Entry(Arc::new(function)))));
+        }
+        let exported = handles.map(|(call, open)| {
+            Arc::new(Exported { schema: Arc::clone(&schema), pool: Arc::clone(&pool), call, open, stats: Arc::default() })
+        });
+        let mut gateway: Option<Arc<dyn Gateway>> = None;
+        if let (Some(handled), Some(exported)) = (&schema.handled, exported) {
+            for (service_at, service) in handled.services.iter().enumerate() {
+                for (method_at, method) in service.methods.iter().enumerate() {
+                    let endpoint = Endpoint {
+                        service: service.name.as_str().into(),
+                        method: method.name.as_str().into(),
+                        safe: is_safe(&service.name, &method.name),
+                        kind: Some(method.kind),
+                    };
+                    let method = exported.endpoint(&service.name, &method.name, Some((service_at, method_at)));
+                    endpoints.push((endpoint, Arc::new(handler::Entry(Arc::new(method)))));
+                }
+            }
+            if handled.takes_anything() {
+                gateway = Some(Arc::new(handler::Open(exported)));
+            }
         }
         let known: Vec<String> = endpoints.iter().map(|(endpoint, _)| format!("{}/{}", endpoint.service, endpoint.method)).collect();
         if let Some(endpoint) = safe.into_iter().find(|safe| !known.contains(safe)) {
             return Err(StartError::Safe { name, endpoint, known });
         }
         let http = exclusive.map(|exclusive| (route, Gate::new(&shared, exclusive, &pool, keeps_headers)));
-        Ok(Service { name: shared, schema, pool, endpoints, http, max_request })
+        Ok(Service { name: shared, schema, pool, endpoints, gateway, http, max_request })
+    }
+
+    /// The functions of the handler, where the component exports it.
+    fn handler(
+        &self,
+        name: &str,
+        component: &Component,
+        schema: &Schema,
+        exports: &mut Vec<ComponentExportIndex>,
+    ) -> Result<Option<(handler::Export, handler::Export)>, StartError> {
+        let Some(handled) = &schema.handled else { return Ok(None) };
+        let mut find = |function: &str| {
+            let (index, ty) = self.export(component, &handled.interface, function).ok_or_else(|| StartError::Link {
+                name: name.to_owned(),
+                why: format!("its export {} lacks the function {function}", handled.interface),
+            })?;
+            exports.push(index);
+            Ok(handler::Export { place: exports.len() - 1, exclusive: !ty.async_(), width: Width::of(&ty) })
+        };
+        Ok(Some((find("call")?, find("open")?)))
     }
 
     fn link(&self, name: &str, component: &Component) -> Result<wasmtime::component::InstancePre<State>, StartError> {
@@ -273,13 +306,18 @@ impl Service {
 
     /// Its endpoints, for a router.
     pub fn endpoints(&self) -> Vec<Served> {
-        let serve = |(endpoint, function): &(Endpoint, Arc<Function>)| Served {
+        let serve = |(endpoint, handler): &(Endpoint, Arc<dyn Handler>)| Served {
             endpoint: endpoint.clone(),
-            handler: Arc::new(Entry(Arc::clone(function))),
+            handler: Arc::clone(handler),
             stats: Arc::new(EndpointStats::default()),
             max_request: self.max_request,
         };
         self.endpoints.iter().map(serve).collect()
+    }
+
+    /// Its gateway, for a router, where its component takes any call.
+    pub fn gateway(&self) -> Option<Arc<dyn Gateway>> {
+        self.gateway.clone()
     }
 
     /// Where it answers plain HTTP, if it does.
@@ -301,62 +339,5 @@ impl Service {
     /// Takes no more calls, and ends every instance when it has none.
     pub fn close(&self) {
         self.pool.close();
-    }
-}
-
-/// A function of the component: how its messages are read and written, and where it runs.
-struct Function {
-    schema: Arc<Schema>,
-    at: (usize, usize),
-    target: Arc<Target>,
-    width: Width,
-    pool: Arc<Pool>,
-    timeout: std::time::Duration,
-    reply: usize,
-}
-
-impl Function {
-    fn method(&self) -> &Method {
-        &self.schema.services[self.at.0].methods[self.at.1]
-    }
-
-    async fn call(&self, request: Request) -> Result<Reply, Status> {
-        let Request { codec, body, headers, deadline, caller } = request;
-        let args = self.method().decode(codec, &body)?;
-        let own = Instant::now() + self.timeout;
-        let deadline = deadline.map_or(own, |deadline| deadline.min(own));
-        let (call, outcome) = Call::new(Arc::clone(&self.target), headers, caller, deadline);
-        let waiting = Waiting::new(&call, &self.pool);
-        self.pool.submit(Job { call: Arc::clone(&call), work: Work::Function(args, self.width) })?;
-        let outcome = match tokio::time::timeout_at(deadline.into(), outcome).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(Status::new(Code::Unavailable, "the service is being stopped")),
-            // `waiting` goes with this, and so tells the instance.
-            Err(_) => return Err(Status::new(Code::DeadlineExceeded, "the call was not answered before its deadline")),
-        };
-        waiting.over();
-        let metadata = std::mem::take(&mut *call.reply.lock().expect("no holder panics"));
-        match outcome.and_then(|value| self.method().encode(codec, value, self.reply)) {
-            Ok(body) => Ok(Reply { body, headers: metadata.headers, trailers: metadata.trailers }),
-            Err(status) => {
-                let mut all = metadata.headers;
-                all.extend(metadata.trailers);
-                Err(if all.is_empty() { status } else { status.with_metadata(all) })
-            }
-        }
-    }
-}
-
-/// The way in to a function.
-struct Entry(Arc<Function>);
-
-impl Handler for Entry {
-    fn call(&self, request: Request) -> CallFuture {
-        let function = Arc::clone(&self.0);
-        Box::pin(async move { function.call(request).await })
-    }
-
-    fn open(&self, _: StreamRequest) -> OpenFuture {
-        Box::pin(std::future::ready(Err(wrong_kind())))
     }
 }

@@ -71,6 +71,8 @@ pub enum MetadataError {
     InvalidValue(String),
     /// More than the host sends with one reply.
     TooMuch,
+    /// The reply has begun: its headers are sent already.
+    TooLate,
 }
 
 impl fmt::Display for MetadataError {
@@ -83,6 +85,7 @@ impl fmt::Display for MetadataError {
                 write!(f, "the value of {name:?} is not printable ASCII: end the name in `-bin` to send bytes")
             }
             MetadataError::TooMuch => f.write_str("more metadata than the host sends with one reply"),
+            MetadataError::TooLate => f.write_str("the reply has begun, and its headers are sent"),
         }
     }
 }
@@ -95,6 +98,7 @@ impl From<HostError> for MetadataError {
             HostError::InvalidName(name) => MetadataError::InvalidName(name),
             HostError::InvalidValue(name) => MetadataError::InvalidValue(name),
             HostError::TooMuch => MetadataError::TooMuch,
+            HostError::TooLate => MetadataError::TooLate,
         }
     }
 }

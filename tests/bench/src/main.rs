@@ -6,18 +6,24 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod items;
 mod load;
+mod machine;
 mod message;
+mod page;
+mod pairs;
 mod process;
 mod program;
 mod serve;
+mod site;
 mod statistics;
+mod streams;
 mod table;
 mod unary;
 mod usage;
 
 #[derive(Parser)]
-#[command(name = "bench", about = "Measures microhost against bare hyper and bare tonic", version)]
+#[command(name = "bench", about = "Measures microhost against bare hyper, bare tonic and wasmtime serve", version)]
 struct Cli {
     #[command(subcommand)]
     bench: Bench,
@@ -27,9 +33,13 @@ struct Cli {
 enum Bench {
     /// One small call, as JSON over HTTP/1.1 and as gRPC, and how a service starts.
     Unary(unary::Options),
-    /// Be a native server: what `unary` starts; also for a look with other load generators.
+    /// Streams of messages over gRPC: from the server, to the server, and back again.
+    Streams(streams::Options),
+    /// A page from a component of `wasi:http`, against `wasmtime serve` too where that is installed.
+    Http(site::Options),
+    /// Be a native server: what the others start; also for a look with other load generators.
     Serve(serve::Serve),
-    /// Be the load generator: what `unary` starts; also for a look at any server of the same call.
+    /// Be the load generator: what the others start; also for a look at any server of the same calls.
     Load(load::Load),
 }
 
@@ -47,6 +57,8 @@ fn main() -> ExitCode {
 fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Unary(options) => unary::run(options),
+        Bench::Streams(options) => streams::run(options),
+        Bench::Http(options) => site::run(options),
         Bench::Serve(serve) => serve::run(serve),
         Bench::Load(load) => load::run(load),
     }

@@ -24,8 +24,11 @@ pub fn ready_line(address: SocketAddr) -> String {
     json!({ "level": "INFO", "fields": { "message": "ready", "address": address.to_string() } }).to_string()
 }
 
-/// The address in a ready line; `None` for every other line.
+/// The address in a ready line, of microhost or of `wasmtime serve`; `None` for every other line.
 fn ready_address(line: &str) -> Option<SocketAddr> {
+    if let Some((_, address)) = line.split_once("Serving HTTP on http://") {
+        return address.trim_end().trim_end_matches('/').parse().ok();
+    }
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields")?;
     if fields.get("message")? != "ready" {
@@ -162,6 +165,7 @@ mod tests {
         let address = SocketAddr::from(([127, 0, 0, 1], 4000));
         assert_eq!(ready_address(&ready_line(address)), Some(address));
         assert_eq!(ready_address(r#"{"level":"INFO","fields":{"message":"other","address":"127.0.0.1:1"}}"#), None);
+        assert_eq!(ready_address("Serving HTTP on http://127.0.0.1:4000/"), Some(address));
         assert_eq!(ready_address("not JSON"), None);
     }
 

@@ -37,16 +37,16 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Takes what is named and builds what is not.
-    pub fn new(microhost: Option<&Path>, guest: Option<&Path>) -> Result<Programs> {
+    /// Takes what is named and builds what is not: the component from a package of `guests/`.
+    pub fn new(microhost: Option<&Path>, guest: Option<&Path>, package: &str) -> Result<Programs> {
         let programs = Programs {
             bench: std::env::current_exe().context("cannot find this program")?,
             microhost: microhost.map_or_else(build_microhost, existing)?,
-            guest: guest.map_or_else(build_guest, existing)?,
+            guest: guest.map_or_else(|| build_guest(package), existing)?,
             folder: tempfile::Builder::new().prefix("microhost-bench-").tempdir().context("cannot make a folder for the compile cache")?,
         };
         let component = toml_string(&programs.guest)?;
-        let settings = format!("[service.echo]\ncomponent = {component}\nisolation = \"request\"\n");
+        let settings = format!("[service.{package}]\ncomponent = {component}\nisolation = \"request\"\n");
         fs::write(programs.folder.path().join(REQUEST), settings).context("cannot write a settings file")?;
         Ok(programs)
     }
@@ -59,11 +59,7 @@ impl Programs {
     /// A native server at a free port.
     pub fn native(&self, native: Native) -> Command {
         let mut command = self.bench();
-        let name = match native {
-            Native::Hyper => "hyper",
-            Native::Tonic => "tonic",
-        };
-        command.args(["serve", name, "--port", "0"]);
+        command.args(["serve", native.name(), "--port", "0"]);
         command
     }
 
@@ -83,6 +79,14 @@ impl Programs {
         command.args(["--listen", "127.0.0.1:0"]).env("XDG_CACHE_HOME", cache);
         // What is set for other runs on this machine: the ready line is read from JSON, at `info`.
         command.env_remove("MICROHOST_LOG").env_remove("MICROHOST_LOG_FORMAT");
+        command
+    }
+
+    /// `wasmtime serve` at a free port, with the same component, and with all of WASI that a component of
+    /// the standard library asks for. Its instances are reused, as it does by itself.
+    pub fn wasmtime(&self, wasmtime: &Path) -> Command {
+        let mut command = Command::new(wasmtime);
+        command.args(["serve", "-Scli", "--addr", "127.0.0.1:0"]).arg(&self.guest);
         command
     }
 
@@ -113,10 +117,10 @@ fn build_microhost() -> Result<PathBuf> {
     built(command, "microhost")
 }
 
-fn build_guest() -> Result<PathBuf> {
+fn build_guest(package: &str) -> Result<PathBuf> {
     let mut command = cargo();
-    command.current_dir(root().join("guests")).args(["build", "--release", "--target", TARGET, "--package", "echo"]);
-    built(command, "echo").with_context(|| format!("cannot build guests/echo; if the target is missing: rustup target add {TARGET}"))
+    command.current_dir(root().join("guests")).args(["build", "--release", "--target", TARGET, "--package", package]);
+    built(command, package).with_context(|| format!("cannot build guests/{package}; if the target is missing: rustup target add {TARGET}"))
 }
 
 /// Builds, and returns the program or the component that cargo names as that of the target `name`.

@@ -1,6 +1,7 @@
 //! Fuzz targets for everything that reads bytes from outside.
 //!
-//! `cargo +nightly fuzz run proto --fuzz-dir tests/fuzz` (or `json`, `component`) at the top of the
+//! `cargo +nightly fuzz run proto --fuzz-dir tests/fuzz` (or `json`, `msgpack`, `cbor`,
+//! `bson`, `component`) at the top of the
 //! repository. What the targets check is written beside the code, where `cargo test` runs the same
 //! on random input.
 

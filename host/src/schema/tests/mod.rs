@@ -3,6 +3,7 @@
 mod bad_input;
 mod chaos;
 mod component;
+mod documents;
 mod entry;
 mod failures;
 mod golden;
@@ -25,12 +26,12 @@ fn package(wit: &str) -> Vec<u8> {
     wit_component::encode(&resolve, package).expect("the package can be encoded")
 }
 
-fn zoo() -> Schema {
+pub(super) fn zoo() -> Schema {
     schema(include_str!("../testdata/zoo.wit"))
 }
 
 /// A component that exports and imports what the only world of the WIT says, and does nothing.
-fn component(wit: &str) -> Vec<u8> {
+pub(super) fn component(wit: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let package = resolve.push_str("test.wit", wit).expect("the text is WIT");
     let world = resolve.select_world(&[package], None).expect("the package has one world");

@@ -3,10 +3,10 @@
 
 use wasmtime::ValRaw;
 use wasmtime::component::__internal::{InterfaceType, LiftContext};
-use wasmtime::component::Lift;
+use wasmtime::component::{FutureReader, Lift, StreamReader};
 
-use super::MAX_FLAT;
-use crate::schema::Value;
+use super::{Item, MAX_FLAT};
+use crate::schema::{Handle, Value};
 
 /// Why results cannot be lifted.
 pub enum Fault {
@@ -51,6 +51,32 @@ pub fn results(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[ValRaw]) -> R
     let address = src.first().map_or(0, ValRaw::get_u32) as usize;
     let bytes = array(cx, address, 1, abi.size32, abi.align32)?;
     from_memory(cx, result, bytes).map(Some)
+}
+
+/// Lifts the element at a place of a buffer.
+pub fn element(cx: &mut LiftContext<'_>, ty: InterfaceType, address: usize, place: usize) -> Result<Value> {
+    let abi = cx.types.canonical_abi(&ty);
+    let size = abi.size32 as usize;
+    let at = place.checked_mul(size).and_then(|offset| address.checked_add(offset));
+    let at = at.ok_or_else(|| garbled("the guest wrote to a stream from out of the bounds of its memory"))?;
+    let bytes = array(cx, at, 1, abi.size32, abi.align32)?;
+    from_memory(cx, ty, bytes)
+}
+
+/// The reading end of a stream, made by the guest or passed through it.
+fn stream<L: Copy>(
+    cx: &mut LiftContext<'_>,
+    ty: InterfaceType,
+    src: L,
+    bytes: impl FnOnce(&mut LiftContext<'_>, L) -> wasmtime::Result<StreamReader<u8>>,
+    items: impl FnOnce(&mut LiftContext<'_>, L) -> wasmtime::Result<StreamReader<Item>>,
+) -> Result<Value> {
+    let InterfaceType::Stream(index) = ty else { return Err(garbled("no stream where one was expected")) };
+    let types = cx.types;
+    Ok(Value::Handle(match types[types[index].ty].payload {
+        Some(InterfaceType::U8) => Handle::new(bytes(cx, src)?),
+        _ => Handle::new(items(cx, src)?),
+    }))
 }
 
 fn from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &mut std::slice::Iter<'_, ValRaw>) -> Result<Value> {
@@ -102,6 +128,12 @@ fn from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &mut std::slice::
             }
             Value::Variant(case, payload)
         }
+        InterfaceType::Stream(_) => {
+            let src = next(src)?;
+            let bytes = |cx: &mut LiftContext<'_>, src| StreamReader::linear_lift_from_flat(cx, ty, src);
+            stream(cx, ty, src, bytes, |cx, src| StreamReader::linear_lift_from_flat(cx, ty, src))?
+        }
+        InterfaceType::Future(_) => Value::Handle(Handle::new(leaf_flat::<FutureReader<Item>>(cx, ty, src)?)),
         _ => return Err(garbled("a type that is not carried")),
     })
 }
@@ -166,6 +198,11 @@ fn from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Res
             };
             Value::Variant(case, payload)
         }
+        InterfaceType::Stream(_) => {
+            let handle = |cx: &mut LiftContext<'_>, src| StreamReader::linear_lift_from_memory(cx, ty, src);
+            stream(cx, ty, bytes, handle, |cx, src| StreamReader::linear_lift_from_memory(cx, ty, src))?
+        }
+        InterfaceType::Future(_) => Value::Handle(Handle::new(FutureReader::<Item>::linear_lift_from_memory(cx, ty, bytes)?)),
         _ => return Err(garbled("a type that is not carried")),
     })
 }

@@ -3,10 +3,10 @@
 use std::mem::MaybeUninit;
 
 use wasmtime::component::__internal::{InterfaceType, LowerContext};
-use wasmtime::component::Lower;
+use wasmtime::component::{FutureReader, Lower, StreamReader};
 use wasmtime::{Result, ValRaw, bail};
 
-use super::MAX_FLAT;
+use super::{Item, MAX_FLAT, TooLarge};
 use crate::schema::Value;
 
 /// Lowers all parameters, whose types are those of the tuple `ty`: each directly where all fit, else
@@ -107,8 +107,42 @@ fn to_flat<'f, T>(
             }
             Ok(())
         }
+        (InterfaceType::Stream(_) | InterfaceType::Future(_), Value::Handle(handle)) => {
+            if let Some(items) = handle.get::<StreamReader<Item>>() {
+                leaf_flat(cx, ty, items, flat)
+            } else if let Some(bytes) = handle.get::<StreamReader<u8>>() {
+                leaf_flat(cx, ty, bytes, flat)
+            } else if let Some(item) = handle.get::<FutureReader<Item>>() {
+                leaf_flat(cx, ty, item, flat)
+            } else {
+                bail!("a value does not have its parameter's type")
+            }
+        }
         _ => bail!("a value does not have its parameter's type"),
     }
+}
+
+/// Lowers elements into a buffer of the guest's.
+pub fn buffer<'v, T>(
+    cx: &mut LowerContext<'_, T>,
+    ty: InterfaceType,
+    address: usize,
+    items: impl ExactSizeIterator<Item = std::result::Result<&'v Value, &'v TooLarge>>,
+) -> Result<()> {
+    let abi = cx.types.canonical_abi(&ty);
+    let size = abi.size32 as usize;
+    let length = items.len().checked_mul(size).and_then(|length| address.checked_add(length));
+    if length.is_none_or(|end| end > cx.as_slice_mut().len()) {
+        bail!("the guest reads a stream into what is out of the bounds of its memory");
+    }
+    if !address.is_multiple_of(abi.align32 as usize) {
+        bail!("the guest reads a stream into an address that is not aligned");
+    }
+    for (place, item) in items.enumerate() {
+        let Ok(value) = item else { bail!("an element that was never lifted is lowered") };
+        to_memory(cx, ty, value, address + place * size)?;
+    }
+    Ok(())
 }
 
 fn to_memory<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, value: &Value, at: usize) -> Result<()> {

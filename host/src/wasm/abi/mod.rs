@@ -18,8 +18,11 @@ use wasmtime::{ValRaw, bail};
 
 use crate::schema::Value;
 
+mod item;
 mod lift;
 mod lower;
+
+pub use item::{Item, read};
 
 /// What the component model passes directly; more goes through memory ("Canonical ABI", flattening).
 const MAX_FLAT: usize = 16;

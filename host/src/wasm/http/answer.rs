@@ -164,6 +164,9 @@ impl Answer {
         match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.moved = true;
+                if let Some(end) = &self.end {
+                    end.waiting.progressed();
+                }
                 let length = frame.data_ref().map_or(0, |data| data.len() as u64);
                 self.left = self.left.map(|left| left.saturating_sub(length));
                 Poll::Ready(Some(Ok(frame)))

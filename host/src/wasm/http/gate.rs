@@ -45,7 +45,7 @@ impl Gate {
             Some(body) => body.map_err(broken_request).boxed_unsync(),
             None => Empty::new().map_err(|never| match never {}).boxed_unsync(),
         };
-        let (call, mut outcome) = Call::new(Arc::clone(&self.target), headers, caller, deadline);
+        let (call, mut outcome) = Call::new(Arc::clone(&self.target), headers, caller, deadline, None);
         let (head_in, mut head_out) = oneshot::channel();
         let (over_in, over) = oneshot::channel();
         let (sent_in, sent) = oneshot::channel();
@@ -116,6 +116,11 @@ impl Waiting {
     /// The call is over.
     pub(super) fn over(mut self) {
         self.over = true;
+    }
+
+    /// A piece of the response has come: what the guest may compute counts from one to the next.
+    pub(super) fn progressed(&self) {
+        self.call.progressed();
     }
 
     /// Lets a call that has answered go on to its end, for a time.

@@ -10,7 +10,6 @@ use wasmtime::component::{ComponentType, Lift, Lower};
 
 use super::{Row, define};
 use crate::rpc;
-use crate::wasm::call::ReplyMetadata;
 use crate::wasm::state::{State, current_call};
 
 /// The most metadata of one reply, in bytes: names, values, and 32 for each, as HTTP/2 counts.
@@ -23,13 +22,13 @@ pub(super) const FUNCTIONS: &[Row] = &[
         define(link, name, kind, |store, ()| Ok((of_call(store, |call| Caller { peer: call.caller.peer.map(|peer| peer.to_string()) }),)))
     }),
     ("time-left", |link, name, kind| define(link, name, kind, |store, ()| Ok((of_call(store, |call| Some(time_left(call.deadline))),)))),
-    ("metadata", |link, name, kind| define(link, name, kind, |store, ()| Ok((of_call(store, |call| entries(&call.headers)),)))),
-    ("add-header", |link, name, kind| {
-        define(link, name, kind, |store, (entry,): (Entry,)| Ok((add(store, entry, |reply| &mut reply.headers),)))
+    ("metadata", |link, name, kind| {
+        define(link, name, kind, |store, ()| {
+            Ok((of_call(store, |call| entries(&call.headers).map(|(name, value)| Entry { name, value }).collect::<Vec<_>>()),))
+        })
     }),
-    ("add-trailer", |link, name, kind| {
-        define(link, name, kind, |store, (entry,): (Entry,)| Ok((add(store, entry, |reply| &mut reply.trailers),)))
-    }),
+    ("add-header", |link, name, kind| define(link, name, kind, |store, (entry,): (Entry,)| Ok((add(store, entry, Place::Header),)))),
+    ("add-trailer", |link, name, kind| define(link, name, kind, |store, (entry,): (Entry,)| Ok((add(store, entry, Place::Trailer),)))),
 ];
 
 #[derive(Default, ComponentType, Lift, Lower)]
@@ -54,6 +53,15 @@ enum MetadataError {
     InvalidValue(String),
     #[component(name = "too-much")]
     TooMuch,
+    #[component(name = "too-late")]
+    TooLate,
+}
+
+/// When metadata is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Header,
+    Trailer,
 }
 
 /// Something of the current call; nothing outside of any.
@@ -65,10 +73,9 @@ fn time_left(deadline: Instant) -> u64 {
     u64::try_from(deadline.saturating_duration_since(Instant::now()).as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn entries(headers: &HeaderMap) -> Vec<Entry> {
-    rpc::metadata(headers)
-        .filter_map(|(name, value)| Some(Entry { name: name.as_str().to_owned(), value: decoded(name, value)? }))
-        .collect()
+/// The metadata among the headers: names and bytes.
+pub fn entries(headers: &HeaderMap) -> impl Iterator<Item = (String, Vec<u8>)> {
+    rpc::metadata(headers).filter_map(|(name, value)| Some((name.as_str().to_owned(), decoded(name, value)?)))
 }
 
 /// The bytes behind a header: those of `-bin` ones travel as base64, padded or not (gRPC,
@@ -82,21 +89,23 @@ fn decoded(name: &HeaderName, value: &HeaderValue) -> Option<Vec<u8>> {
     STANDARD_NO_PAD.decode(&text[..unpadded]).or_else(|_| STANDARD.decode(text)).ok()
 }
 
-fn add(
-    mut store: StoreContextMut<'_, State>,
-    entry: Entry,
-    place: fn(&mut ReplyMetadata) -> &mut HeaderMap,
-) -> std::result::Result<(), MetadataError> {
+fn add(mut store: StoreContextMut<'_, State>, entry: Entry, place: Place) -> std::result::Result<(), MetadataError> {
     let (name, value) = header(entry)?;
     // Outside of any call there is no reply to add to.
     let Some(call) = current_call(&mut store) else { return Ok(()) };
     let mut reply = call.reply.lock().expect("no holder panics");
+    if place == Place::Header && reply.begun {
+        return Err(MetadataError::TooLate);
+    }
     let size = reply.size + name.as_str().len() + value.len() + 32;
     if size > MAX_REPLY_METADATA {
         return Err(MetadataError::TooMuch);
     }
     reply.size = size;
-    place(&mut reply).append(name, value);
+    match place {
+        Place::Header => reply.headers.append(name, value),
+        Place::Trailer => reply.trailers.append(name, value),
+    };
     Ok(())
 }
 

@@ -9,6 +9,8 @@ use super::state::State;
 mod context;
 mod log;
 
+pub use context::entries;
+
 /// The package of the host's own interfaces.
 const PACKAGE: &str = "microhost:service/";
 

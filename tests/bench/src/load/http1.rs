@@ -1,4 +1,4 @@
-//! JSON calls over HTTP/1.1: one call at a time on each connection.
+//! Calls over HTTP/1.1, JSON or a page: one at a time on each connection.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{Client, Tally};
 use crate::message::{Message, PATH};
+use crate::page;
 
 /// Headers of one reply.
 const MAX_HEADERS: usize = 32;
@@ -15,12 +16,25 @@ const MAX_HEAD: usize = 32 << 10;
 /// The longest body of a reply.
 const MAX_BODY: usize = 1 << 20;
 
-/// The request, as it goes over the wire.
+/// The request of the JSON call, as it goes over the wire.
 pub fn request(address: SocketAddr) -> Vec<u8> {
     let body = serde_json::to_string(&Message::sample()).expect("a message has no key that is not a string");
     let length = body.len();
     format!("POST {PATH} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
         .into_bytes()
+}
+
+/// The request of the page, as it goes over the wire.
+pub fn page(address: SocketAddr) -> Vec<u8> {
+    format!("GET {} HTTP/1.1\r\nhost: {address}\r\n\r\n", page::PATH).into_bytes()
+}
+
+/// Refuses a body that is not the page.
+pub fn check_page(body: &[u8]) -> Result<()> {
+    if body != page::TEXT.as_bytes() {
+        bail!("the reply is not the page: {}", String::from_utf8_lossy(body));
+    }
+    Ok(())
 }
 
 /// The first reply in `input`, once it is whole: its body, and where it ends.
@@ -59,15 +73,16 @@ pub fn check(body: &[u8]) -> Result<()> {
 /// One connection.
 pub struct Http1 {
     request: Vec<u8>,
+    check: fn(&[u8]) -> Result<()>,
     sent: Instant,
     /// The first reply's body, which was checked field by field: the others are compared with it.
     right: Option<Vec<u8>>,
 }
 
 impl Http1 {
-    /// A connection that calls the server at `address`.
-    pub fn new(address: SocketAddr) -> Http1 {
-        Http1 { request: request(address), sent: Instant::now(), right: None }
+    /// A connection that sends this request again and again, and refuses what `check` refuses.
+    pub fn new(request: Vec<u8>, check: fn(&[u8]) -> Result<()>) -> Http1 {
+        Http1 { request, check, sent: Instant::now(), right: None }
     }
 }
 
@@ -83,7 +98,7 @@ impl Client for Http1 {
             Some(right) if right == body => {}
             Some(_) => bail!("a reply differs from the first: {}", String::from_utf8_lossy(body)),
             None => {
-                check(body)?;
+                (self.check)(body)?;
                 self.right = Some(body.to_vec());
             }
         }

@@ -1,32 +1,37 @@
 //! The load generator: one thread, raw sockets, and no more protocol than the call needs, in a process
 //! of its own. What it saves, the servers have; what it costs is told apart from what they cost.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream as StdStream};
+use std::fmt;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use serde::{Deserialize, Serialize};
 
 use crate::usage::{Usage, machine_busy};
+use connection::Connection;
 use histogram::Histogram;
+use streams::Direction;
 
+mod connection;
+mod frames;
 mod histogram;
 mod hpack;
 pub mod http1;
 mod http2;
+mod streams;
 
-/// Bytes read from a socket at once.
-const READ: usize = 64 << 10;
 /// Sockets that are handled between two looks at the clock.
 const EVENTS: usize = 256;
 /// The part of a measurement's time that is spent on calls before it, which are not measured.
 const WARM_UP: f64 = 0.25;
 /// The least and the most of that, in seconds.
 const WARM_UP_SECONDS: (f64, f64) = (0.1, 1.0);
+/// The longest message of a stream: the servers take 4 MiB with its envelope.
+pub const MAX_MESSAGE: i64 = 3 << 20;
 /// How long a server may be silent on every connection.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -36,8 +41,35 @@ const SILENCE: Duration = Duration::from_secs(10);
 pub enum Protocol {
     /// JSON over HTTP/1.1.
     Json,
-    /// gRPC over HTTP/2.
+    /// A page by GET over HTTP/1.1.
+    Get,
+    /// Unary gRPC over HTTP/2.
     Grpc,
+    /// gRPC whose server streams.
+    Produce,
+    /// gRPC whose client streams.
+    Consume,
+    /// gRPC whose client streams, and whose server streams the same messages back.
+    Echo,
+}
+
+impl Protocol {
+    /// Its name on the command line.
+    fn name(self) -> &'static str {
+        match self {
+            Protocol::Json => "json",
+            Protocol::Get => "get",
+            Protocol::Grpc => "grpc",
+            Protocol::Produce => "produce",
+            Protocol::Consume => "consume",
+            Protocol::Echo => "echo",
+        }
+    }
+
+    /// Whether a call is one message each way, sent once the last one was answered.
+    pub fn is_unary(self) -> bool {
+        matches!(self, Protocol::Json | Protocol::Get | Protocol::Grpc)
+    }
 }
 
 /// One measurement.
@@ -52,6 +84,9 @@ pub struct Plan {
     /// Calls at once on each connection.
     #[arg(long, default_value_t = 1)]
     pub streams: usize,
+    /// Bytes of each message of a stream.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=MAX_MESSAGE))]
+    pub size: u32,
     /// Seconds that are measured.
     #[arg(long)]
     pub seconds: f64,
@@ -60,20 +95,24 @@ pub struct Plan {
 impl Plan {
     /// The plan as arguments of `bench load`.
     pub fn arguments(&self) -> Vec<String> {
-        let Plan { protocol, connections, streams, seconds } = self;
-        let protocol = match protocol {
-            Protocol::Json => "json",
-            Protocol::Grpc => "grpc",
-        };
+        let Plan { protocol, connections, streams, size, seconds } = self;
         [
-            ("protocol", protocol.to_owned()),
+            ("protocol", protocol.name().to_owned()),
             ("connections", connections.to_string()),
             ("streams", streams.to_string()),
+            ("size", size.to_string()),
             ("seconds", seconds.to_string()),
         ]
         .into_iter()
         .map(|(name, value)| format!("--{name}={value}"))
         .collect()
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} {}x{}", self.protocol.name(), self.connections, self.streams)?;
+        if self.protocol.is_unary() { Ok(()) } else { write!(f, ", {} bytes", self.size) }
     }
 }
 
@@ -93,9 +132,9 @@ pub struct Load {
 /// What was measured.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Measured {
-    /// Calls that were answered, rightly; one wrong answer fails the measurement.
+    /// Calls that ended, rightly; one wrong answer fails the measurement.
     pub calls: u64,
-    /// Calls a second.
+    /// Messages a second that came, or were sent where only the client sends many. A unary call is one.
     pub rate: f64,
     /// Time of the median call, in microseconds.
     pub p50: f64,
@@ -103,10 +142,12 @@ pub struct Measured {
     pub p99: f64,
     /// Time of the longest call, in microseconds.
     pub longest: f64,
-    /// CPU time of the server for a call, in microseconds.
+    /// CPU time of the server for a message, in microseconds.
     pub cpu: f64,
-    /// CPU time of the load generator for a call, in microseconds.
+    /// CPU time of the load generator for a message, in microseconds.
     pub load_cpu: f64,
+    /// The part of the time in which the load generator was busy, of the one core that it can use.
+    pub load_busy: f64,
     /// Cores that other processes kept busy, on average: above zero, the figures are not those of a quiet
     /// machine.
     pub others: f64,
@@ -124,14 +165,34 @@ trait Client {
     /// Takes the first whole message off `input`, records a call that it ends, and says what follows.
     /// Returns how many bytes were taken: zero when the message is not whole. Fails on a wrong reply.
     fn receive(&mut self, input: &[u8], now: Instant, out: &mut Vec<u8>, tally: &mut Tally) -> Result<usize>;
+
+    /// Says what may be said without an answer, a piece of it; asked for more once that is written. A
+    /// client that only answers has nothing.
+    fn say(&mut self, _out: &mut Vec<u8>, _tally: &mut Tally) {}
 }
 
-/// The calls of a measurement.
-struct Tally(Histogram);
+/// What came of a measurement's calls.
+struct Tally {
+    /// The times of those that ended.
+    calls: Histogram,
+    /// Messages; a unary call is one.
+    messages: u64,
+}
 
 impl Tally {
+    fn new() -> Tally {
+        Tally { calls: Histogram::new(), messages: 0 }
+    }
+
+    /// Records a unary call.
     fn record(&mut self, time: Duration) {
-        self.0.record(time);
+        self.calls.record(time);
+        self.messages += 1;
+    }
+
+    fn clear(&mut self) {
+        self.calls.clear();
+        self.messages = 0;
     }
 }
 
@@ -142,22 +203,32 @@ pub fn run(load: &Load) -> Result<()> {
 }
 
 fn measure(load: &Load) -> Result<Measured> {
-    let plan = &load.plan;
+    let (at, plan) = (load.at, &load.plan);
+    let streams = |direction| drive(load, || streams::Streams::new(at, direction, plan.streams, plan.size as usize));
     match plan.protocol {
-        Protocol::Json if plan.streams != 1 => bail!("HTTP/1.1 has one call at a time on a connection: --streams must be 1"),
-        Protocol::Json => drive(load, || http1::Http1::new(load.at)),
-        Protocol::Grpc => drive(load, || http2::Http2::new(load.at, plan.streams)),
+        Protocol::Json | Protocol::Get if plan.streams != 1 => {
+            bail!("HTTP/1.1 has one call at a time on a connection: --streams must be 1")
+        }
+        Protocol::Json => drive(load, || http1::Http1::new(http1::request(at), http1::check)),
+        Protocol::Get => drive(load, || http1::Http1::new(http1::page(at), http1::check_page)),
+        Protocol::Grpc => drive(load, || http2::Http2::new(at, plan.streams)),
+        Protocol::Produce => streams(Direction::Produce),
+        Protocol::Consume => streams(Direction::Consume),
+        Protocol::Echo => streams(Direction::Echo),
     }
 }
 
 fn drive<C: Client>(load: &Load, client: impl Fn() -> C) -> Result<Measured> {
     let mut poll = Poll::new().context("cannot poll")?;
-    let mut tally = Tally(Histogram::new());
-    let mut scratch = vec![0; READ];
+    let mut tally = Tally::new();
+    let mut scratch = Vec::new();
     let mut connections = Vec::with_capacity(load.plan.connections);
     for token in 0..load.plan.connections {
-        connections.push(Connection::open(load.at, client(), &poll, Token(token))?);
+        connections.push(Connection::open(load.at, client(), &poll, Token(token), &mut tally)?);
     }
+    // Sockets that were left with something to read, for others to have their turn: nobody tells of
+    // them again.
+    let mut unread: Vec<usize> = Vec::with_capacity(load.plan.connections);
     let mut work = |until: Instant, tally: &mut Tally| -> Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         loop {
@@ -165,22 +236,35 @@ fn drive<C: Client>(load: &Load, client: impl Fn() -> C) -> Result<Measured> {
             if left.is_zero() {
                 return Ok(());
             }
-            match poll.poll(&mut events, Some(left.min(SILENCE))) {
+            let wait = if unread.is_empty() { left.min(SILENCE) } else { Duration::ZERO };
+            match poll.poll(&mut events, Some(wait)) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 other => other.context("cannot poll")?,
             }
-            if events.is_empty() && left > SILENCE {
+            if events.is_empty() && unread.is_empty() && left > SILENCE {
                 bail!("the server was silent for {} s on every connection", SILENCE.as_secs());
             }
             for event in &events {
-                connections[event.token().0].ready(&mut scratch, tally)?;
+                let place = event.token().0;
+                if !unread.contains(&place) {
+                    unread.push(place);
+                }
             }
+            let mut failed = Ok(());
+            unread.retain(|&place| match connections[place].ready(&mut scratch, tally) {
+                Ok(more) => more,
+                Err(error) => {
+                    failed = Err(error);
+                    false
+                }
+            });
+            failed?;
         }
     };
 
     let (least, most) = WARM_UP_SECONDS;
     work(Instant::now() + Duration::from_secs_f64((load.plan.seconds * WARM_UP).clamp(least, most)), &mut tally)?;
-    tally.0.clear();
+    tally.clear();
     let busy = machine_busy()?;
     let (server, own, start) = (Usage::of(load.pid)?, Usage::of(std::process::id())?, Instant::now());
     work(start + Duration::from_secs_f64(load.plan.seconds), &mut tally)?;
@@ -190,100 +274,25 @@ fn drive<C: Client>(load: &Load, client: impl Fn() -> C) -> Result<Measured> {
     // The three are read one after the other, and each is counted in hundredths of a second.
     let others = (machine_busy()? - busy - server_cpu - own_cpu).max(0.0) / seconds;
 
-    let calls = tally.0.total();
-    if calls == 0 {
+    let messages = tally.messages;
+    if messages == 0 {
         bail!("not one call was answered in {seconds:.1} s");
     }
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
-    let each = |seconds: f64| seconds * 1e6 / calls as f64;
+    let each = |seconds: f64| seconds * 1e6 / messages as f64;
     Ok(Measured {
-        calls,
-        rate: calls as f64 / seconds,
-        p50: micros(tally.0.quantile(0.5)),
-        p99: micros(tally.0.quantile(0.99)),
-        longest: micros(tally.0.longest()),
+        calls: tally.calls.total(),
+        rate: messages as f64 / seconds,
+        p50: micros(tally.calls.quantile(0.5)),
+        p99: micros(tally.calls.quantile(0.99)),
+        longest: micros(tally.calls.longest()),
         cpu: each(server_cpu),
         load_cpu: each(own_cpu),
+        load_busy: own_cpu / seconds,
         others,
         resident: after.resident,
         anonymous: after.anonymous,
     })
-}
-
-/// A socket with what was read and is not understood yet, and what is to be written.
-struct Connection<C> {
-    stream: TcpStream,
-    client: C,
-    input: Vec<u8>,
-    out: Vec<u8>,
-}
-
-impl<C: Client> Connection<C> {
-    fn open(address: SocketAddr, client: C, poll: &Poll, token: Token) -> Result<Connection<C>> {
-        let stream = StdStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        let mut connection = Connection { stream: TcpStream::from_std(stream), client, input: Vec::new(), out: Vec::new() };
-        poll.registry().register(&mut connection.stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        connection.client.open(Instant::now(), &mut connection.out);
-        connection.write()?;
-        Ok(connection)
-    }
-
-    /// Reads all there is and writes what follows from it: the socket is told of once.
-    fn ready(&mut self, scratch: &mut [u8], tally: &mut Tally) -> Result<()> {
-        loop {
-            let read = match self.stream.read(scratch) {
-                Ok(0) => bail!("the server closed a connection"),
-                Ok(read) => read,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error).context("cannot read from the server"),
-            };
-            self.take(&scratch[..read], tally)?;
-            // Less than was asked for: the socket is empty, and the next bytes are told of.
-            if read < scratch.len() {
-                break;
-            }
-        }
-        self.write()
-    }
-
-    fn take(&mut self, bytes: &[u8], tally: &mut Tally) -> Result<()> {
-        let now = Instant::now();
-        if self.input.is_empty() {
-            let taken = Self::understand(&mut self.client, bytes, now, &mut self.out, tally)?;
-            self.input.extend_from_slice(&bytes[taken..]);
-        } else {
-            self.input.extend_from_slice(bytes);
-            let taken = Self::understand(&mut self.client, &self.input, now, &mut self.out, tally)?;
-            self.input.drain(..taken);
-        }
-        Ok(())
-    }
-
-    fn understand(client: &mut C, bytes: &[u8], now: Instant, out: &mut Vec<u8>, tally: &mut Tally) -> Result<usize> {
-        let mut taken = 0;
-        while taken < bytes.len() {
-            match client.receive(&bytes[taken..], now, out, tally)? {
-                0 => break,
-                more => taken += more,
-            }
-        }
-        Ok(taken)
-    }
-
-    fn write(&mut self) -> Result<()> {
-        while !self.out.is_empty() {
-            match self.stream.write(&self.out) {
-                Ok(written) => drop(self.out.drain(..written)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error).context("cannot write to the server"),
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -294,13 +303,24 @@ mod tests {
     #[test]
     fn each_protocol_is_measured_against_its_native_server() {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        for (native, protocol, streams) in [(Native::Hyper, Protocol::Json, 1), (Native::Tonic, Protocol::Grpc, 3)] {
+        for (native, protocol, streams, size) in [
+            (Native::Hyper, Protocol::Json, 1, 1),
+            (Native::Hyper, Protocol::Get, 1, 1),
+            (Native::Tonic, Protocol::Grpc, 3, 1),
+            (Native::Tonic, Protocol::Produce, 3, 16),
+            (Native::Tonic, Protocol::Consume, 3, 16),
+            (Native::Tonic, Protocol::Echo, 3, 16),
+            (Native::TonicDirect, Protocol::Produce, 3, 16),
+            (Native::Tonic, Protocol::Produce, 1, 1 << 20),
+            (Native::Tonic, Protocol::Consume, 1, 1 << 20),
+            (Native::Tonic, Protocol::Echo, 1, 1 << 20),
+        ] {
             let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
             let at = listener.local_addr().expect("it listens");
             let server = runtime.spawn(serve::on(listener, native));
-            let plan = Plan { protocol, connections: 4, streams, seconds: 0.05 };
+            let plan = Plan { protocol, connections: 4, streams, size, seconds: 0.1 };
             let measured = measure(&Load { plan, at, pid: std::process::id() }).expect("every reply is right");
-            assert!(measured.calls > 0 && measured.p50 <= measured.p99, "{measured:?}");
+            assert!(measured.rate > 0.0 && measured.p50 <= measured.p99, "{plan}: {measured:?}");
             server.abort();
         }
     }

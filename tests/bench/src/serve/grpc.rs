@@ -1,4 +1,4 @@
-//! Bare tonic: its own server and router, unary, prost. The service is what tonic's code generator
+//! Bare tonic: its own server and router, unary calls, prost. The service is what tonic's code generator
 //! writes, by hand, so that no protoc is needed.
 
 use std::convert::Infallible;
@@ -15,11 +15,17 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_prost::ProstCodec;
 
+use super::streams::StreamsServer;
 use crate::message::{Message, PATH, SERVICE};
 
-pub async fn serve(listener: TcpListener) -> Result<()> {
+pub async fn serve(listener: TcpListener, direct: bool) -> Result<()> {
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    Server::builder().add_service(EchoServer).serve_with_incoming(incoming).await.context("the gRPC server stopped")
+    Server::builder()
+        .add_service(EchoServer)
+        .add_service(StreamsServer { direct })
+        .serve_with_incoming(incoming)
+        .await
+        .context("the gRPC server stopped")
 }
 
 #[derive(Clone)]

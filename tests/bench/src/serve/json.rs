@@ -1,4 +1,4 @@
-//! Bare hyper: a task for each connection, HTTP/1.1, JSON by serde.
+//! Bare hyper: a task for each connection, HTTP/1.1, JSON by serde; and a page.
 
 use std::convert::Infallible;
 
@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 use crate::message::{Message, PATH};
+use crate::page;
 
 /// The longest request that is read: what microhost allows too.
 const MAX_REQUEST: usize = 4 << 20;
@@ -30,6 +31,11 @@ pub async fn serve(listener: TcpListener) -> Result<()> {
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    if request.method() == Method::GET && request.uri().path() == page::PATH {
+        let mut response = Response::new(Full::from(page::TEXT));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        return Ok(response);
+    }
     if request.uri().path() != PATH || request.method() != Method::POST {
         return Ok(refuse(StatusCode::NOT_FOUND));
     }

@@ -12,15 +12,29 @@ use crate::process::ready_line;
 
 mod grpc;
 mod json;
+mod streams;
 
 /// A native server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Native {
-    /// hyper: JSON over HTTP/1.1, decoded and encoded with serde.
+    /// hyper: JSON over HTTP/1.1, decoded and encoded with serde; and a page.
     Hyper,
-    /// tonic: unary gRPC, decoded and encoded with prost.
+    /// tonic: gRPC, unary and of streams, decoded and encoded with prost.
     Tonic,
+    /// tonic: the same, with streams that are made without a task and a channel.
+    TonicDirect,
+}
+
+impl Native {
+    /// Its name on the command line and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Native::Hyper => "hyper",
+            Native::Tonic => "tonic",
+            Native::TonicDirect => "tonic-direct",
+        }
+    }
 }
 
 /// Which server to be, and where.
@@ -48,6 +62,7 @@ pub fn run(serve: &Serve) -> Result<()> {
 pub async fn on(listener: TcpListener, native: Native) -> Result<()> {
     match native {
         Native::Hyper => json::serve(listener).await,
-        Native::Tonic => grpc::serve(listener).await,
+        Native::Tonic => grpc::serve(listener, false).await,
+        Native::TonicDirect => grpc::serve(listener, true).await,
     }
 }

@@ -7,21 +7,20 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::load::{Plan, Protocol};
+use crate::pairs::{Comparison, check_rounds};
 use crate::program::{Isolation, Programs};
 use crate::serve::Native;
-use pairs::Comparison;
 use report::Report;
 
-mod pairs;
 mod report;
 mod start;
 
 /// The connections over which fresh instances are measured.
 const FRESH_CONNECTIONS: usize = 32;
+/// The component, a package of `guests/`.
+const GUEST: &str = "echo";
 /// More sockets than any sane run needs, fewer than a process may open by default.
 const MAX_CONNECTIONS: usize = 1000;
-/// Rounds whose figures still fit in memory and a report.
-const MAX_ROUNDS: usize = 1000;
 
 /// A part of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -72,12 +71,7 @@ impl Options {
     }
 
     fn check(&self) -> Result<()> {
-        if !(1..=MAX_ROUNDS).contains(&self.rounds) {
-            bail!("--rounds must be 1 to {MAX_ROUNDS}");
-        }
-        if !(0.05..=60.0).contains(&self.seconds) {
-            bail!("--seconds must be 0.05 to 60");
-        }
+        check_rounds(self.rounds, self.seconds)?;
         if !self.connections.iter().chain([&self.grpc_connections]).all(|count| (1..=MAX_CONNECTIONS).contains(count)) {
             bail!("connections must be 1 to {MAX_CONNECTIONS}");
         }
@@ -85,20 +79,20 @@ impl Options {
     }
 
     fn json_plan(&self, connections: usize) -> Plan {
-        Plan { protocol: Protocol::Json, connections, streams: 1, seconds: self.seconds }
+        Plan { protocol: Protocol::Json, connections, streams: 1, size: 1, seconds: self.seconds }
     }
 
     /// The calls at once are rounded up to what the connections share evenly.
     fn grpc_plan(&self, calls: usize) -> Plan {
         let connections = calls.min(self.grpc_connections);
-        Plan { protocol: Protocol::Grpc, connections, streams: calls.div_ceil(connections), seconds: self.seconds }
+        Plan { protocol: Protocol::Grpc, connections, streams: calls.div_ceil(connections), size: 1, seconds: self.seconds }
     }
 }
 
 /// Measures and prints.
 pub fn run(options: &Options) -> Result<()> {
     options.check()?;
-    let programs = Programs::new(options.microhost.as_deref(), options.guest.as_deref())?;
+    let programs = Programs::new(options.microhost.as_deref(), options.guest.as_deref(), GUEST)?;
     let mut report = Report::new(options.rounds, options.seconds);
     if options.wants(Part::Json) {
         for &connections in &options.connections {

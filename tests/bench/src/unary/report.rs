@@ -1,20 +1,16 @@
 //! What a run found: the tables for people, and everything as JSON.
 
 use std::fmt;
-use std::fs;
 
 use serde::Serialize;
 
-use super::pairs::{Compared, Pair};
 use super::start::{Start, Starts};
 use crate::load::{Measured, Protocol};
+use crate::machine::{Machine, mebibytes, warn_of_others};
+use crate::pairs::{Compared, Pair};
 use crate::program::Isolation;
 use crate::statistics::Spread;
 use crate::table::Table;
-
-/// Cores that others may keep busy without a warning: what a machine does by itself, and the kernel for
-/// the sockets.
-const QUIET: f64 = 0.15;
 
 /// A run.
 #[derive(Serialize)]
@@ -28,14 +24,6 @@ pub struct Report {
     pub start: Option<Start>,
 }
 
-/// Where it ran: figures of two machines do not compare.
-#[derive(Serialize)]
-struct Machine {
-    cores: usize,
-    processor: String,
-    kernel: String,
-}
-
 impl Report {
     /// An empty one.
     pub fn new(rounds: usize, seconds: f64) -> Report {
@@ -43,45 +31,15 @@ impl Report {
     }
 }
 
-impl Report {
-    fn warn_of_others(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let pairs = self.calls.iter().flat_map(|compared| &compared.rounds);
-        let others: Vec<f64> = pairs.flat_map(|pair| [pair.native.others, pair.microhost.others]).collect();
-        if others.is_empty() {
-            return Ok(());
-        }
-        let median = Spread::of(others).median;
-        if median < QUIET {
-            return Ok(());
-        }
-        writeln!(f, "WARNING: other processes kept {median:.1} cores busy, so the ratios scatter; run it again on a quiet machine")
-    }
-}
-
-impl Machine {
-    fn this() -> Machine {
-        let read = |path| fs::read_to_string(path).unwrap_or_default();
-        let info = read("/proc/cpuinfo");
-        let processor = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("unknown", |(_, name)| name);
-        let kernel = read("/proc/sys/kernel/osrelease");
-        Machine {
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
-            processor: processor.to_owned(),
-            kernel: kernel.trim().to_owned(),
-        }
-    }
-}
-
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Machine { cores, processor, kernel } = &self.machine;
-        writeln!(f, "{cores} cores, {processor}, Linux {kernel}; servers and load share them")?;
+        writeln!(f, "{}", self.machine)?;
         writeln!(
             f,
             "medians of {} rounds of {} s; one call at once: more and shorter; a ratio is taken of each pair: median (min to max)",
             self.rounds, self.seconds
         )?;
-        self.warn_of_others(f)?;
+        warn_of_others(f, self.calls.iter().flat_map(|compared| &compared.rounds).flat_map(Pair::both))?;
         let shared = |protocol| {
             self.calls.iter().filter(move |compared| compared.isolation == Isolation::Shared && compared.plan.protocol == protocol)
         };
@@ -118,7 +76,7 @@ fn calls<'a>(f: &mut fmt::Formatter, title: &str, all: impl Iterator<Item = &'a 
                 goal,
             ]
         };
-        let native = format!("bare {}", format!("{:?}", compared.native).to_lowercase());
+        let native = format!("bare {}", compared.native.name());
         let name = format!("{} x {}", compared.plan.connections, compared.plan.streams);
         let Spread { median, min, max } = compared.ratio;
         let verdict = if median >= compared.goal { "reached" } else { "missed" };
@@ -158,8 +116,4 @@ fn starts(f: &mut fmt::Formatter, start: &Start) -> fmt::Result {
         format!("at most {:.0} {verdict}", start.goal),
     );
     write!(f, "{table}")
-}
-
-fn mebibytes(bytes: f64) -> String {
-    format!("{:.1}", bytes / f64::from(1 << 20))
 }

@@ -3,7 +3,28 @@
 
 /// Lays out valid JSON over lines; any control characters in strings are written as escapes.
 pub fn pretty(json: &str) -> String {
-    let mut out = String::with_capacity(json.len() * 2);
+    laid_out(json, Layout::Lines)
+}
+
+/// Writes valid JSON in one line, with the same escapes.
+pub fn compact(json: &str) -> String {
+    laid_out(json, Layout::Compact)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    Lines,
+    Compact,
+}
+
+fn laid_out(json: &str, layout: Layout) -> String {
+    let mut out = String::with_capacity(if layout == Layout::Lines { json.len() * 2 } else { json.len() });
+    let line = |out: &mut String, depth: usize| {
+        if layout == Layout::Lines {
+            out.push('\n');
+            out.extend(std::iter::repeat_n("  ", depth));
+        }
+    };
     let mut depth = 0;
     let mut chars = json.chars().peekable();
     while let Some(c) = chars.next() {
@@ -43,17 +64,12 @@ pub fn pretty(json: &str) -> String {
                 out.push(c);
                 line(&mut out, depth);
             }
-            ':' => out.push_str(": "),
+            ':' => out.push_str(if layout == Layout::Lines { ": " } else { ":" }),
             c if c.is_ascii_whitespace() => {}
             c => out.push(c),
         }
     }
     out
-}
-
-fn line(out: &mut String, depth: usize) {
-    out.push('\n');
-    out.extend(std::iter::repeat_n("  ", depth));
 }
 
 #[cfg(test)]
@@ -66,10 +82,13 @@ mod tests {
         let expected =
             "{\n  \"z\": 1.50,\n  \"a\": [],\n  \"list\": [\n    1e400,\n    {\n      \"k\": \"a\\\"{,\"\n    }\n  ],\n  \"o\": {}\n}";
         assert_eq!(pretty(json), expected);
+        assert_eq!(compact(expected), r#"{"z":1.50,"a":[],"list":[1e400,{"k":"a\"{,"}],"o":{}}"#);
     }
 
     #[test]
     fn control_characters_are_escaped() {
-        assert_eq!(pretty("\"a\u{9b}2J\""), "\"a\\u009b2J\"");
+        for written in [pretty("\"a\u{9b}2J\""), compact("\"a\u{9b}2J\"")] {
+            assert_eq!(written, "\"a\\u009b2J\"");
+        }
     }
 }

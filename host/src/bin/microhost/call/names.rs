@@ -1,5 +1,6 @@
 //! From what the user typed to the service and method that it means.
 
+use microhost::schema::MethodKind;
 use microhost::settings::nearest;
 
 use crate::exit::Exit;
@@ -10,14 +11,48 @@ use crate::failure::{Failure, Outcome};
 pub struct Offered {
     /// The full name: `example.greeter.Greet`.
     pub service: String,
-    /// The names of its methods.
-    pub methods: Vec<String>,
+    /// Its methods.
+    pub methods: Vec<Method>,
+}
+
+/// A method that a host offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Method {
+    /// The name: `Hello`.
+    pub name: String,
+    /// Which side sends more than one message.
+    pub kind: MethodKind,
 }
 
 impl Offered {
+    /// The methods for an error message: `Hello, Watch`.
+    fn listed(&self) -> String {
+        self.methods.iter().map(|method| method.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
     /// Every server's own services, which nobody looks for when he asks what there is.
     fn is_plumbing(&self) -> bool {
         self.service.starts_with("grpc.")
+    }
+}
+
+/// The service and method of a command line, and the messages after them.
+///
+/// They are two arguments, or one with a slash between them; a slash belongs to a service's name in
+/// WIT's spelling too (`example:greeter/greet`), which is told by its colon.
+pub fn split<'a>(first: &'a str, rest: &'a [String]) -> Outcome<(&'a str, &'a str, &'a [String])> {
+    if let Some((service, method)) = first.rsplit_once('/')
+        && (!service.contains(':') || service.contains('/'))
+        && !service.is_empty()
+        && !method.is_empty()
+    {
+        return Ok((service.trim_start_matches('/'), method, rest));
+    }
+    match rest.split_first() {
+        Some((method, messages)) => Ok((first, method, messages)),
+        None => {
+            Err(Failure::new(Exit::Usage, format!("which method of {first:?}?")).advise(format!("microhost call {first} METHOD [JSON]...")))
+        }
     }
 }
 
@@ -38,24 +73,24 @@ enum Fit {
 ///
 /// Case, hyphens and underscores do not count, so a function's name in WIT is as good as its
 /// method's. A name that fits several services means the one that has the method.
-pub fn resolve<'a>(offered: &'a [Offered], service: &str, method: &str) -> Outcome<(&'a str, &'a str)> {
+pub fn resolve<'a>(offered: &'a [Offered], service: &str, method: &str) -> Outcome<(&'a str, &'a Method)> {
     let fitting: Vec<(Fit, &Offered)> = offered.iter().filter_map(|one| Some((fit(&one.service, service)?, one))).collect();
     let Some(best) = fitting.iter().map(|(fit, _)| *fit).min() else {
         return Err(no_service(offered, service));
     };
     let meant: Vec<&Offered> = fitting.into_iter().filter(|(fit, _)| *fit == best).map(|(_, one)| one).collect();
     let wanted = plain(method);
-    let found: Vec<(&str, &str)> = meant
+    let found: Vec<(&str, &Method)> = meant
         .iter()
-        .flat_map(|one| one.methods.iter().map(|name| (one.service.as_str(), name.as_str())))
-        .filter(|(_, name)| plain(name) == wanted)
+        .flat_map(|one| one.methods.iter().map(|method| (one.service.as_str(), method)))
+        .filter(|(_, method)| plain(&method.name) == wanted)
         .collect();
     match found[..] {
         [one] => Ok(one),
         [] => Err(no_method(&meant, method)),
         _ => Err(found.iter().fold(
             Failure::new(Exit::Refused, format!("{service:?} fits several services")).advise("the full name of one of them"),
-            |failure, (service, method)| failure.note(format!("{service} {method}")),
+            |failure, (service, method)| failure.note(format!("{service} {}", method.name)),
         )),
     }
 }
@@ -98,7 +133,7 @@ fn no_service(offered: &[Offered], given: &str) -> Failure {
     let short = shown.iter().flat_map(|one| words(&one.service).into_iter().rev().take(2).map(move |word| (word, one))).collect::<Vec<_>>();
     let near = nearest(&wanted, short.iter().map(|(word, _)| word.as_str()));
     let near = near.and_then(|near| short.iter().find(|(word, _)| word == near)).map(|(_, one)| &one.service);
-    let failure = shown.iter().fold(failure, |failure, one| failure.note(format!("{}: {}", one.service, one.methods.join(", "))));
+    let failure = shown.iter().fold(failure, |failure, one| failure.note(format!("{}: {}", one.service, one.listed())));
     match near {
         Some(near) => failure.advise(near.clone()),
         None => failure.advise("one of these names"),
@@ -106,13 +141,14 @@ fn no_service(offered: &[Offered], given: &str) -> Failure {
 }
 
 fn no_method(meant: &[&Offered], given: &str) -> Failure {
-    let all: Vec<(String, &str)> = meant.iter().flat_map(|one| one.methods.iter()).map(|name| (plain(name), name.as_str())).collect();
+    let all: Vec<(String, &str)> =
+        meant.iter().flat_map(|one| &one.methods).map(|method| (plain(&method.name), method.name.as_str())).collect();
     let near = nearest(&plain(given), all.iter().map(|(plain, _)| plain.as_str()));
     let near = near.and_then(|near| all.iter().find(|(plain, _)| plain == near));
     let names: Vec<&str> = meant.iter().map(|one| one.service.as_str()).collect();
     let failure =
         meant.iter().fold(Failure::new(Exit::Refused, format!("{} has no method {given:?}", names.join(" or "))), |failure, one| {
-            failure.note(format!("{}: {}", one.service, one.methods.join(", ")))
+            failure.note(format!("{}: {}", one.service, one.listed()))
         });
     match near {
         Some((_, near)) => failure.advise(*near),
@@ -126,8 +162,8 @@ mod tests {
     use crate::output::Paint;
 
     fn offered() -> Vec<Offered> {
-        let one =
-            |service: &str, methods: &[&str]| Offered { service: service.into(), methods: methods.iter().map(|m| (*m).into()).collect() };
+        let method = |name: &&str| Method { name: (*name).into(), kind: MethodKind::Unary };
+        let one = |service: &str, methods: &[&str]| Offered { service: service.into(), methods: methods.iter().map(method).collect() };
         vec![
             one("example.greeter.Greet", &["Hello", "SayGoodbye"]),
             one("example.greeter.Admin", &["Reset"]),
@@ -137,8 +173,31 @@ mod tests {
         ]
     }
 
+    /// The names alone.
+    fn resolved<'a>(offered: &'a [Offered], service: &str, method: &str) -> Outcome<(&'a str, &'a str)> {
+        resolve(offered, service, method).map(|(service, method)| (service, method.name.as_str()))
+    }
+
     fn text(result: Outcome<(&str, &str)>) -> String {
         result.expect_err("a failure").text(Paint::plain())
+    }
+
+    #[test]
+    fn service_and_method_are_two_arguments_or_one() {
+        let rest = ["Hello".to_owned(), "{}".to_owned()];
+        for (first, rest, service, messages) in [
+            ("greet", &rest[..], "greet", 1),
+            ("a.Greet/Hello", &rest[1..], "a.Greet", 1),
+            ("/a.Greet/Hello", &rest[1..], "a.Greet", 1),
+            ("example:greeter/greet", &rest[..], "example:greeter/greet", 1),
+            ("example:greeter/greet@0.1.0/Hello", &[], "example:greeter/greet@0.1.0", 0),
+        ] {
+            let (meant, method, left) = split(first, rest).ok().expect("names");
+            assert_eq!((meant, method, left.len()), (service, "Hello", messages), "{first}");
+        }
+        for first in ["greet", "greet/", "/greet"] {
+            assert_eq!(split(first, &[]).err().map(|failure| failure.exit()), Some(Exit::Usage), "{first}");
+        }
     }
 
     #[test]
@@ -148,7 +207,7 @@ mod tests {
             ["example.greeter.Greet", "greet", "Greet", "greeter.Greet", "greeter", "example:greeter/greet@0.1.0", "example:greeter/greet"]
         {
             for method in ["SayGoodbye", "say-goodbye", "sayGoodbye", "say_goodbye"] {
-                let meant = resolve(&offered, service, method)
+                let meant = resolved(&offered, service, method)
                     .unwrap_or_else(|failure| panic!("{service} {method}: {}", failure.text(Paint::plain())));
                 assert_eq!(meant, ("example.greeter.Greet", "SayGoodbye"));
             }
@@ -157,19 +216,19 @@ mod tests {
 
     #[test]
     fn a_name_of_several_services_means_the_one_that_has_the_method() {
-        assert!(matches!(resolve(&offered(), "payment", "refund"), Ok(("old.payments.Payment", "Refund"))));
-        assert!(matches!(resolve(&offered(), "greeter", "reset"), Ok(("example.greeter.Admin", "Reset"))));
+        assert!(matches!(resolved(&offered(), "payment", "refund"), Ok(("old.payments.Payment", "Refund"))));
+        assert!(matches!(resolved(&offered(), "greeter", "reset"), Ok(("example.greeter.Admin", "Reset"))));
     }
 
     #[test]
     fn an_ambiguous_name_lists_what_it_fits() {
-        let text = text(resolve(&offered(), "payment", "charge"));
+        let text = text(resolved(&offered(), "payment", "charge"));
         assert!(text.contains("shop.payments.Payment Charge") && text.contains("old.payments.Payment Charge"), "{text}");
     }
 
     #[test]
     fn a_wrong_service_lists_what_there_is_and_the_nearest() {
-        let text = text(resolve(&offered(), "greter", "hello"));
+        let text = text(resolved(&offered(), "greter", "hello"));
         assert!(
             text.contains("shop.payments.Payment: Charge") && text.contains("try: example.greeter.") && !text.contains("grpc.health"),
             "{text}"
@@ -178,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_wrong_method_lists_what_there_is_and_the_nearest() {
-        let text = text(resolve(&offered(), "greet", "helo"));
+        let text = text(resolved(&offered(), "greet", "helo"));
         assert_eq!(text, "error: example.greeter.Greet has no method \"helo\"\n  example.greeter.Greet: Hello, SayGoodbye\n  try: Hello\n");
     }
 }

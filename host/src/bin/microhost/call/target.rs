@@ -24,7 +24,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 pub enum Version {
     /// HTTP/1.1, which every Connect server knows.
     One,
-    /// HTTP/2 at once, which gRPC needs.
+    /// HTTP/2 at once, which gRPC needs, and what is to go both ways at a time.
     Two,
 }
 
@@ -89,6 +89,8 @@ impl Target {
                 .because(&error)
                 .advise("start a service with `microhost run`, or name another host with --at URL")
         })?;
+        // Messages are small and few; one that waits for the host to confirm the last is late.
+        tcp.set_nodelay(true).map_err(|error| Failure::new(Exit::Unreachable, format!("{} went away", self.origin())).because(&error))?;
         let wire: Box<dyn Wire> = match tls {
             None => Box::new(tcp),
             Some(config) => {

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use crate::load::{Measured, Plan};
@@ -15,6 +15,20 @@ use crate::statistics::Spread;
 /// One call at once is answered three times as fast when the kernel puts both processes on one core as
 /// when it does not, and it changes its mind every few seconds. Many short pairs see both equally.
 const PIECES: usize = 4;
+
+/// Rounds whose figures still fit in memory and a report.
+const MAX_ROUNDS: usize = 1000;
+
+/// Refuses rounds and seconds that no run should have.
+pub fn check_rounds(rounds: usize, seconds: f64) -> Result<()> {
+    if !(1..=MAX_ROUNDS).contains(&rounds) {
+        bail!("--rounds must be 1 to {MAX_ROUNDS}");
+    }
+    if !(0.05..=60.0).contains(&seconds) {
+        bail!("--seconds must be 0.05 to 60");
+    }
+    Ok(())
+}
 
 /// Two servers, and what they are asked.
 pub struct Comparison {
@@ -39,6 +53,13 @@ pub struct Pair {
     pub ratio: f64,
 }
 
+impl Pair {
+    /// Both.
+    pub fn both(&self) -> [&Measured; 2] {
+        [&self.native, &self.microhost]
+    }
+}
+
 /// All rounds of a comparison.
 #[derive(Debug, Serialize)]
 pub struct Compared {
@@ -61,12 +82,12 @@ impl Comparison {
     /// Runs the rounds.
     pub fn run(self, programs: &Programs, rounds: usize) -> Result<Compared> {
         let Comparison { native, isolation, mut plan, goal } = self;
-        let pieces = if plan.connections * plan.streams == 1 { PIECES } else { 1 };
+        let pieces = if plan.protocol.is_unary() && plan.connections * plan.streams == 1 { PIECES } else { 1 };
         let rounds = rounds * pieces;
         plan.seconds /= pieces as f64;
         let mut pairs = Vec::with_capacity(rounds);
         for round in 0..rounds {
-            let native = || measure(programs, programs.native(native), &plan).with_context(|| format!("{native:?}"));
+            let native = || measure(programs, programs.native(native), &plan).with_context(|| format!("bare {}", native.name()));
             let microhost = || measure(programs, programs.microhost(isolation), &plan).context("microhost");
             // Who is first changes, so that neither has the cooler processor every time.
             let (native, microhost) = if round % 2 == 0 {
@@ -78,11 +99,7 @@ impl Comparison {
             };
             let ratio = microhost.rate / native.rate;
             eprintln!(
-                "{:?} {:?} {}x{} round {}/{rounds}: {:.0} and {:.0} calls/s, ratio {ratio:.2}",
-                plan.protocol,
-                isolation,
-                plan.connections,
-                plan.streams,
+                "{plan} {isolation:?} round {}/{rounds}: {:.0} and {:.0} a second, ratio {ratio:.2}",
                 round + 1,
                 native.rate,
                 microhost.rate
@@ -95,7 +112,7 @@ impl Comparison {
 }
 
 /// Starts a server, has the load generator measure it, and stops it.
-fn measure(programs: &Programs, server: Command, plan: &Plan) -> Result<Measured> {
+pub fn measure(programs: &Programs, server: Command, plan: &Plan) -> Result<Measured> {
     let server = Server::start(server)?;
     let mut load = programs.bench();
     load.arg("load").args(plan.arguments()).args(["--at", &server.address.to_string(), "--pid", &server.pid().to_string()]);

@@ -1,0 +1,250 @@
+//! An exported function as an endpoint: messages become values, the pool runs the call, and what the
+//! guest returns becomes a reply.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+use http::HeaderMap;
+use tokio::sync::oneshot;
+use tokio::time::{Sleep, sleep_until};
+
+use super::abi::Width;
+use super::call::{Call, Outcome, Target};
+use super::pool::{Job, Pool, StreamSlot, Waiting, Work};
+use super::streams::{Flow, Piped, Wire};
+use crate::rpc::{CallFuture, Codec, Event, Events, Handler, OpenFuture, Reply, Request, StreamReply, StreamRequest, wrong_kind};
+use crate::schema::{Flowing, Method, MethodKind, Passing, Schema, Value};
+use crate::status::{Code, Status};
+
+/// A function of the component: how its messages are read and written, and where it runs.
+pub struct Function {
+    /// What describes it.
+    pub schema: Arc<Schema>,
+    /// Its service's and its own place in the schema.
+    pub at: (usize, usize),
+    /// What is called.
+    pub target: Arc<Target>,
+    /// The width of its result.
+    pub width: Width,
+    /// Where it runs.
+    pub pool: Arc<Pool>,
+}
+
+impl Function {
+    fn method(&self) -> &Method {
+        &self.schema.services[self.at.0].methods[self.at.1]
+    }
+
+    async fn call(&self, request: Request) -> Result<Reply, Status> {
+        let method = self.method();
+        if method.kind != MethodKind::Unary {
+            return Err(wrong_kind());
+        }
+        let Request { codec, body, headers, deadline, caller } = request;
+        let args = method.decode(codec, &body)?;
+        let limits = self.pool.limits();
+        let deadline = sooner(deadline, limits.timeout);
+        let (call, outcome) = Call::new(Arc::clone(&self.target), headers, caller, deadline, None);
+        let waiting = self.begin(&call, args)?;
+        let outcome = settled(outcome, waiting, deadline).await?;
+        finish(&call, outcome.and_then(|value| method.encode(codec, value, limits.reply)))
+    }
+
+    /// Queues a call.
+    fn begin<'a>(&'a self, call: &'a Arc<Call>, args: Vec<Value>) -> Result<Waiting<'a>, Status> {
+        let waiting = Waiting::new(call, &self.pool);
+        self.pool.submit(Job { call: Arc::clone(call), work: Work::Function(args, self.width) })?;
+        Ok(waiting)
+    }
+
+    async fn open(self: Arc<Self>, request: StreamRequest) -> Result<StreamReply, Status> {
+        let method = self.method();
+        if method.kind == MethodKind::Unary {
+            return Err(wrong_kind());
+        }
+        let slot = self.pool.open_stream()?;
+        let StreamRequest { codec, headers, deadline, caller, mut messages } = request;
+        let limits = self.pool.limits();
+        let deadline = sooner(deadline, limits.stream_timeout);
+        let (args, incoming) = match method.takes() {
+            Passing::Values => {
+                let message = within(deadline, messages.next()).await?.unwrap_or_else(|| Err(no_message()))?;
+                (method.decode(codec, &message)?, None)
+            }
+            Passing::Stream | Passing::Bytes | Passing::Future => (Vec::new(), Some(messages)),
+        };
+        let wire = Typed { function: Arc::clone(&self), codec };
+        let flow = Flow::new(Box::new(wire), incoming, limits.stream_buffer);
+        let (call, outcome) = Call::new(Arc::clone(&self.target), headers, caller, deadline, Some(flow));
+        let waiting = self.begin(&call, args)?;
+        let outcome = settled(outcome, waiting, deadline).await?;
+        if method.returns() == Passing::Values {
+            let Reply { body, headers, trailers } = finish(&call, outcome.and_then(|value| method.encode(codec, value, limits.reply)))?;
+            return Ok(StreamReply { headers, events: one(body, trailers) });
+        }
+        begun(call, outcome, slot)
+    }
+}
+
+/// A caller's deadline or the service's own limit, whichever comes first.
+pub fn sooner(deadline: Option<Instant>, limit: Duration) -> Instant {
+    let own = Instant::now() + limit;
+    deadline.map_or(own, |deadline| deadline.min(own))
+}
+
+fn late() -> Status {
+    Status::new(Code::DeadlineExceeded, "the call was not answered before its deadline")
+}
+
+/// What a call is told that lacks the message it takes.
+fn no_message() -> Status {
+    Status::new(Code::Unimplemented, "the call takes one message, and the request has none")
+}
+
+/// Waits for something of the caller's until the deadline.
+async fn within<F: Future>(deadline: Instant, future: F) -> Result<F::Output, Status> {
+    tokio::time::timeout_at(deadline.into(), future).await.map_err(|_| late())
+}
+
+/// Waits until a call is answered or begins to be.
+pub async fn settled(outcome: oneshot::Receiver<Outcome>, waiting: Waiting<'_>, deadline: Instant) -> Result<Outcome, Status> {
+    // Where it is too late, `waiting` goes, and so tells the instance.
+    let outcome = within(deadline, outcome).await?;
+    waiting.over();
+    Ok(outcome.unwrap_or_else(|_| Err(Status::new(Code::Unavailable, "the service is being stopped"))))
+}
+
+/// A whole reply, with the metadata that the guest set.
+pub fn finish(call: &Call, body: Result<Bytes, Status>) -> Result<Reply, Status> {
+    let body = body.map_err(|status| failed(call, status))?;
+    let metadata = std::mem::take(&mut *call.reply.lock().expect("no holder panics"));
+    Ok(Reply { body, headers: metadata.headers, trailers: metadata.trailers })
+}
+
+/// A failure before the reply began.
+fn failed(call: &Call, status: Status) -> Status {
+    let metadata = std::mem::take(&mut *call.reply.lock().expect("no holder panics"));
+    told(status, metadata.headers, metadata.trailers)
+}
+
+/// A failure with the metadata that the guest set.
+fn told(status: Status, mut all: HeaderMap, trailers: HeaderMap) -> Status {
+    all.extend(trailers);
+    if all.is_empty() { status } else { status.with_metadata(all) }
+}
+
+/// The events of a reply of one message.
+fn one(body: Bytes, trailers: HeaderMap) -> Events {
+    Box::pin(stream::iter([Event::Message(body), Event::End(Ok(trailers))]))
+}
+
+/// A reply that has begun to stream.
+pub fn begun(call: Arc<Call>, outcome: Outcome, slot: StreamSlot) -> Result<StreamReply, Status> {
+    if let Err(status) = outcome {
+        return Err(failed(&call, status));
+    }
+    let mut metadata = call.reply.lock().expect("no holder panics");
+    metadata.begun = true;
+    let headers = std::mem::take(&mut metadata.headers);
+    drop(metadata);
+    let deadline = Box::pin(sleep_until(call.deadline.into()));
+    Ok(StreamReply { headers, events: Box::pin(Streaming { call, deadline, over: false, _slot: slot }) })
+}
+
+/// The events of a reply that streams, until the deadline.
+struct Streaming {
+    call: Arc<Call>,
+    deadline: Pin<Box<Sleep>>,
+    over: bool,
+    _slot: StreamSlot,
+}
+
+impl Stream for Streaming {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let Some(flow) = &self.call.flow else { return Poll::Ready(None) };
+        let end = match flow.reply.poll_next(cx) {
+            Poll::Ready(Piped::Message(message)) => return Poll::Ready(Some(Event::Message(message))),
+            Poll::Ready(Piped::End(end)) => end,
+            Poll::Pending if self.deadline.as_mut().poll(cx).is_ready() => {
+                Err(Status::new(Code::DeadlineExceeded, "the deadline passed before the stream was done"))
+            }
+            Poll::Pending => return Poll::Pending,
+        };
+        self.over = true;
+        let trailers = std::mem::take(&mut self.call.reply.lock().expect("no holder panics").trailers);
+        Poll::Ready(Some(Event::End(match end {
+            Ok(()) => Ok(trailers),
+            Err(status) => Err(told(status, HeaderMap::new(), trailers)),
+        })))
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        if let Some(flow) = &self.call.flow {
+            flow.stop();
+            flow.reply.close();
+        }
+    }
+}
+
+/// The messages of a typed function.
+struct Typed {
+    function: Arc<Function>,
+    codec: Codec,
+}
+
+impl Typed {
+    fn limit(&self) -> usize {
+        self.function.pool.limits().reply
+    }
+}
+
+impl Wire for Typed {
+    fn takes(&self) -> Passing {
+        self.function.method().takes()
+    }
+
+    fn returns(&self) -> Passing {
+        self.function.method().returns()
+    }
+
+    fn element(&self, message: Bytes) -> Result<Value, Status> {
+        self.function.method().decode_item(self.codec, &message)
+    }
+
+    fn message(&self, element: Value) -> Result<Bytes, Status> {
+        self.function.method().encode_item(self.codec, element, self.limit())
+    }
+
+    fn flowing(&self, result: Option<Value>) -> Result<Flowing, Status> {
+        self.function.method().flowing(result, self.limit())
+    }
+
+    fn ended(&self, value: Value) -> Result<(), Status> {
+        self.function.method().ended(value, self.limit())
+    }
+}
+
+/// The way in to a function.
+pub struct Entry(pub Arc<Function>);
+
+impl Handler for Entry {
+    fn call(&self, request: Request) -> CallFuture {
+        let function = Arc::clone(&self.0);
+        Box::pin(async move { function.call(request).await })
+    }
+
+    fn open(&self, request: StreamRequest) -> OpenFuture {
+        Box::pin(Arc::clone(&self.0).open(request))
+    }
+}

@@ -1,0 +1,219 @@
+//! From the guest to the caller: what the guest writes is taken while the reply has room.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{FutureConsumer, Source, StreamConsumer, StreamResult};
+
+use super::{Polled, Side};
+use crate::schema::Value;
+use crate::wasm::abi::{self, Item};
+use crate::wasm::call::Call;
+use crate::wasm::state::State;
+
+/// Elements that are taken at once.
+const MAX_BATCH: usize = 256;
+
+/// Elements that are taken at once before it is known how large the guest's are.
+const FIRST_BATCH: usize = 4;
+
+/// Bytes of a `stream<u8>` that make a message at most.
+const CHUNK: usize = 64 << 10;
+
+/// Whether there is room for more of the reply, in bytes.
+enum Room {
+    For(usize),
+    Later,
+    Never,
+}
+
+fn room(side: &Side, cx: &mut Context<'_>) -> Room {
+    match side.flow().reply.poll_room(cx) {
+        Poll::Ready(Some(room)) => Room::For(room),
+        Poll::Ready(None) => Room::Never,
+        Poll::Pending => Room::Later,
+    }
+}
+
+fn wait(finish: bool) -> Polled<StreamResult> {
+    if finish { Poll::Ready(Ok(StreamResult::Cancelled)) } else { Poll::Pending }
+}
+
+/// `stream<t>`
+pub struct Elements {
+    side: Side,
+    batch: usize,
+}
+
+impl Elements {
+    pub fn of(call: &Arc<Call>) -> Elements {
+        Elements { side: Side(Arc::clone(call)), batch: FIRST_BATCH }
+    }
+}
+
+impl StreamConsumer<State> for Elements {
+    type Item = Item;
+
+    fn poll_consume(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut store: StoreContextMut<State>,
+        mut source: Source<'_, Item>,
+        finish: bool,
+    ) -> Polled<StreamResult> {
+        let mut taken = 0;
+        loop {
+            let room = match room(&self.side, cx) {
+                Room::For(room) => room,
+                Room::Never => return Poll::Ready(Ok(StreamResult::Dropped)),
+                Room::Later if taken > 0 => return Poll::Ready(Ok(StreamResult::Completed)),
+                Room::Later => return wait(finish),
+            };
+            let count = source.remaining(&mut store).min(self.batch);
+            if count == 0 {
+                return Poll::Ready(Ok(StreamResult::Completed));
+            }
+            let mut items = Vec::with_capacity(count);
+            abi::read(&mut source, &mut store, taken, &mut items)?;
+            taken += items.len();
+            for item in items {
+                let sent = match item.0 {
+                    Ok(value) => self.side.send(value),
+                    Err(abi::TooLarge) => {
+                        self.side.too_large();
+                        false
+                    }
+                };
+                if !sent {
+                    return Poll::Ready(Ok(StreamResult::Dropped));
+                }
+            }
+            // Small elements are taken by the hundred, large ones one by one.
+            let left = self.side.flow().reply.room();
+            let each = (room.saturating_sub(left) / count).max(1);
+            self.batch = (left / each).clamp(1, MAX_BATCH);
+        }
+    }
+}
+
+impl Drop for Elements {
+    fn drop(&mut self) {
+        self.side.flow().reply.items_over();
+    }
+}
+
+/// `stream<u8>`
+pub struct Chunks(Side);
+
+impl Chunks {
+    pub fn of(call: &Arc<Call>) -> Chunks {
+        Chunks(Side(Arc::clone(call)))
+    }
+}
+
+impl StreamConsumer<State> for Chunks {
+    type Item = u8;
+
+    fn poll_consume(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut store: StoreContextMut<State>,
+        source: Source<'_, u8>,
+        finish: bool,
+    ) -> Polled<StreamResult> {
+        match room(&self.0, cx) {
+            Room::For(_) => {}
+            Room::Never => return Poll::Ready(Ok(StreamResult::Dropped)),
+            Room::Later => return wait(finish),
+        }
+        if source.remaining(&mut store) == 0 {
+            return Poll::Ready(Ok(StreamResult::Completed));
+        }
+        let mut direct = source.as_direct(store);
+        let bytes = direct.remaining();
+        let chunk = bytes[..bytes.len().min(CHUNK)].to_vec();
+        direct.mark_read(chunk.len());
+        let sent = self.0.send(Value::Bytes(chunk));
+        Poll::Ready(Ok(if sent { StreamResult::Completed } else { StreamResult::Dropped }))
+    }
+}
+
+impl Drop for Chunks {
+    fn drop(&mut self) {
+        self.0.flow().reply.items_over();
+    }
+}
+
+/// Takes the value of a future.
+fn take(source: &mut Source<'_, Item>, store: StoreContextMut<State>) -> wasmtime::Result<Option<Item>> {
+    let mut item = Vec::with_capacity(1);
+    abi::read(source, store, 0, &mut item)?;
+    Ok(item.pop())
+}
+
+/// `future<t>`
+pub struct One(Side);
+
+impl One {
+    pub fn of(call: &Arc<Call>) -> One {
+        One(Side(Arc::clone(call)))
+    }
+}
+
+impl FutureConsumer<State> for One {
+    type Item = Item;
+
+    fn poll_consume(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        store: StoreContextMut<State>,
+        mut source: Source<'_, Item>,
+        _: bool,
+    ) -> Polled<()> {
+        match take(&mut source, store)?.map(|item| item.0) {
+            // There is one message: it needs no room.
+            Some(Ok(value)) => {
+                self.0.send(value);
+            }
+            Some(Err(abi::TooLarge)) => self.0.too_large(),
+            None => {}
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for One {
+    fn drop(&mut self) {
+        self.0.flow().reply.items_over();
+    }
+}
+
+/// The future beside a stream, which tells how it ended.
+pub struct Ending(Side);
+
+impl Ending {
+    pub fn of(call: &Arc<Call>) -> Ending {
+        Ending(Side(Arc::clone(call)))
+    }
+}
+
+impl FutureConsumer<State> for Ending {
+    type Item = Item;
+
+    fn poll_consume(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        store: StoreContextMut<State>,
+        mut source: Source<'_, Item>,
+        _: bool,
+    ) -> Polled<()> {
+        match take(&mut source, store)?.map(|item| item.0) {
+            Some(Ok(value)) => self.0.flow().reply.settle(self.0.flow().wire.ended(value)),
+            Some(Err(abi::TooLarge)) => self.0.too_large(),
+            None => {}
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,141 @@
+//! From the caller to the guest: what the guest reads is polled from the socket.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Destination, FutureProducer, StreamProducer, StreamResult, VecBuffer};
+
+use super::{Polled, Side, unpinned};
+use crate::schema::Value;
+use crate::status::{Code, Status};
+use crate::wasm::abi::Item;
+use crate::wasm::call::Call;
+use crate::wasm::state::State;
+
+/// Elements that a guest gets at once, however many it has room for.
+const MAX_BATCH: usize = 256;
+
+/// Bytes that are passed on at once where the reader is the host itself.
+const CHUNK: usize = 64 << 10;
+
+/// `stream<t>`
+pub struct Elements(Side);
+
+impl Elements {
+    pub fn of(call: &Arc<Call>) -> Elements {
+        Elements(Side(Arc::clone(call)))
+    }
+}
+
+impl StreamProducer<State> for Elements {
+    type Item = Item;
+    type Buffer = VecBuffer<Item>;
+
+    fn poll_produce<'a>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        store: StoreContextMut<'a, State>,
+        mut destination: Destination<'a, Item, VecBuffer<Item>>,
+        finish: bool,
+    ) -> Polled<StreamResult> {
+        let room = destination.remaining(store).unwrap_or(MAX_BATCH).min(MAX_BATCH);
+        if room == 0 {
+            // The guest asks whether there is something; it will hear when it reads.
+            return Poll::Ready(Ok(StreamResult::Completed));
+        }
+        let mut items = Vec::new();
+        let mut result = StreamResult::Completed;
+        while items.len() < room {
+            match self.0.poll_element(cx) {
+                Poll::Ready(Some(value)) => items.push(Item(Ok(value))),
+                Poll::Ready(None) => {
+                    result = StreamResult::Dropped;
+                    break;
+                }
+                Poll::Pending if items.is_empty() && finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
+                Poll::Pending if items.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
+            }
+        }
+        destination.set_buffer(VecBuffer::from(items));
+        Poll::Ready(Ok(result))
+    }
+}
+
+/// `stream<u8>`
+pub struct Chunks {
+    side: Side,
+    /// What of the last message the guest has not had room for.
+    chunk: Vec<u8>,
+    read: usize,
+}
+
+impl Chunks {
+    pub fn of(call: &Arc<Call>) -> Chunks {
+        Chunks { side: Side(Arc::clone(call)), chunk: Vec::new(), read: 0 }
+    }
+}
+
+impl StreamProducer<State> for Chunks {
+    type Item = u8;
+    type Buffer = VecBuffer<u8>;
+
+    fn poll_produce<'a>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut store: StoreContextMut<'a, State>,
+        destination: Destination<'a, u8, VecBuffer<u8>>,
+        finish: bool,
+    ) -> Polled<StreamResult> {
+        if destination.remaining(&mut store) == Some(0) {
+            return Poll::Ready(Ok(StreamResult::Completed));
+        }
+        let me = unpinned(self);
+        // Empty chunks carry nothing that a stream of bytes could show.
+        while me.read == me.chunk.len() {
+            match me.side.poll_element(cx) {
+                Poll::Ready(Some(Value::Bytes(chunk))) => (me.chunk, me.read) = (chunk, 0),
+                Poll::Ready(_) => return Poll::Ready(Ok(StreamResult::Dropped)),
+                Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        let left = &me.chunk[me.read..];
+        let mut direct = destination.as_direct(store, CHUNK.min(left.len()));
+        let room = direct.remaining();
+        let count = room.len().min(left.len());
+        room[..count].copy_from_slice(&left[..count]);
+        direct.mark_written(count);
+        me.read += count;
+        Poll::Ready(Ok(StreamResult::Completed))
+    }
+}
+
+/// `future<t>`
+pub struct One(Side);
+
+impl One {
+    pub fn of(call: &Arc<Call>) -> One {
+        One(Side(Arc::clone(call)))
+    }
+}
+
+impl FutureProducer<State> for One {
+    type Item = Item;
+
+    fn poll_produce(self: Pin<&mut Self>, cx: &mut Context<'_>, _: StoreContextMut<State>, finish: bool) -> Polled<Option<Item>> {
+        match self.0.poll_element(cx) {
+            Poll::Ready(Some(value)) => Poll::Ready(Ok(Some(Item(Ok(value))))),
+            Poll::Ready(None) => {
+                // A future has no way to say that nothing will come: the guest waits until it goes.
+                self.0.fail(Status::new(Code::Unimplemented, "the call takes one message, and the request has none"));
+                self.0.0.abandon();
+                if finish { Poll::Ready(Ok(None)) } else { Poll::Pending }
+            }
+            Poll::Pending if finish => Poll::Ready(Ok(None)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}

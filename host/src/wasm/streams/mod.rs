@@ -1,0 +1,187 @@
+//! Calls with streams: a caller's messages become a guest's stream, and a guest's stream becomes the
+//! messages of the reply.
+//!
+//! Nothing lies between the guest and the wire but one bounded buffer for the reply. A guest that
+//! reads makes the host poll the socket; a reply that is read makes room for what the guest writes.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::task::AtomicWaker;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{FutureReader, StreamReader};
+
+use super::abi::Item;
+use super::call::Call;
+use super::state::State;
+use crate::rpc::Messages;
+use crate::schema::{Flowing, Handle, Passing, Value};
+use crate::status::{Code, Status};
+
+mod drain;
+mod feed;
+mod pipe;
+
+pub use pipe::{Pipe, Piped};
+
+/// How a call's messages become values, and its values messages.
+pub trait Wire: Send + Sync {
+    /// How the messages of the caller are passed.
+    fn takes(&self) -> Passing;
+
+    /// How the messages of the reply are passed.
+    fn returns(&self) -> Passing;
+
+    /// An element from a message.
+    fn element(&self, message: Bytes) -> Result<Value, Status>;
+
+    /// A message from an element.
+    fn message(&self, element: Value) -> Result<Bytes, Status>;
+
+    /// The stream in what the function returned.
+    fn flowing(&self, result: Option<Value>) -> Result<Flowing, Status>;
+
+    /// How the stream ended, by the value of the future beside it.
+    fn ended(&self, value: Value) -> Result<(), Status>;
+}
+
+/// The streams of one call.
+pub struct Flow {
+    wire: Box<dyn Wire>,
+    /// The reply's messages.
+    pub reply: Pipe,
+    /// The caller's messages, until the call is over.
+    incoming: Mutex<Option<Messages>>,
+    /// Wakes whoever waits for one.
+    reading: AtomicWaker,
+}
+
+impl std::fmt::Debug for Flow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Flow").field("reply", &self.reply).finish_non_exhaustive()
+    }
+}
+
+impl Flow {
+    /// The streams of a call that has not begun. The reply may hold `capacity` bytes.
+    pub fn new(wire: Box<dyn Wire>, incoming: Option<Messages>, capacity: usize) -> Flow {
+        Flow { wire, reply: Pipe::new(capacity), incoming: Mutex::new(incoming), reading: AtomicWaker::new() }
+    }
+
+    /// Whether the reply streams.
+    pub fn streams_reply(&self) -> bool {
+        self.wire.returns() != Passing::Values
+    }
+
+    /// The caller's next message; ends when the call is over too.
+    fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
+        self.reading.register(cx.waker());
+        let mut incoming = self.incoming.lock().expect("no holder panics");
+        let Some(messages) = incoming.as_mut() else { return Poll::Ready(None) };
+        let next = messages.as_mut().poll_next(cx);
+        if matches!(next, Poll::Ready(None | Some(Err(_)))) {
+            *incoming = None;
+        }
+        next
+    }
+
+    /// Lets go of the caller's messages: the call is over, and the guest need not have read them.
+    pub fn stop(&self) {
+        // Taken out first: dropping a body can wake others.
+        let left = self.incoming.lock().expect("no holder panics").take();
+        drop(left);
+        self.reading.wake();
+    }
+}
+
+/// The stream that a function takes, for its arguments; `None` where it takes none.
+pub fn argument(mut store: StoreContextMut<'_, State>, call: &Arc<Call>) -> wasmtime::Result<Option<Value>> {
+    let Some(flow) = &call.flow else { return Ok(None) };
+    let handle = match flow.wire.takes() {
+        Passing::Values => return Ok(None),
+        Passing::Stream => Handle::new(StreamReader::new(&mut store, feed::Elements::of(call))?),
+        Passing::Bytes => Handle::new(StreamReader::new(&mut store, feed::Chunks::of(call))?),
+        Passing::Future => Handle::new(FutureReader::new(&mut store, feed::One::of(call))?),
+    };
+    Ok(Some(Value::Handle(handle)))
+}
+
+/// Has the reply's messages flow from what the function returned.
+pub fn connect(mut store: StoreContextMut<'_, State>, call: &Arc<Call>, result: Option<Value>) -> wasmtime::Result<Result<(), Status>> {
+    let flow = call.flow.as_ref().expect("only calls with streams are connected");
+    let flowing = match flow.wire.flowing(result) {
+        Ok(flowing) => flowing,
+        Err(status) => return Ok(Err(status)),
+    };
+    let Flowing { items, ending } = flowing;
+    let foreign = || wasmtime::format_err!("a function returned a stream of another type than its own");
+    match flow.wire.returns() {
+        Passing::Values => return Err(foreign()),
+        Passing::Stream => items.take::<StreamReader<Item>>().ok_or_else(foreign)?.pipe(&mut store, drain::Elements::of(call))?,
+        Passing::Bytes => items.take::<StreamReader<u8>>().ok_or_else(foreign)?.pipe(&mut store, drain::Chunks::of(call))?,
+        Passing::Future => items.take::<FutureReader<Item>>().ok_or_else(foreign)?.pipe(&mut store, drain::One::of(call))?,
+    }
+    match ending {
+        Some(ending) => ending.take::<FutureReader<Item>>().ok_or_else(foreign)?.pipe(&mut store, drain::Ending::of(call))?,
+        None => flow.reply.settle(Ok(())),
+    }
+    Ok(Ok(()))
+}
+
+/// The side of a call that an end of one of its streams works for.
+struct Side(Arc<Call>);
+
+impl Side {
+    fn flow(&self) -> &Flow {
+        self.0.flow.as_ref().expect("only calls with streams have such ends")
+    }
+
+    /// The next element that the caller sent; `None` at the end, which a wrong message is too.
+    fn poll_element(&self, cx: &mut Context<'_>) -> Poll<Option<Value>> {
+        let next = std::task::ready!(self.flow().poll_message(cx));
+        Poll::Ready(match next.map(|message| message.and_then(|message| self.flow().wire.element(message))) {
+            None => None,
+            Some(Ok(value)) => {
+                self.0.progressed();
+                Some(value)
+            }
+            Some(Err(status)) => {
+                self.fail(status);
+                None
+            }
+        })
+    }
+
+    /// Sends an element on; `false` where that fails, which ends the call.
+    fn send(&self, element: Value) -> bool {
+        self.0.progressed();
+        match self.flow().wire.message(element) {
+            Ok(message) => {
+                self.flow().reply.push(message);
+                true
+            }
+            Err(status) => {
+                self.fail(status);
+                false
+            }
+        }
+    }
+
+    fn fail(&self, status: Status) {
+        self.0.end(Err(status));
+    }
+
+    fn too_large(&self) {
+        self.fail(Status::new(Code::ResourceExhausted, "a message of the reply takes more than the limit host-memory"));
+    }
+}
+
+/// What an end does with a call that is polled in its store.
+type Polled<T> = Poll<wasmtime::Result<T>>;
+
+/// Pinning without projections: the ends hold nothing that must not move.
+fn unpinned<T: Unpin>(pinned: Pin<&mut T>) -> &mut T {
+    pinned.get_mut()
+}

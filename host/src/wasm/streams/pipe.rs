@@ -1,0 +1,219 @@
+//! A reply's messages, from the instance that writes them to whoever sends them on: bounded, so that
+//! a slow reader makes the guest wait.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::task::AtomicWaker;
+
+use crate::status::Status;
+
+/// What a message is counted for beside its bytes.
+const OVERHEAD: usize = 64;
+
+/// What the reader gets next.
+#[derive(Debug)]
+pub enum Piped {
+    /// A message.
+    Message(Bytes),
+    /// The last thing: how the messages ended.
+    End(Result<(), Status>),
+}
+
+/// One writer, one reader.
+#[derive(Debug)]
+pub struct Pipe {
+    inner: Mutex<Inner>,
+    capacity: usize,
+    reader: AtomicWaker,
+    writer: AtomicWaker,
+    instance: AtomicWaker,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    queue: VecDeque<Bytes>,
+    size: usize,
+    /// The writer has no more messages.
+    items_over: bool,
+    verdict: Option<Result<(), Status>>,
+    /// The verdict need not wait for messages that are yet to be written.
+    at_once: bool,
+    /// The reader has gone, or has been told the end.
+    closed: bool,
+}
+
+impl Inner {
+    fn is_over(&self) -> bool {
+        self.verdict.is_some() && (self.items_over || self.at_once)
+    }
+}
+
+impl Pipe {
+    /// A pipe that holds about so many bytes, and one message more.
+    pub fn new(capacity: usize) -> Pipe {
+        Pipe { inner: Mutex::default(), capacity, reader: AtomicWaker::new(), writer: AtomicWaker::new(), instance: AtomicWaker::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no holder panics")
+    }
+
+    /// Waits for room; the bytes there are room for, or `None` where nobody reads any more.
+    pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        self.writer.register(cx.waker());
+        let inner = self.lock();
+        if inner.closed || inner.is_over() {
+            return Poll::Ready(None);
+        }
+        match self.capacity.saturating_sub(inner.size) {
+            0 => Poll::Pending,
+            room => Poll::Ready(Some(room)),
+        }
+    }
+
+    /// Adds a message. Dropped where nobody reads any more.
+    pub fn push(&self, message: Bytes) {
+        let mut inner = self.lock();
+        if inner.closed {
+            return;
+        }
+        inner.size += message.len() + OVERHEAD;
+        inner.queue.push_back(message);
+        drop(inner);
+        self.reader.wake();
+    }
+
+    /// There are no more messages.
+    pub fn items_over(&self) {
+        self.lock().items_over = true;
+        self.wake();
+    }
+
+    /// How the messages ended, once there are no more. Only the first verdict counts.
+    pub fn settle(&self, verdict: Result<(), Status>) {
+        self.lock().verdict.get_or_insert(verdict);
+        self.wake();
+    }
+
+    /// The call has failed: what was written is still read, and nothing is written any more.
+    pub fn fail(&self, status: Status) {
+        let mut inner = self.lock();
+        if !inner.is_over() {
+            inner.verdict = Some(Err(status));
+            inner.at_once = true;
+        }
+        drop(inner);
+        self.wake();
+    }
+
+    /// The bytes that there is room for now.
+    pub fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.lock().size)
+    }
+
+    /// Nobody reads any more.
+    pub fn close(&self) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        inner.queue.clear();
+        drop(inner);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        self.reader.wake();
+        self.writer.wake();
+        self.instance.wake();
+    }
+
+    /// The next message, or the end.
+    pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Piped> {
+        self.reader.register(cx.waker());
+        let mut inner = self.lock();
+        if let Some(message) = inner.queue.pop_front() {
+            let was_full = inner.size >= self.capacity;
+            inner.size -= message.len() + OVERHEAD;
+            let has_room = inner.size < self.capacity;
+            drop(inner);
+            if was_full && has_room {
+                self.writer.wake();
+            }
+            return Poll::Ready(Piped::Message(message));
+        }
+        if !inner.is_over() {
+            return Poll::Pending;
+        }
+        let end = inner.verdict.take().unwrap_or(Ok(()));
+        inner.closed = true;
+        drop(inner);
+        self.wake();
+        Poll::Ready(Piped::End(end))
+    }
+
+    /// Waits until the writer has done all that it had to, or nobody reads any more.
+    pub fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.instance.register(cx.waker());
+        let inner = self.lock();
+        if inner.closed || inner.is_over() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::task::noop_waker;
+
+    use super::*;
+    use crate::status::Code;
+
+    fn next(pipe: &Pipe) -> Poll<Piped> {
+        pipe.poll_next(&mut Context::from_waker(&noop_waker()))
+    }
+
+    fn room(pipe: &Pipe) -> Poll<Option<usize>> {
+        pipe.poll_room(&mut Context::from_waker(&noop_waker()))
+    }
+
+    #[test]
+    fn a_full_pipe_makes_its_writer_wait_until_something_is_read() {
+        let pipe = Pipe::new(100);
+        pipe.push(Bytes::from_static(&[0; 50]));
+        assert!(room(&pipe).is_pending());
+        assert!(matches!(next(&pipe), Poll::Ready(Piped::Message(message)) if message.len() == 50));
+        assert_eq!(room(&pipe), Poll::Ready(Some(100)));
+    }
+
+    #[test]
+    fn a_good_end_waits_for_the_messages_and_for_the_verdict() {
+        let pipe = Pipe::new(100);
+        pipe.push(Bytes::new());
+        pipe.settle(Ok(()));
+        assert!(matches!(next(&pipe), Poll::Ready(Piped::Message(_))));
+        assert!(next(&pipe).is_pending());
+        pipe.items_over();
+        assert!(matches!(next(&pipe), Poll::Ready(Piped::End(Ok(())))));
+        assert_eq!(room(&pipe), Poll::Ready(None));
+    }
+
+    #[test]
+    fn a_failure_comes_after_what_was_written_before_it() {
+        let pipe = Pipe::new(100);
+        pipe.push(Bytes::new());
+        pipe.fail(Status::new(Code::Aborted, "no more"));
+        pipe.settle(Ok(()));
+        assert!(matches!(next(&pipe), Poll::Ready(Piped::Message(_))));
+        assert!(matches!(next(&pipe), Poll::Ready(Piped::End(Err(status))) if status.code() == Code::Aborted));
+    }
+
+    #[test]
+    fn a_pipe_whose_reader_has_gone_holds_nothing() {
+        let pipe = Pipe::new(100);
+        pipe.push(Bytes::from_static(b"a"));
+        pipe.close();
+        pipe.push(Bytes::from_static(b"b"));
+        assert!(pipe.lock().queue.is_empty());
+        assert!(pipe.poll_over(&mut Context::from_waker(&noop_waker())).is_ready());
+    }
+}
