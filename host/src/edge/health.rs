@@ -19,6 +19,9 @@ use crate::status::{Code, Status};
 
 const NAME: &str = "grpc.health.v1.Health";
 
+/// The start of every path of health.
+pub(super) const PREFIX: &str = "/grpc.health.v1.Health/";
+
 /// The path of Check.
 pub(super) const CHECK: &str = "/grpc.health.v1.Health/Check";
 

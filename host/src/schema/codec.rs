@@ -19,12 +19,15 @@ pub enum Codec {
     Bson,
 }
 
+type Decode = fn(&Types, &Message, &[u8]) -> Result<Value, Fault>;
+type Encode = fn(&Types, &Message, &Value, usize) -> Result<Vec<u8>, Fault>;
+
 /// What is known of a codec.
 struct Row {
     name: &'static str,
     content_types: &'static [&'static str],
-    decode: fn(&Types, &Message, &[u8]) -> Result<Value, Fault>,
-    encode: fn(&Types, &Message, &Value, usize) -> Result<Vec<u8>, Fault>,
+    decode: Decode,
+    encode: Encode,
 }
 
 const PROTO: Row = Row { name: "proto", content_types: &["application/proto"], decode: proto::decode, encode: proto::encode };

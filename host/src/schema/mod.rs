@@ -111,6 +111,16 @@ impl MethodKind {
         }
     }
 
+    /// The kind's name in what is shown: `unary`, `client-stream`, `server-stream`, `bidi-stream`.
+    pub fn name(self) -> &'static str {
+        match self {
+            MethodKind::Unary => "unary",
+            MethodKind::ClientStream => "client-stream",
+            MethodKind::ServerStream => "server-stream",
+            MethodKind::BidiStream => "bidi-stream",
+        }
+    }
+
     /// Whether the caller may send any number of messages.
     pub fn client_streams(self) -> bool {
         matches!(self, MethodKind::ClientStream | MethodKind::BidiStream)

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use futures::task::AtomicWaker;
+use http::Version;
+use http::header::EXPECT;
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
@@ -17,17 +19,26 @@ use tokio::time::{Sleep, sleep};
 use crate::edge::request::{SKIP_TIME, SKIPPED};
 
 /// The link between the messages and the events of one call.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Link(Arc<Sides>);
 
-#[derive(Default)]
 struct Sides {
+    /// Whether the caller waits to be told to go on, and so writes nothing unless it is read.
+    waits: bool,
     gone: AtomicBool,
     outward: AtomicWaker,
     left: Mutex<Option<Incoming>>,
 }
 
 impl Link {
+    /// The link of a call, where its version of HTTP needs one.
+    pub(super) fn of(request: &http::request::Parts) -> Option<Link> {
+        let waits = request.headers.contains_key(EXPECT);
+        let sides = || Sides { waits, gone: AtomicBool::default(), outward: AtomicWaker::new(), left: Mutex::default() };
+        // HTTP/2 resets what it does not want.
+        (request.version != Version::HTTP_2).then(|| Link(Arc::new(sides())))
+    }
+
     /// Says that the caller went away.
     pub(super) fn lose(&self) {
         self.0.gone.store(true, SeqCst);
@@ -42,6 +53,9 @@ impl Link {
 
     /// Leaves a body that nobody reads any longer.
     pub(super) fn leave(&self, body: Incoming) {
+        if self.0.waits || body.size_hint().lower() > SKIPPED {
+            return;
+        }
         *self.0.left.lock().expect("no holder panics") = Some(body);
     }
 

@@ -56,10 +56,24 @@ pub(super) struct Manner {
 
 impl Outward {
     pub(super) fn new(manner: Manner, events: Progress, activity: Arc<Activity>, call: CallGuard) -> Outward {
+        let mut outward = Outward::without_events(manner, activity, call);
+        outward.events = Some(events);
+        outward
+    }
+
+    /// A reply that fails before it begins.
+    pub(super) fn failed(manner: Manner, status: Status, activity: Arc<Activity>, call: CallGuard) -> Outward {
+        let mut outward = Outward::without_events(manner, activity, call);
+        outward.end(Err(status));
+        outward
+    }
+
+    fn without_events(manner: Manner, activity: Arc<Activity>, mut call: CallGuard) -> Outward {
+        call.streams();
         Outward {
             wire: manner.wire,
             accepted: manner.accepted,
-            events: Some(events),
+            events: None,
             late: manner.limit.map(|limit| Box::pin(sleep_until(limit.into()))),
             due: manner.one_message.then_some(1),
             gather: Gather::default(),

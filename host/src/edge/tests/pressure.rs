@@ -114,6 +114,30 @@ async fn a_caller_that_has_said_all_and_goes_away_drops_its_call() {
 }
 
 #[tokio::test]
+async fn a_caller_that_goes_away_is_noticed_though_nobody_reads() {
+    let edge = TestEdge::with(SHORT, Listen::default());
+    let (tell, mut told) = mpsc::unbounded_channel();
+    edge.stream("Deaf", Some(MethodKind::BidiStream), move |request| {
+        let (tell, guard) = (tell.clone(), Guard(tell.clone()));
+        let _ = tell.send(Seen::Began);
+        let events = stream::once(async move {
+            std::future::pending::<()>().await;
+            drop((request, guard));
+            Event::End(Ok(HeaderMap::new()))
+        });
+        Box::pin(async { Ok(StreamReply { headers: HeaderMap::new(), events: Box::pin(events) }) })
+    });
+    for way in WAYS {
+        let talk = Talk::open(&edge, way, "Deaf", &[]).await;
+        talk.send(b"nobody reads this");
+        assert_eq!(within(told.recv()).await, Some(Seen::Began));
+        talk.hang_up();
+        assert_eq!(within(told.recv()).await, Some(Seen::Dropped), "{way:?}");
+    }
+    edge.all_closed().await;
+}
+
+#[tokio::test]
 async fn a_reply_may_end_while_its_caller_still_talks() {
     let edge = TestEdge::start();
     edge.stream("Enough", Some(MethodKind::BidiStream), |mut request| {

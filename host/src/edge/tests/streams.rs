@@ -333,8 +333,8 @@ async fn wrong_headers_are_told_in_the_protocol() {
 async fn a_wrong_content_type_is_answered_with_those_of_the_kind() {
     let edge = edge();
     for (content_type, says) in [
-        ("application/json", "application/connect+json or application/connect+proto"),
-        ("application/proto", "application/connect+json or application/connect+proto"),
+        ("application/json", "application/connect+json, application/connect+proto"),
+        ("application/proto", "application/connect+json, application/connect+proto"),
         ("text/plain", "application/connect+json"),
     ] {
         let mut request = stream_post("Echo");

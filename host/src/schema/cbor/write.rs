@@ -28,10 +28,10 @@ impl Writer {
     /// Writes an item's first byte and the number that comes with it.
     fn head(&mut self, major: u8, number: u64) {
         match number {
-            0..24 => self.push(major | number as u8, &[]),
-            24..=0xff => self.push(major | 24, &[number as u8]),
-            0..=0xffff => self.push(major | 25, &(number as u16).to_be_bytes()),
-            0..=0xffff_ffff => self.push(major | 26, &(number as u32).to_be_bytes()),
+            0..=0x17 => self.push(major | number as u8, &[]),
+            0x18..=0xff => self.push(major | 24, &[number as u8]),
+            0x100..=0xffff => self.push(major | 25, &(number as u16).to_be_bytes()),
+            0x1_0000..=0xffff_ffff => self.push(major | 26, &(number as u32).to_be_bytes()),
             _ => self.push(major | 27, &number.to_be_bytes()),
         }
     }

@@ -64,9 +64,9 @@ impl document::Writer for Writer {
     fn unsigned(&mut self, number: u64) {
         match number {
             0..=0x7f => self.push(number as u8, &[]),
-            0..=0xff => self.push(0xcc, &[number as u8]),
-            0..=0xffff => self.push(0xcd, &(number as u16).to_be_bytes()),
-            0..=0xffff_ffff => self.push(0xce, &(number as u32).to_be_bytes()),
+            0x80..=0xff => self.push(0xcc, &[number as u8]),
+            0x100..=0xffff => self.push(0xcd, &(number as u16).to_be_bytes()),
+            0x1_0000..=0xffff_ffff => self.push(0xce, &(number as u32).to_be_bytes()),
             _ => self.push(0xcf, &number.to_be_bytes()),
         }
     }

@@ -8,6 +8,9 @@ use crate::status::Code;
 /// The formats of bytes in which fields go by names.
 const BINARY: [Codec; 3] = [Codec::Msgpack, Codec::Cbor, Codec::Bson];
 
+/// A number or a length, and the bytes that begin with it in MessagePack and in CBOR.
+type Row<N> = (N, &'static [u8], &'static [u8]);
+
 const SHOP: &str = "
 package test:shop;
 interface shop {
@@ -112,7 +115,7 @@ fn each_format_is_written_in_its_own_types() {
     assert_eq!(write(Codec::Cbor), cbor.concat());
     let bson: [&[u8]; 10] = [
         b"\xb0\0\0\0",
-        b"\x02id\0\x15\0\0\018446744073709551615\0",
+        b"\x02id\0\x15\0\0\x0018446744073709551615\0",
         b"\x10unitPrice\0\xd4\xfe\xff\xff",
         b"\x01weight\0\0\0\0\0\0\0\xf8\x3f",
         b"\x02size\0\x10\0\0\0SIZE_VERY_LARGE\0",
@@ -130,7 +133,7 @@ fn each_format_is_written_in_its_own_types() {
 
 #[test]
 fn numbers_and_lengths_are_written_in_their_shortest_form() {
-    let rows: [(i64, &[u8], &[u8]); 14] = [
+    let rows: [Row<i64>; 14] = [
         (0, b"\0", b"\0"),
         (23, b"\x17", b"\x17"),
         (24, b"\x18", b"\x18\x18"),
@@ -150,22 +153,28 @@ fn numbers_and_lengths_are_written_in_their_shortest_form() {
         assert_eq!(written("s64", Codec::Msgpack, Value::S64(number))[3..], *msgpack, "{number}");
         assert_eq!(written("s64", Codec::Cbor, Value::S64(number))[3..], *cbor, "{number}");
     }
-    let heads: [(usize, &[u8], &[u8], &[u8]); 5] = [
-        (15, b"\xaf", b"\x6f", b"\xc4\x0f"),
-        (31, b"\xbf", b"\x78\x1f", b"\xc4\x1f"),
-        (32, b"\xd9\x20", b"\x78\x20", b"\xc4\x20"),
-        (256, b"\xda\x01\0", b"\x79\x01\0", b"\xc5\x01\0"),
-        (65_536, b"\xdb\0\x01\0\0", b"\x7a\0\x01\0\0", b"\xc6\0\x01\0\0"),
+    let strings: [Row<usize>; 5] = [
+        (15, b"\xaf", b"\x6f"),
+        (31, b"\xbf", b"\x78\x1f"),
+        (32, b"\xd9\x20", b"\x78\x20"),
+        (256, b"\xda\x01\0", b"\x79\x01\0"),
+        (65_536, b"\xdb\0\x01\0\0", b"\x7a\0\x01\0\0"),
     ];
-    for (length, text, cbor, bytes) in heads {
-        let value = Value::String("x".repeat(length));
-        assert!(written("string", Codec::Msgpack, value.clone())[3..].starts_with(text), "{length}");
-        assert!(written("string", Codec::Cbor, value)[3..].starts_with(cbor), "{length}");
-        assert!(written("list<u8>", Codec::Msgpack, Value::Bytes(vec![0; length]))[3..].starts_with(bytes), "{length}");
+    let bytes: [Row<usize>; 3] =
+        [(15, b"\xc4\x0f", b"\x4f"), (256, b"\xc5\x01\0", b"\x59\x01\0"), (65_536, b"\xc6\0\x01\0\0", b"\x5a\0\x01\0\0")];
+    let lists: [Row<usize>; 3] = [(15, b"\x9f", b"\x8f"), (16, b"\xdc\0\x10", b"\x90"), (65_536, b"\xdd\0\x01\0\0", b"\x9a\0\x01\0\0")];
+    let begins = |ty: &str, value: Value, (_, msgpack, cbor): Row<usize>| {
+        assert!(written(ty, Codec::Msgpack, value.clone())[3..].starts_with(msgpack), "{ty} {msgpack:02x?}");
+        assert!(written(ty, Codec::Cbor, value)[3..].starts_with(cbor), "{ty} {cbor:02x?}");
+    };
+    for row in strings {
+        begins("string", Value::String("x".repeat(row.0)), row);
     }
-    let lists: [(usize, &[u8]); 3] = [(15, b"\x9f"), (16, b"\xdc\0\x10"), (65_536, b"\xdd\0\x01\0\0")];
-    for (length, head) in lists {
-        assert!(written("list<bool>", Codec::Msgpack, Value::List(vec![Value::Bool(true); length]))[3..].starts_with(head), "{length}");
+    for row in bytes {
+        begins("list<u8>", Value::Bytes(vec![0; row.0]), row);
+    }
+    for row in lists {
+        begins("list<bool>", Value::List(vec![Value::Bool(true); row.0]), row);
     }
 }
 
@@ -203,7 +212,7 @@ fn a_value_is_read_in_every_form_that_its_format_has() {
         ("s64", Cbor, b"\x3b\x7f\xff\xff\xff\xff\xff\xff\xff", Value::S64(i64::MIN)),
         ("u64", Bson, b"\x10\x05\0\0\0", Value::U64(5)),
         ("u64", Bson, b"\x12\x05\0\0\0\0\0\0\0", Value::U64(5)),
-        ("u64", Bson, b"\x02\x15\0\0\018446744073709551615\0", Value::U64(u64::MAX)),
+        ("u64", Bson, b"\x02\x15\0\0\x0018446744073709551615\0", Value::U64(u64::MAX)),
         ("u8", Bson, b"\x01\0\0\0\0\0\0\xf0\x3f", Value::U8(1)),
         // Floats of every width, as integers and by name.
         ("f64", Msgpack, b"\xca\x3f\xc0\0\0", Value::F64(1.5)),

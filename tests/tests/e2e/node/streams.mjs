@@ -92,16 +92,19 @@ const CHECKS = {
   },
 
   async "what goes both ways comes back as it was"(client) {
-    const items = Array.from({ length: 100 }, (_, number) => new Uint8Array(number * 10).fill(number));
-    assert.deepEqual(await all(client.echo(messages(items), LIMIT)), items);
-    const large = [new Uint8Array(1 << 20).fill(1), new Uint8Array(1 << 20).fill(2)];
-    assert.deepEqual(await all(client.echo(messages(large), LIMIT)), large);
+    const small = Array.from({ length: 100 }, (_, number) => new Uint8Array(number * 10).fill(number));
+    const large = [new Uint8Array(1 << 18).fill(1), new Uint8Array(1 << 18).fill(2)];
+    for (const items of [small, large]) {
+      const replies = await all(client.echo(messages(items), LIMIT));
+      assert.equal(replies.length, items.length);
+      assert(replies.every((reply, place) => Buffer.compare(reply, items[place]) === 0));
+    }
   },
 
   async "records go both ways"(client) {
     const notes = [{ id: 1, text: "hä", tags: ["a", ""] }, { id: 2 ** 32 - 1, text: "", tags: [] }];
     const shouted = [];
-    for await (const { id, text, tags } of client.shout(toIterable(notes), LIMIT)) shouted.push({ id, text, tags });
+    for await (const { id, text, tags } of client.shout(each(notes), LIMIT)) shouted.push({ id, text, tags });
     assert.deepEqual(shouted, notes.map((note) => ({ ...note, text: note.text.toUpperCase() })));
   },
 
@@ -141,7 +144,7 @@ const CHECKS = {
   },
 
   async "a deadline ends a stream"(client) {
-    const { values, error } = await outcome(client.tick({ milliseconds: 1 }, { timeoutMs: 500 }));
+    const { values, error } = await outcome(client.tick({ milliseconds: 1 }, { timeoutMs: 200 }));
     assert.equal(error?.code, Code.DeadlineExceeded, String(error));
     assert(values.length > 0 && values.every((value, place) => value === BigInt(place)), `${values}`);
   },
@@ -176,7 +179,7 @@ const DUPLEX = {
     for (let turn = 0; turn < 20; turn++) {
       const value = new Uint8Array([turn]);
       sent.send({ value });
-      assert.deepEqual((await reply.next()).value.value, value);
+      assert.equal(Buffer.compare((await reply.next()).value.value, value), 0);
     }
     sent.end();
     assert.equal((await reply.next()).done, true);
@@ -201,7 +204,7 @@ const DUPLEX = {
   },
 };
 
-async function* toIterable(items) {
+async function* each(items) {
   yield* items;
 }
 
