@@ -16,11 +16,23 @@ fn tool(name: &str, places: &[PathBuf], install: &str) -> Option<PathBuf> {
     None
 }
 
-/// A Python that has `grpcio`, `grpcio-reflection` and `grpcio-tools`.
+/// A Python that has `grpcio`, `grpcio-reflection` and `grpcio-tools`, and `msgpack`, `cbor2` and `pymongo`.
 pub fn python() -> Option<PathBuf> {
     let folder = target().join("venv");
-    let install = format!("python3 -m venv {0} && {0}/bin/pip install grpcio grpcio-reflection grpcio-tools", folder.display());
+    let install =
+        format!("python3 -m venv {0} && {0}/bin/pip install grpcio grpcio-reflection grpcio-tools msgpack cbor2 pymongo", folder.display());
     tool("a Python with grpcio", &[folder.join("bin").join("python")], &install)
+}
+
+/// Node, and the folder that has Connect's packages for it.
+pub fn node() -> Option<(PathBuf, PathBuf)> {
+    let folder = target().join("tools").join("node");
+    let packages = folder.join("node_modules");
+    let install = format!("cp tests/tests/e2e/node/package*.json {0} && npm ci --prefix {0}", folder.display());
+    tool("Connect for Node", &[packages.join("@connectrpc").join("connect-node")], &install)?;
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let places: Vec<PathBuf> = std::env::split_paths(&paths).map(|place| place.join("node")).collect();
+    Some((tool("Node", &places, "apt-get install nodejs npm")?, folder))
 }
 
 /// grpcurl, which needs Go; without Go its test says so and ends, in CI too.

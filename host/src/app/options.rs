@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::schema::Refused;
-use crate::settings::{Grants, Isolation, Limits, Listen};
+use crate::schema::{MethodKind, Refused};
+use crate::settings::{Grants, HttpRoute, Isolation, Limits, Listen};
 
 /// What a host is asked to run.
 pub struct Options {
@@ -32,6 +32,8 @@ pub struct Load {
     pub safe: Vec<String>,
     /// The services that a gateway takes the calls of; none stands for all that nothing else serves.
     pub handles: Vec<String>,
+    /// Where it answers plain HTTP, if its component does; `/` unless set.
+    pub http: Option<HttpRoute>,
     /// What it may use.
     pub limits: Limits,
     /// What it is allowed.
@@ -71,10 +73,12 @@ pub struct Ready {
 pub struct ReadyService {
     /// Its name, as in [`Load::name`].
     pub name: String,
-    /// What callers can call.
+    /// What callers can call, by name.
     pub endpoints: Vec<ReadyEndpoint>,
-    /// Whether it takes calls of other endpoints, too.
+    /// Whether it takes calls of services beside these.
     pub gateway: bool,
+    /// Where it answers plain HTTP, if it does.
+    pub http: Option<HttpRoute>,
     /// Exported functions that cannot be served.
     pub refused: Vec<Refused>,
 }
@@ -86,6 +90,8 @@ pub struct ReadyEndpoint {
     pub service: String,
     /// The method: `Hello`.
     pub method: String,
-    /// A request in JSON that the method accepts: `{"name":"text"}`.
+    /// Which side sends more than one message.
+    pub kind: MethodKind,
+    /// A message in JSON that the method accepts: `{"name":"text"}`.
     pub example: String,
 }

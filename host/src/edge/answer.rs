@@ -9,13 +9,13 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Versi
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::content::{Content, accept_post};
+use super::content::{Content, accept_post, connect_names};
 use super::request::Layout;
 use super::stream::{self, Wire};
 use super::unary::Peer;
-use super::{connect, connect_stream, grpc, health, reflection, request, web};
+use super::{connect, connect_stream, grpc, health, http as plain_http, reflection, request, web};
 use crate::admin::{self, PREFIX};
-use crate::rpc::{MethodKind, Route, Router};
+use crate::rpc::{HttpServed, MethodKind, Route, Router};
 use crate::schema::Codec;
 use crate::settings::nearest;
 use crate::status::{Code, Status};
@@ -41,7 +41,12 @@ pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Respo
         Some(route) => route,
         None if path == health::CHECK => peer.edge.health.check(),
         None if path == health::WATCH => peer.edge.health.watch(),
-        None => return Box::pin(elsewhere(&peer, head, body)).await,
+        None if is_own(path) => return Box::pin(elsewhere(&peer, head, body)).await,
+        None => match rest(&peer, &head) {
+            Rest::Gateway(route) => route,
+            Rest::Http(route) => return Box::pin(plain_http::serve(&peer, route, head, body, call)).await,
+            Rest::Nobody => return Box::pin(elsewhere(&peer, head, body)).await,
+        },
     };
     // What is rare is boxed: a future is as large as its largest branch, and each call moves it.
     match way(&route, &head) {
@@ -55,6 +60,11 @@ pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Respo
             *refusal
         }
     }
+}
+
+/// Whether a path is the host's own, so that no gateway for all the rest has it.
+fn is_own(path: &str) -> bool {
+    path.starts_with(PREFIX) || path.starts_with(health::PREFIX) || path.starts_with(reflection::PREFIX)
 }
 
 fn content(head: &http::request::Parts) -> Option<(Content, &'static str)> {
@@ -99,6 +109,27 @@ fn way(route: &Route, head: &http::request::Parts) -> Way {
     }
 }
 
+/// Who answers a request for a path that is no endpoint's.
+enum Rest {
+    Gateway(Route),
+    Http(Arc<HttpServed>),
+    Nobody,
+}
+
+/// A call goes to the gateway for all services, any other request to the route of plain HTTP, and to
+/// the other one of the two where there is but one.
+fn rest(peer: &Peer, head: &http::request::Parts) -> Rest {
+    let (path, router) = (head.uri.path(), &peer.edge.overview.router);
+    let http = router.find_http(path).map(Rest::Http);
+    let gateway = || router.rest(path).map(Rest::Gateway);
+    let found = if content(head).is_some() { gateway().or(http) } else { http.or_else(gateway) };
+    found.unwrap_or(Rest::Nobody)
+}
+
+fn is_grpc(head: &http::request::Parts) -> bool {
+    head.version == Version::HTTP_2 && matches!(content(head), Some((Content::Grpc(_), _)))
+}
+
 /// Whether an endpoint may be called by GET, which streams never are.
 fn is_got(route: &Route) -> bool {
     route.endpoint.safe && matches!(route.endpoint.kind, None | Some(MethodKind::Unary))
@@ -113,7 +144,7 @@ async fn elsewhere(peer: &Peer, head: http::request::Parts, mut body: Incoming) 
         let no_body = head.method == Method::HEAD;
         return reply.map(|bytes| Body::whole(if no_body { Bytes::new() } else { bytes }));
     }
-    let grpc = matches!(content(&head), Some((Content::Grpc(_), _))) && head.version == Version::HTTP_2;
+    let grpc = is_grpc(&head);
     if grpc && path.starts_with(reflection::PREFIX) {
         return edge.reflection.answer(&edge.overview.catalog, Request::from_parts(head, body)).await.map(Body::Tonic);
     }
@@ -136,7 +167,7 @@ fn refusal(content: Option<(Content, &'static str)>, http: StatusCode, status: &
 
 /// What is wrong with the HTTP of a request and so is no status of any protocol. In plain text:
 /// clients of a protocol would take JSON for an error of its own.
-fn plain(http: StatusCode, what: &str) -> Response<Body> {
+pub(super) fn plain(http: StatusCode, what: &str) -> Response<Body> {
     let mut response = Response::new(Body::whole(format!("{what}\n").into()));
     *response.status_mut() = http;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -156,13 +187,11 @@ fn unsupported(kind: Option<MethodKind>, head: &http::request::Parts) -> Respons
     let json = if unary { "application/json" } else { "application/connect+json" };
     let what = match (head.headers.get(CONTENT_TYPE), content(head)) {
         (None, _) => format!("the request has no content type; for JSON send content-type: {json}"),
-        (Some(_), Some((_, name))) if unary => {
-            format!("{name} is for streams, and this is a unary call: send it as application/json or application/proto")
-        }
         (Some(_), Some((_, name))) => {
-            format!("{name} is for unary calls, and this one streams: send it as application/connect+json or application/connect+proto")
+            let (its, this) = if unary { ("streams", "is a unary call") } else { ("unary calls", "streams") };
+            format!("{name} is for {its}, and this one {this}: send it as one of {}", connect_names(kind))
         }
-        (Some(value), None) => format!("the content type {value:?} is not known; for JSON send content-type: {json}"),
+        (Some(value), None) => format!("the content type {value:?} is not known; send the call as one of {}", connect_names(kind)),
     };
     let mut response = plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, &what);
     response.headers_mut().insert(ACCEPT_POST_NAME, accept_post(kind));

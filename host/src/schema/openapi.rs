@@ -1,6 +1,10 @@
 //! The schema as an OpenAPI 3.1 document: what a plain HTTP client sends and gets.
 //!
-//! Source: OpenAPI 3.1.1, and the Connect protocol's "Unary-Request" and "Error".
+//! OpenAPI 3.1 has no words for a stream of messages: methods that stream are listed with Connect's
+//! content type for streams and the extension `x-microhost-stream`, which tells their kind; the
+//! schemas are those of one message.
+//!
+//! Source: OpenAPI 3.1.1, and the Connect protocol's "Unary-Request", "Streaming-RPC" and "Error".
 
 use serde_json::{Map, Value, json};
 
@@ -9,6 +13,13 @@ use super::descriptor::messages_of;
 use super::model::{Card, EMPTY, Enum, Field, Kind, Message, Shape, Types};
 use super::{MethodKind, Schema, handled};
 use crate::status::Code;
+
+/// What a method that streams is told to be, in place of what OpenAPI has no words for.
+const STREAM: &str = "x-microhost-stream";
+
+/// How the messages of a stream are laid out.
+const ENVELOPES: &str = "Messages in the Connect protocol's envelopes: a byte of flags, four of length in network order, and \
+    a message of this schema. The last envelope of an answer has the flag 2 and holds `{}`, or `{\"error\": …}` for a call that failed.";
 
 /// The name of the error schema among the messages; no package is called so.
 const ERROR: &str = "connect.error";
@@ -19,7 +30,7 @@ pub(super) fn document(schema: &Schema, title: &str) -> Value {
     for service in &schema.services {
         for method in &service.methods {
             let (input, output) = (reference(method.input()), reference(method.output()));
-            let operation = operation(&service.name, &method.name, method.docs.as_deref(), input, output);
+            let operation = operation(&service.name, (&method.name, method.kind), method.docs.as_deref(), input, output);
             paths.insert(format!("/{}/{}", service.name, method.name), json!({ "post": operation }));
         }
     }
@@ -35,11 +46,10 @@ pub(super) fn document(schema: &Schema, title: &str) -> Value {
     let mut tags: Vec<Value> = schema.services.iter().map(|service| tag(&service.name, service.docs.as_deref())).collect();
     for service in schema.handled.iter().flat_map(|handled| &handled.services) {
         tags.push(tag(&service.name, service.docs.as_deref()));
-        // A plain HTTP client sends one message and gets one.
-        for method in service.methods.iter().filter(|method| method.kind == MethodKind::Unary) {
+        for method in &service.methods {
             handled::schemas([method.input.clone(), method.output.clone()], &mut schemas);
             let (input, output) = (handled::reference(&method.input), handled::reference(&method.output));
-            let operation = operation(&service.name, &method.name, method.docs.as_deref(), input, output);
+            let operation = operation(&service.name, (&method.name, method.kind), method.docs.as_deref(), input, output);
             paths.insert(format!("/{}/{}", service.name, method.name), json!({ "post": operation }));
         }
     }
@@ -64,17 +74,25 @@ fn tag(name: &str, docs: Option<&str>) -> Value {
 }
 
 /// A method, given the schemas of its request and its reply.
-fn operation(service: &str, method: &str, docs: Option<&str>, request: Value, reply: Value) -> Value {
-    let content = |schema: Value| json!({ "application/json": { "schema": schema } });
-    let operation = json!({
+fn operation(service: &str, (method, kind): (&str, MethodKind), docs: Option<&str>, request: Value, reply: Value) -> Value {
+    let streams = kind != MethodKind::Unary;
+    let content_type = if streams { "application/connect+json" } else { "application/json" };
+    let content = |schema: Value| json!({ content_type: { "schema": schema } });
+    let (went_well, failed) =
+        if streams { (ENVELOPES, "The call was refused before it began.") } else { ("The call succeeded.", "The call failed.") };
+    let mut operation = json!({
         "operationId": format!("{service}.{method}"),
         "tags": [service],
         "requestBody": { "required": true, "content": content(request) },
         "responses": {
-            "200": { "description": "The call succeeded.", "content": content(reply) },
-            "default": { "description": "The call failed.", "content": content(reference(ERROR)) },
+            "200": { "description": went_well, "content": content(reply) },
+            "default": { "description": failed, "content": { "application/json": { "schema": reference(ERROR) } } },
         },
     });
+    if streams {
+        operation[STREAM] = json!(kind.name());
+        operation["requestBody"]["description"] = json!(ENVELOPES);
+    }
     described(operation, docs)
 }
 

@@ -79,7 +79,9 @@ impl Printer<'_> {
         self.docs("  ", method.docs.as_deref());
         let request = self.message_name(method.plan.request);
         let reply = self.message_name(method.plan.reply);
-        self.line("  ", &format!("rpc {}({request}) returns ({reply});", method.name));
+        let stream = |streams: bool| if streams { "stream " } else { "" };
+        let (takes, returns) = (stream(method.kind.client_streams()), stream(method.kind.server_streams()));
+        self.line("  ", &format!("rpc {}({takes}{request}) returns ({returns}{reply});", method.name));
     }
 
     fn message(&mut self, message: &Message) {

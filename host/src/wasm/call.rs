@@ -107,6 +107,9 @@ impl Call {
 
     /// Tells whoever waits that the reply begins; its messages follow.
     pub fn begin_reply(&self) {
+        // Here and not where the headers are taken: what the guest does next finds them gone, however
+        // long whoever waited takes to wake.
+        self.reply.lock().expect("no holder panics").begun = true;
         if let Some(done) = self.done() {
             // Whoever waited may have gone.
             drop(done.send(Ok(None)));

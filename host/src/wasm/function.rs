@@ -14,7 +14,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::abi::Width;
 use super::call::{Call, Outcome, Target};
-use super::pool::{Job, Pool, StreamSlot, Waiting};
+use super::pool::{Job, Pool, StreamSlot, Waiting, Work};
 use super::streams::{Flow, Piped, Wire};
 use crate::rpc::{CallFuture, Codec, Event, Events, Handler, OpenFuture, Reply, Request, StreamReply, StreamRequest, wrong_kind};
 use crate::schema::{Flowing, Method, MethodKind, Passing, Schema, Value};
@@ -57,7 +57,7 @@ impl Function {
     /// Queues a call.
     fn begin<'a>(&'a self, call: &'a Arc<Call>, args: Vec<Value>) -> Result<Waiting<'a>, Status> {
         let waiting = Waiting::new(call, &self.pool);
-        self.pool.submit(Job { call: Arc::clone(call), args, width: self.width })?;
+        self.pool.submit(Job { call: Arc::clone(call), work: Work::Function(args, self.width) })?;
         Ok(waiting)
     }
 
@@ -147,10 +147,7 @@ pub fn begun(call: Arc<Call>, outcome: Outcome, slot: StreamSlot) -> Result<Stre
     if let Err(status) = outcome {
         return Err(failed(&call, status));
     }
-    let mut metadata = call.reply.lock().expect("no holder panics");
-    metadata.begun = true;
-    let headers = std::mem::take(&mut metadata.headers);
-    drop(metadata);
+    let headers = std::mem::take(&mut call.reply.lock().expect("no holder panics").headers);
     let deadline = Box::pin(sleep_until(call.deadline.into()));
     Ok(StreamReply { headers, events: Box::pin(Streaming { call, deadline, over: false, _slot: slot }) })
 }

@@ -1,7 +1,7 @@
-//! The page that every server of plain HTTP answers, which a component of `wasi:http` does in microhost
-//! and in `wasmtime serve`.
+//! The page that every server of plain HTTP answers, which `guests/site` (WASI 0.3) and `guests/page`
+//! (WASI 0.2) do in microhost and in `wasmtime serve`.
 
 /// Where it is.
 pub const PATH: &str = "/";
-/// What it says, as `text/plain` with its length.
-pub const TEXT: &str = "Hello from a component.\n";
+/// What it says.
+pub const TEXT: &str = "Hello, WASI!";

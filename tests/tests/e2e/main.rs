@@ -3,8 +3,11 @@
 
 mod cache;
 mod call;
+mod call_peer;
+mod call_streams;
 mod cancel;
 mod clients;
+mod codecs;
 mod commands;
 mod compression;
 mod errors;
@@ -21,6 +24,7 @@ mod settings;
 mod stop;
 mod streams;
 mod streams_bounds;
+mod streams_foreign;
 mod tls;
 mod tour;
 mod traps;

@@ -156,13 +156,6 @@ impl HandledMethod {
         example::message(&self.input).to_string()
     }
 
-    /// The method as its file writes it: `Charge(ChargeRequest) returns (stream ChargeReply)`.
-    pub fn signature(&self) -> String {
-        let side = |streams: bool, message: &MessageDescriptor| format!("{}{}", if streams { "stream " } else { "" }, message.full_name());
-        let input = side(self.kind.client_streams(), &self.input);
-        format!("{}({input}) returns ({})", self.name, side(self.kind.server_streams(), &self.output))
-    }
-
     /// A message of the caller's, in `codec`, as the guest takes it: in protobuf. What is protobuf
     /// already is neither read nor copied.
     ///
@@ -173,6 +166,7 @@ impl HandledMethod {
         let body = match codec {
             Codec::Proto => body,
             Codec::Json => json::read(&self.input, &body)?,
+            other => return Err(untranslated(other)),
         };
         if body.len() > limit { Err(too_large("request", limit)) } else { Ok(body) }
     }
@@ -184,6 +178,7 @@ impl HandledMethod {
             Codec::Proto if body.len() > limit => Err(too_large("reply", limit)),
             Codec::Proto => Ok(body),
             Codec::Json => json::write(&self.output, &body, limit),
+            other => Err(untranslated(other)),
         }
     }
 }
@@ -216,6 +211,15 @@ impl HandledMessage {
             }
         }
     }
+}
+
+/// A codec that descriptors are not translated to: its form is known for WIT's types.
+fn untranslated(codec: Codec) -> Status {
+    let name = codec.name();
+    Status::new(
+        Code::Unimplemented,
+        format!("the service begins with a .proto file and takes json and proto; {name} is for services typed in WIT"),
+    )
 }
 
 fn too_large(what: &str, limit: usize) -> Status {

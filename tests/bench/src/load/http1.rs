@@ -1,9 +1,10 @@
 //! Calls over HTTP/1.1, JSON or a page: one at a time on each connection.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::{Client, Tally};
 use crate::message::{Message, PATH};
@@ -38,7 +39,7 @@ pub fn check_page(body: &[u8]) -> Result<()> {
 }
 
 /// The first reply in `input`, once it is whole: its body, and where it ends.
-pub fn reply(input: &[u8]) -> Result<Option<(&[u8], usize)>> {
+pub fn reply(input: &[u8]) -> Result<Option<(Cow<'_, [u8]>, usize)>> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(start) = head.parse(input).context("the reply is not HTTP/1.1")? else {
@@ -47,16 +48,45 @@ pub fn reply(input: &[u8]) -> Result<Option<(&[u8], usize)>> {
         }
         return Ok(None);
     };
-    let length = head.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
-    let length = length.context("the reply has no content-length")?.value;
-    let length: usize = str::from_utf8(length)?.parse().context("the reply's content-length is no number")?;
-    if length > MAX_BODY {
-        bail!("the reply has {length} bytes, over the limit of {MAX_BODY}");
+    let header = |name: &str| head.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value);
+    let whole = if header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked")) {
+        chunks(&input[start..])?.map(|(body, length)| (Cow::Owned(body), start + length))
+    } else {
+        let length = header("content-length").context("the reply has no content-length, and is not chunked")?;
+        let length: usize = str::from_utf8(length)?.parse().context("the reply's content-length is no number")?;
+        if length > MAX_BODY {
+            bail!("the reply has {length} bytes, over the limit of {MAX_BODY}");
+        }
+        input.get(start..start + length).map(|body| (Cow::Borrowed(body), start + length))
+    };
+    match (head.code, whole) {
+        (_, None) => Ok(None),
+        (Some(200), whole) => Ok(whole),
+        (code, Some((body, _))) => bail!("the reply has status {}: {}", code.unwrap_or_default(), String::from_utf8_lossy(&body)),
     }
-    let Some(body) = input.get(start..start + length) else { return Ok(None) };
-    match head.code {
-        Some(200) => Ok(Some((body, start + length))),
-        code => bail!("the reply has status {}: {}", code.unwrap_or_default(), String::from_utf8_lossy(body)),
+}
+
+/// A chunked body, once it is whole, and where it ends.
+fn chunks(input: &[u8]) -> Result<Option<(Vec<u8>, usize)>> {
+    let (mut body, mut at) = (Vec::new(), 0);
+    loop {
+        let size = httparse::parse_chunk_size(&input[at..]).map_err(|_| anyhow!("the reply has a chunk without a size"))?;
+        let httparse::Status::Complete((head, size)) = size else { return Ok(None) };
+        at += head;
+        if size as usize > MAX_BODY - body.len() {
+            bail!("the reply has more than {MAX_BODY} bytes");
+        }
+        let size = size as usize;
+        // The end of a chunk, and that of a body without trailers.
+        let Some(chunk) = input.get(at..at + size + 2) else { return Ok(None) };
+        if chunk[size..] != *b"\r\n" {
+            bail!("the reply has a chunk that is longer than it says, or trailers, which this client does not read");
+        }
+        body.extend_from_slice(&chunk[..size]);
+        at += size + 2;
+        if size == 0 {
+            return Ok(Some((body, at)));
+        }
     }
 }
 
@@ -95,11 +125,11 @@ impl Client for Http1 {
     fn receive(&mut self, input: &[u8], now: Instant, out: &mut Vec<u8>, tally: &mut Tally) -> Result<usize> {
         let Some((body, end)) = reply(input)? else { return Ok(0) };
         match &self.right {
-            Some(right) if right == body => {}
-            Some(_) => bail!("a reply differs from the first: {}", String::from_utf8_lossy(body)),
+            Some(right) if *right == *body => {}
+            Some(_) => bail!("a reply differs from the first: {}", String::from_utf8_lossy(&body)),
             None => {
-                (self.check)(body)?;
-                self.right = Some(body.to_vec());
+                (self.check)(&body)?;
+                self.right = Some(body.into_owned());
             }
         }
         tally.record(now - self.sent);
@@ -116,7 +146,19 @@ mod tests {
     fn a_reply_is_taken_once_it_is_whole() {
         let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1";
         assert!(reply(&whole[..whole.len() - 9]).expect("a good start").is_none());
-        assert_eq!(reply(whole).expect("a good reply"), Some((&b"ok"[..], whole.len() - 8)));
+        assert_eq!(reply(whole).expect("a good reply"), Some((Cow::Borrowed(&b"ok"[..]), whole.len() - 8)));
+    }
+
+    #[test]
+    fn a_chunked_reply_is_taken_once_it_is_whole() {
+        let whole = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n1;a=b\r\n!\r\n0\r\n\r\n";
+        for length in 0..whole.len() {
+            assert!(reply(&whole[..length]).expect("a good start").is_none());
+        }
+        let (body, end) = reply(whole).expect("a good reply").expect("a whole one");
+        assert_eq!((&*body, end), (&b"ok!"[..], whole.len()));
+        let wrong = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nlong\r\n0\r\n\r\n";
+        assert!(reply(wrong).is_err());
     }
 
     #[test]

@@ -15,8 +15,8 @@ use report::Report;
 
 mod report;
 
-/// The component, a package of `guests/`.
-const GUEST: &str = "page";
+/// The components, packages of `guests/`, and the edition of `wasi:http` that they are written for.
+const GUESTS: [(&str, &str); 2] = [("site", "0.3"), ("page", "0.2")];
 /// More sockets than any sane run needs, fewer than a process may open by default.
 const MAX_CONNECTIONS: usize = 1000;
 /// How to come by what is measured against.
@@ -42,7 +42,7 @@ pub struct Options {
     /// The microhost program; without, it is built
     #[arg(long)]
     microhost: Option<PathBuf>,
-    /// The component guests/page; without, it is built
+    /// A component that answers GET / with "Hello, WASI!"; without, guests/site and guests/page are built
     #[arg(long)]
     guest: Option<PathBuf>,
     /// The wasmtime program; without, the one on the PATH
@@ -68,9 +68,11 @@ impl Round {
     }
 }
 
-/// All rounds over so many connections.
+/// All rounds of a component over so many connections.
 #[derive(Debug, Serialize)]
 pub struct Rounds {
+    /// The component.
+    pub guest: String,
     /// Connections.
     pub connections: usize,
     /// The rounds.
@@ -90,25 +92,36 @@ pub fn run(options: &Options) -> Result<()> {
     if wasmtime.is_none() {
         eprintln!("{NO_WASMTIME}");
     }
-    let programs = Programs::new(options.microhost.as_deref(), options.guest.as_deref(), GUEST)?;
     let mut report = Report::new(options.rounds, options.seconds);
-    for &connections in &options.connections {
-        let plan = Plan { protocol: Protocol::Get, connections, streams: 1, size: 1, seconds: options.seconds };
-        let mut rounds = Vec::with_capacity(options.rounds);
-        for number in 0..options.rounds {
-            let round = round(&programs, wasmtime.as_deref(), &plan, number)?;
-            let rate = |measured: Option<&Measured>| measured.map_or("none".to_owned(), |measured| format!("{:.0}", measured.rate));
-            eprintln!(
-                "{plan} round {}/{}: hyper {}, wasmtime serve {}, microhost {} a second",
-                number + 1,
-                options.rounds,
-                rate(Some(&round.hyper)),
-                rate(round.wasmtime.as_ref()),
-                rate(Some(&round.microhost))
-            );
-            rounds.push(round);
+    let guests: Vec<(String, Programs)> = match &options.guest {
+        Some(guest) => vec![(guest.display().to_string(), Programs::new(options.microhost.as_deref(), Some(guest), "guest")?)],
+        None => GUESTS
+            .iter()
+            .map(|(package, edition)| {
+                let programs = Programs::new(options.microhost.as_deref(), None, package)?;
+                Ok((format!("wasi:http {edition}, guests/{package}"), programs))
+            })
+            .collect::<Result<_>>()?,
+    };
+    for (guest, programs) in &guests {
+        for &connections in &options.connections {
+            let plan = Plan { protocol: Protocol::Get, connections, streams: 1, size: 1, seconds: options.seconds };
+            let mut rounds = Vec::with_capacity(options.rounds);
+            for number in 0..options.rounds {
+                let round = round(programs, wasmtime.as_deref(), &plan, number).with_context(|| guest.clone())?;
+                let rate = |measured: Option<&Measured>| measured.map_or("none".to_owned(), |measured| format!("{:.0}", measured.rate));
+                eprintln!(
+                    "{guest}, {plan} round {}/{}: hyper {}, wasmtime serve {}, microhost {} a second",
+                    number + 1,
+                    options.rounds,
+                    rate(Some(&round.hyper)),
+                    rate(round.wasmtime.as_ref()),
+                    rate(Some(&round.microhost))
+                );
+                rounds.push(round);
+            }
+            report.pages.push(Rounds { guest: guest.clone(), connections, rounds });
         }
-        report.pages.push(Rounds { connections, rounds });
     }
     if options.json {
         println!("{}", serde_json::to_string_pretty(&report)?);

@@ -1,4 +1,4 @@
-//! What a run of pages found: one table, and everything as JSON.
+//! What a run of pages found: a table for each component, and everything as JSON.
 
 use std::fmt;
 
@@ -38,22 +38,29 @@ impl fmt::Display for Report {
         writeln!(f, "{}", self.machine)?;
         writeln!(f, "medians of {} rounds of {} s; a ratio is taken of each round: median (min to max)", self.rounds, self.seconds)?;
         warn_of_others(f, self.pages.iter().flat_map(|rounds| &rounds.rounds).flat_map(Round::all))?;
-        let mut table = Table::new("a page of wasi:http over HTTP/1.1", &COLUMNS);
-        for Rounds { connections, rounds } in &self.pages {
-            let hyper: Vec<&Measured> = rounds.iter().map(|round| &round.hyper).collect();
-            let microhost: Vec<&Measured> = rounds.iter().map(|round| &round.microhost).collect();
-            let wasmtime: Vec<&Measured> = rounds.iter().filter_map(|round| round.wasmtime.as_ref()).collect();
-            let times = |others: &[&Measured]| Spread::of(microhost.iter().zip(others).map(|(own, other)| own.rate / other.rate));
-            table.row(row(connections.to_string(), "bare hyper", &hyper, text(times(&hyper)), String::new()));
-            if wasmtime.len() == rounds.len() {
-                let times = times(&wasmtime);
-                let verdict = if times.median >= GOAL { "reached" } else { "missed" };
-                table.row(row(String::new(), "wasmtime serve", &wasmtime, text(times), format!("{GOAL:.2} {verdict}")));
-            }
-            table.row(row(String::new(), "microhost", &microhost, String::new(), String::new()));
+        for of_guest in self.pages.chunk_by(|one, next| one.guest == next.guest) {
+            table(f, of_guest)?;
         }
-        write!(f, "{table}")
+        Ok(())
     }
+}
+
+fn table(f: &mut fmt::Formatter, of_guest: &[Rounds]) -> fmt::Result {
+    let mut table = Table::new(of_guest.first().map_or("", |rounds| &rounds.guest), &COLUMNS);
+    for Rounds { connections, rounds, .. } in of_guest {
+        let hyper: Vec<&Measured> = rounds.iter().map(|round| &round.hyper).collect();
+        let microhost: Vec<&Measured> = rounds.iter().map(|round| &round.microhost).collect();
+        let wasmtime: Vec<&Measured> = rounds.iter().filter_map(|round| round.wasmtime.as_ref()).collect();
+        let times = |others: &[&Measured]| Spread::of(microhost.iter().zip(others).map(|(own, other)| own.rate / other.rate));
+        table.row(row(connections.to_string(), "bare hyper", &hyper, text(times(&hyper)), String::new()));
+        if wasmtime.len() == rounds.len() {
+            let times = times(&wasmtime);
+            let verdict = if times.median >= GOAL { "reached" } else { "missed" };
+            table.row(row(String::new(), "wasmtime serve", &wasmtime, text(times), format!("{GOAL:.2} {verdict}")));
+        }
+        table.row(row(String::new(), "microhost", &microhost, String::new(), String::new()));
+    }
+    write!(f, "{table}")
 }
 
 fn text(Spread { median, min, max }: Spread) -> String {

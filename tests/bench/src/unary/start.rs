@@ -105,7 +105,7 @@ fn first_answer(server: &Server) -> Result<()> {
     let mut piece = [0; 4096];
     loop {
         if let Some((body, _)) = http1::reply(&input)? {
-            return http1::check(body);
+            return http1::check(&body);
         }
         match stream.read(&mut piece).context("no first answer")? {
             0 => bail!("the server closed the connection before its first answer"),

@@ -84,7 +84,7 @@ impl Types {
         let name = self.claim(message.full_name(), message.package_name());
         let docs = comment(&message.parent_file(), message.path());
         let text = match only_oneof(message) {
-            Some(oneof) => self.variant(&name, docs, &oneof),
+            Some(oneof) => self.variant(&name, docs, &oneof, true),
             None => self.record(&name, docs, message),
         };
         self.texts.push(text);
@@ -130,7 +130,7 @@ impl Types {
                 place += 1;
                 self.notes.push(format!("the oneof {} of {} is a message of its own", oneof.name(), message.full_name()));
                 let inner = self.claim(&format!("{}.{}", message.full_name(), oneof.name()), message.package_name());
-                let variant = self.variant(&inner, comment(&oneof.parent_file(), oneof.path()), &oneof);
+                let variant = self.variant(&inner, comment(&oneof.parent_file(), oneof.path()), &oneof, false);
                 self.texts.push(variant);
                 text.push_str(&format!("  {}: option<{}>,\n", written(&kebab(oneof.name())), written(&inner)));
                 oneofs.push(oneof);
@@ -146,11 +146,14 @@ impl Types {
         text
     }
 
-    fn variant(&mut self, name: &str, docs: Option<String>, oneof: &OneofDescriptor) -> String {
+    /// A variant; one that is only a part of a message is another one on the wire in any case.
+    fn variant(&mut self, name: &str, docs: Option<String>, oneof: &OneofDescriptor, is_whole: bool) -> String {
         let mut text = documented("", docs);
         text.push_str(&format!("variant {} {{\n", written(name)));
         for (place, field) in (1..).zip(oneof.fields()) {
-            self.number(&field, place);
+            if is_whole {
+                self.number(&field, place);
+            }
             text.push_str(&documented("  ", comment(&field.parent_file(), field.path())));
             let case = written(&kebab(field.name()));
             match field.kind() {
