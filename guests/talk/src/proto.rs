@@ -34,9 +34,7 @@ pub mod test {
                 pub times: u32,
                 /// Fails so after that many lines, if it is set.
                 #[prost(string, optional, tag = "3")]
-                pub then_fail: ::core::option::Option<
-                    ::microhost_sdk::proto::prost::alloc::string::String,
-                >,
+                pub then_fail: ::core::option::Option<::microhost_sdk::proto::prost::alloc::string::String>,
             }
             impl ::microhost_sdk::proto::prost::Name for Wish {
                 const NAME: &'static str = "Wish";
@@ -48,14 +46,7 @@ pub mod test {
                     "/test.talk.v1.Wish".into()
                 }
             }
-            #[derive(
-                Clone,
-                Copy,
-                PartialEq,
-                Eq,
-                Hash,
-                ::microhost_sdk::proto::prost::Message
-            )]
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, ::microhost_sdk::proto::prost::Message)]
             #[prost(prost_path = "::microhost_sdk::proto::prost")]
             pub struct Count {
                 #[prost(uint64, tag = "1")]
@@ -78,41 +69,25 @@ pub mod test {
                 /// Says it back.
                 fn say(
                     request: Line,
-                ) -> impl ::core::future::Future<
-                    Output = ::core::result::Result<
-                        Line,
-                        ::microhost_sdk::proto::Failure,
-                    >,
-                >;
+                ) -> impl ::core::future::Future<Output = ::core::result::Result<Line, ::microhost_sdk::proto::Failure>>;
                 /// Repeats a line.
                 fn listen(
                     request: Wish,
                     replies: ::microhost_sdk::proto::Replies<Line>,
-                ) -> impl ::core::future::Future<
-                    Output = ::core::result::Result<(), ::microhost_sdk::proto::Failure>,
-                >;
+                ) -> impl ::core::future::Future<Output = ::core::result::Result<(), ::microhost_sdk::proto::Failure>>;
                 /// Counts lines and their letters.
                 fn tell(
                     requests: ::microhost_sdk::proto::Requests<Line>,
-                ) -> impl ::core::future::Future<
-                    Output = ::core::result::Result<
-                        Count,
-                        ::microhost_sdk::proto::Failure,
-                    >,
-                >;
+                ) -> impl ::core::future::Future<Output = ::core::result::Result<Count, ::microhost_sdk::proto::Failure>>;
                 /// Says each line back as it comes.
                 fn chat(
                     requests: ::microhost_sdk::proto::Requests<Line>,
                     replies: ::microhost_sdk::proto::Replies<Line>,
-                ) -> impl ::core::future::Future<
-                    Output = ::core::result::Result<(), ::microhost_sdk::proto::Failure>,
-                >;
+                ) -> impl ::core::future::Future<Output = ::core::result::Result<(), ::microhost_sdk::proto::Failure>>;
                 /// Takes nothing and gives nothing.
                 fn nothing(
                     request: (),
-                ) -> impl ::core::future::Future<
-                    Output = ::core::result::Result<(), ::microhost_sdk::proto::Failure>,
-                >;
+                ) -> impl ::core::future::Future<Output = ::core::result::Result<(), ::microhost_sdk::proto::Failure>>;
             }
             /// Serves an implementation of [`Talk`]: `microhost_sdk::serve!(TalkServer<Mine>);`
             pub struct TalkServer<T>(::core::marker::PhantomData<T>);
@@ -122,23 +97,13 @@ pub mod test {
                 async fn call(
                     head: ::microhost_sdk::handler::Head,
                     message: ::std::vec::Vec<u8>,
-                ) -> ::core::result::Result<
-                    ::std::vec::Vec<u8>,
-                    ::microhost_sdk::proto::Failure,
-                > {
+                ) -> ::core::result::Result<::std::vec::Vec<u8>, ::microhost_sdk::proto::Failure> {
                     match head.method.as_str() {
-                        "Say" => {
-                            ::microhost_sdk::proto::serve::call(message, T::say).await
-                        }
-                        "Nothing" => {
-                            ::microhost_sdk::proto::serve::call(message, T::nothing)
-                                .await
-                        }
+                        "Say" => ::microhost_sdk::proto::serve::call(message, T::say).await,
+                        "Nothing" => ::microhost_sdk::proto::serve::call(message, T::nothing).await,
                         _ => {
                             let _ = message;
-                            ::core::result::Result::Err(
-                                ::microhost_sdk::proto::serve::unknown(&head),
-                            )
+                            ::core::result::Result::Err(::microhost_sdk::proto::serve::unknown(&head))
                         }
                     }
                 }
@@ -148,51 +113,14 @@ pub mod test {
                     replies: ::microhost_sdk::handler::Replies,
                 ) -> ::core::result::Result<(), ::microhost_sdk::proto::Failure> {
                     match head.method.as_str() {
-                        "Say" => {
-                            ::microhost_sdk::proto::serve::unary(
-                                    requests,
-                                    replies,
-                                    T::say,
-                                )
-                                .await
-                        }
-                        "Listen" => {
-                            ::microhost_sdk::proto::serve::server_stream(
-                                    requests,
-                                    replies,
-                                    T::listen,
-                                )
-                                .await
-                        }
-                        "Tell" => {
-                            ::microhost_sdk::proto::serve::client_stream(
-                                    requests,
-                                    replies,
-                                    T::tell,
-                                )
-                                .await
-                        }
-                        "Chat" => {
-                            ::microhost_sdk::proto::serve::bidi_stream(
-                                    requests,
-                                    replies,
-                                    T::chat,
-                                )
-                                .await
-                        }
-                        "Nothing" => {
-                            ::microhost_sdk::proto::serve::unary(
-                                    requests,
-                                    replies,
-                                    T::nothing,
-                                )
-                                .await
-                        }
+                        "Say" => ::microhost_sdk::proto::serve::unary(requests, replies, T::say).await,
+                        "Listen" => ::microhost_sdk::proto::serve::server_stream(requests, replies, T::listen).await,
+                        "Tell" => ::microhost_sdk::proto::serve::client_stream(requests, replies, T::tell).await,
+                        "Chat" => ::microhost_sdk::proto::serve::bidi_stream(requests, replies, T::chat).await,
+                        "Nothing" => ::microhost_sdk::proto::serve::unary(requests, replies, T::nothing).await,
                         _ => {
                             let _ = (requests, replies);
-                            ::core::result::Result::Err(
-                                ::microhost_sdk::proto::serve::unknown(&head),
-                            )
+                            ::core::result::Result::Err(::microhost_sdk::proto::serve::unknown(&head))
                         }
                     }
                 }
@@ -206,80 +134,38 @@ pub mod test {
                     Self(transport)
                 }
                 /// Says it back.
-                pub async fn say(
-                    &self,
-                    request: &Line,
-                ) -> ::core::result::Result<Line, ::microhost_sdk::proto::Failure> {
-                    ::microhost_sdk::proto::client::unary(
-                            &self.0,
-                            "test.talk.v1.Talk",
-                            "Say",
-                            request,
-                        )
-                        .await
+                pub async fn say(&self, request: &Line) -> ::core::result::Result<Line, ::microhost_sdk::proto::Failure> {
+                    ::microhost_sdk::proto::client::unary(&self.0, "test.talk.v1.Talk", "Say", request).await
                 }
                 /// Repeats a line.
                 pub async fn listen(
                     &self,
                     request: &Wish,
-                ) -> ::core::result::Result<
-                    ::microhost_sdk::proto::Receiver<Line, T::Receiving>,
-                    ::microhost_sdk::proto::Failure,
-                > {
-                    ::microhost_sdk::proto::client::server_stream(
-                            &self.0,
-                            "test.talk.v1.Talk",
-                            "Listen",
-                            request,
-                        )
-                        .await
+                ) -> ::core::result::Result<::microhost_sdk::proto::Receiver<Line, T::Receiving>, ::microhost_sdk::proto::Failure>
+                {
+                    ::microhost_sdk::proto::client::server_stream(&self.0, "test.talk.v1.Talk", "Listen", request).await
                 }
                 /// Counts lines and their letters.
                 pub async fn tell(
                     &self,
                 ) -> ::core::result::Result<
-                    (
-                        ::microhost_sdk::proto::Sender<Line, T::Sending>,
-                        ::microhost_sdk::proto::Receiver<Count, T::Receiving>,
-                    ),
+                    (::microhost_sdk::proto::Sender<Line, T::Sending>, ::microhost_sdk::proto::Receiver<Count, T::Receiving>),
                     ::microhost_sdk::proto::Failure,
                 > {
-                    ::microhost_sdk::proto::client::client_stream(
-                            &self.0,
-                            "test.talk.v1.Talk",
-                            "Tell",
-                        )
-                        .await
+                    ::microhost_sdk::proto::client::client_stream(&self.0, "test.talk.v1.Talk", "Tell").await
                 }
                 /// Says each line back as it comes.
                 pub async fn chat(
                     &self,
                 ) -> ::core::result::Result<
-                    (
-                        ::microhost_sdk::proto::Sender<Line, T::Sending>,
-                        ::microhost_sdk::proto::Receiver<Line, T::Receiving>,
-                    ),
+                    (::microhost_sdk::proto::Sender<Line, T::Sending>, ::microhost_sdk::proto::Receiver<Line, T::Receiving>),
                     ::microhost_sdk::proto::Failure,
                 > {
-                    ::microhost_sdk::proto::client::bidi_stream(
-                            &self.0,
-                            "test.talk.v1.Talk",
-                            "Chat",
-                        )
-                        .await
+                    ::microhost_sdk::proto::client::bidi_stream(&self.0, "test.talk.v1.Talk", "Chat").await
                 }
                 /// Takes nothing and gives nothing.
-                pub async fn nothing(
-                    &self,
-                    request: &(),
-                ) -> ::core::result::Result<(), ::microhost_sdk::proto::Failure> {
-                    ::microhost_sdk::proto::client::unary(
-                            &self.0,
-                            "test.talk.v1.Talk",
-                            "Nothing",
-                            request,
-                        )
-                        .await
+                pub async fn nothing(&self, request: &()) -> ::core::result::Result<(), ::microhost_sdk::proto::Failure> {
+                    ::microhost_sdk::proto::client::unary(&self.0, "test.talk.v1.Talk", "Nothing", request).await
                 }
             }
         }
