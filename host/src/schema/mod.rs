@@ -38,7 +38,7 @@ mod tests;
 
 pub use codec::Codec;
 pub use flow::{Flowing, Passing};
-pub use handled::{Handled, HandledMethod, HandledService};
+pub use handled::{Handled, HandledMessage, HandledMethod, HandledService};
 pub use model::{Field, Message};
 pub use value::{Handle, Value};
 
@@ -276,7 +276,9 @@ impl Schema {
 
     /// The `.proto` files of all services: name and text, dependencies first.
     pub fn proto(&self) -> Vec<(String, String)> {
-        text::files(self)
+        let mut files = text::files(self);
+        files.extend(self.handled.iter().flat_map(Handled::proto));
+        files
     }
 
     /// An OpenAPI 3.1 document of all services as HTTP and JSON reach them.

@@ -263,6 +263,10 @@ async fn a_deadline_ends_a_stream_that_its_handler_would_not() {
     let talks =
         edge.stream("Talks", Some(MethodKind::BidiStream), move |_| Box::pin(async move { says(vec![Event::Message("x".into())]) }));
     edge.stream("Silent", Some(MethodKind::BidiStream), |_| Box::pin(std::future::pending()));
+    edge.stream("Endless", Some(MethodKind::BidiStream), |_| {
+        let events = stream::repeat_with(|| Event::Message(Bytes::from_static(&[7; 50])));
+        Box::pin(async { Ok(StreamReply { headers: HeaderMap::new(), events: Box::pin(events) }) })
+    });
     for way in WAYS {
         for (method, count) in [("Talks", 1), ("Silent", 0)] {
             let (name, value) = way.0.timeout(50);
@@ -273,6 +277,9 @@ async fn a_deadline_ends_a_stream_that_its_handler_would_not() {
             let end = Talk::open(&edge, way, method, &[(name, &value)]).await.rest().await.1;
             assert_eq!(end.code(), Code::DeadlineExceeded, "{way:?} {method}");
         }
+        let (name, value) = way.0.timeout(50);
+        let (messages, end) = Talk::open(&edge, way, "Endless", &[(name, &value)]).await.rest().await;
+        assert_eq!((messages.is_empty(), end.code()), (false, Code::DeadlineExceeded), "{way:?}");
     }
     assert_eq!(talks.stats.count(Code::DeadlineExceeded), WAYS.len() as u64);
     edge.all_closed().await;
