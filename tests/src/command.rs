@@ -112,6 +112,11 @@ impl Command {
         self
     }
 
+    /// The command itself, its output piped.
+    pub(crate) fn into_inner(self) -> tokio::process::Command {
+        self.command
+    }
+
     /// Runs it to its end.
     ///
     /// # Panics

@@ -16,10 +16,11 @@ fn tool(name: &str, places: &[PathBuf], install: &str) -> Option<PathBuf> {
     None
 }
 
-/// A Python that has `grpcio`, `grpcio-reflection` and `grpcio-tools`.
+/// A Python that has `grpcio`, `grpcio-reflection` and `grpcio-tools`, and `msgpack`, `cbor2` and `pymongo`.
 pub fn python() -> Option<PathBuf> {
     let folder = target().join("venv");
-    let install = format!("python3 -m venv {0} && {0}/bin/pip install grpcio grpcio-reflection grpcio-tools", folder.display());
+    let install =
+        format!("python3 -m venv {0} && {0}/bin/pip install grpcio grpcio-reflection grpcio-tools msgpack cbor2 pymongo", folder.display());
     tool("a Python with grpcio", &[folder.join("bin").join("python")], &install)
 }
 

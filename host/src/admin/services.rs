@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Overview;
+use crate::rpc::MethodKind;
 
 /// Services with their methods, sorted by name.
 pub(super) fn list(overview: &Overview) -> Value {
@@ -11,7 +12,15 @@ pub(super) fn list(overview: &Overview) -> Value {
     for route in overview.router.all() {
         let endpoint = &route.endpoint;
         let (input, output) = listing.messages(&endpoint.service, &endpoint.method).unzip();
-        let method = json!({ "name": &*endpoint.method, "path": endpoint.path(), "input": input, "output": output, "safe": endpoint.safe });
+        let method = json!({
+            "name": &*endpoint.method,
+            "path": endpoint.path(),
+            // None where the endpoint takes calls of every kind.
+            "kind": endpoint.kind.map(MethodKind::name),
+            "input": input,
+            "output": output,
+            "safe": endpoint.safe,
+        });
         match services.last_mut().filter(|(name, _)| **name == *endpoint.service) {
             Some((_, methods)) => methods.push(method),
             None => services.push((endpoint.service.to_string(), vec![method])),

@@ -105,14 +105,27 @@ fn start(loader: &Loader, starter: &Starter, overview: &Overview, load: Load) ->
 
 fn ready(service: &Service, name: &str) -> ReadyService {
     let schema = service.schema();
-    let endpoint = |of: &crate::schema::Service, method: &crate::schema::Method| ReadyEndpoint {
-        service: of.name.clone(),
-        method: method.name.clone(),
-        example: method.example(),
-    };
+    let typed = schema.services.iter().flat_map(|of| {
+        of.methods.iter().map(|method| ReadyEndpoint {
+            service: of.name.clone(),
+            method: method.name.clone(),
+            kind: method.kind,
+            example: method.example(),
+        })
+    });
+    let handled = schema.handled.iter().flat_map(|handled| &handled.services).flat_map(|of| {
+        of.methods.iter().map(|method| ReadyEndpoint {
+            service: of.name.clone(),
+            method: method.name.clone(),
+            kind: method.kind,
+            // All of a message's fields may be left out.
+            example: "{}".to_owned(),
+        })
+    });
     ReadyService {
         name: name.to_owned(),
-        endpoints: schema.services.iter().flat_map(|of| of.methods.iter().map(move |method| endpoint(of, method))).collect(),
+        endpoints: typed.chain(handled).collect(),
+        gateway: service.gateway().is_some(),
         refused: schema.refused.clone(),
     }
 }

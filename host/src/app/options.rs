@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::schema::Refused;
+use crate::schema::{MethodKind, Refused};
 use crate::settings::{Grants, Isolation, Limits, Listen};
 
 /// What a host is asked to run.
@@ -71,8 +71,10 @@ pub struct Ready {
 pub struct ReadyService {
     /// Its name, as in [`Load::name`].
     pub name: String,
-    /// What callers can call.
+    /// What callers can call, by name.
     pub endpoints: Vec<ReadyEndpoint>,
+    /// Whether it takes calls of services beside these.
+    pub gateway: bool,
     /// Exported functions that cannot be served.
     pub refused: Vec<Refused>,
 }
@@ -84,6 +86,8 @@ pub struct ReadyEndpoint {
     pub service: String,
     /// The method: `Hello`.
     pub method: String,
-    /// A request in JSON that the method accepts: `{"name":"text"}`.
+    /// Which side sends more than one message.
+    pub kind: MethodKind,
+    /// A message in JSON that the method accepts: `{"name":"text"}`.
     pub example: String,
 }

@@ -17,6 +17,7 @@ pub(super) struct Activity {
     written: AtomicU64,
     begun: AtomicU64,
     calls: AtomicU32,
+    streams: AtomicU32,
     unsent: AtomicUsize,
     streamed: AtomicUsize,
     http2: AtomicBool,
@@ -68,7 +69,12 @@ impl Activity {
     pub(super) fn begin_call(self: &Arc<Self>) -> CallGuard {
         self.begun.fetch_add(1, Relaxed);
         self.calls.fetch_add(1, Relaxed);
-        CallGuard(self.clone())
+        CallGuard { activity: self.clone(), streams: false }
+    }
+
+    /// Whether a reply of HTTP/1 with a stream is under way.
+    pub(super) fn streams_in_http1(&self) -> bool {
+        self.streams.load(Relaxed) > 0 && !self.http2.load(Relaxed)
     }
 
     /// Bytes of large replies and of streams that the client has not taken yet.
@@ -91,11 +97,26 @@ impl Activity {
 
 /// A call under way.
 #[derive(Debug)]
-pub(super) struct CallGuard(Arc<Activity>);
+pub(super) struct CallGuard {
+    activity: Arc<Activity>,
+    streams: bool,
+}
+
+impl CallGuard {
+    /// Says that the call's reply is a stream.
+    pub(super) fn streams(&mut self) {
+        if !std::mem::replace(&mut self.streams, true) {
+            self.activity.streams.fetch_add(1, Relaxed);
+        }
+    }
+}
 
 impl Drop for CallGuard {
     fn drop(&mut self) {
-        self.0.calls.fetch_sub(1, Relaxed);
+        self.activity.calls.fetch_sub(1, Relaxed);
+        if self.streams {
+            self.activity.streams.fetch_sub(1, Relaxed);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Versi
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::content::{Content, accept_post};
+use super::content::{Content, accept_post, connect_names};
 use super::request::Layout;
 use super::stream::{self, Wire};
 use super::unary::Peer;
@@ -41,7 +41,11 @@ pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Respo
         Some(route) => route,
         None if path == health::CHECK => peer.edge.health.check(),
         None if path == health::WATCH => peer.edge.health.watch(),
-        None => return Box::pin(elsewhere(&peer, head, body)).await,
+        None if is_own(path) => return Box::pin(elsewhere(&peer, head, body)).await,
+        None => match peer.edge.overview.router.rest(path) {
+            Some(route) => route,
+            None => return Box::pin(elsewhere(&peer, head, body)).await,
+        },
     };
     // What is rare is boxed: a future is as large as its largest branch, and each call moves it.
     match way(&route, &head) {
@@ -55,6 +59,11 @@ pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Respo
             *refusal
         }
     }
+}
+
+/// Whether a path is the host's own, so that no gateway for all the rest has it.
+fn is_own(path: &str) -> bool {
+    path.starts_with(PREFIX) || path.starts_with(health::PREFIX) || path.starts_with(reflection::PREFIX)
 }
 
 fn content(head: &http::request::Parts) -> Option<(Content, &'static str)> {
@@ -156,13 +165,11 @@ fn unsupported(kind: Option<MethodKind>, head: &http::request::Parts) -> Respons
     let json = if unary { "application/json" } else { "application/connect+json" };
     let what = match (head.headers.get(CONTENT_TYPE), content(head)) {
         (None, _) => format!("the request has no content type; for JSON send content-type: {json}"),
-        (Some(_), Some((_, name))) if unary => {
-            format!("{name} is for streams, and this is a unary call: send it as application/json or application/proto")
-        }
         (Some(_), Some((_, name))) => {
-            format!("{name} is for unary calls, and this one streams: send it as application/connect+json or application/connect+proto")
+            let (its, this) = if unary { ("streams", "is a unary call") } else { ("unary calls", "streams") };
+            format!("{name} is for {its}, and this one {this}: send it as one of {}", connect_names(kind))
         }
-        (Some(value), None) => format!("the content type {value:?} is not known; for JSON send content-type: {json}"),
+        (Some(value), None) => format!("the content type {value:?} is not known; send the call as one of {}", connect_names(kind)),
     };
     let mut response = plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, &what);
     response.headers_mut().insert(ACCEPT_POST_NAME, accept_post(kind));

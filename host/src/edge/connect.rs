@@ -32,8 +32,9 @@ const TRAILER: &str = "trailer-";
 /// Answers a POST.
 pub(super) async fn post(peer: &Peer, route: Route, codec: Codec, head: &mut http::request::Parts, body: &mut Incoming) -> Response<Body> {
     let accepted = compression::accepted(head.headers.get(ACCEPT_ENCODING));
+    let name = connect_name(codec, &head.headers);
     match call(peer, route, codec, head, body).await {
-        Ok(reply) => success(peer, codec, accepted, reply),
+        Ok(reply) => success(peer, name, accepted, reply),
         Err(status) => error(&status),
     }
 }
@@ -61,6 +62,7 @@ pub(super) async fn get(peer: &Peer, route: Route, head: http::request::Parts) -
         Err(status) => return error(&status),
     };
     let codec = query.codec;
+    let name = connect_name(codec, &head.headers);
     let result = async {
         let deadline = timeout::connect(&head.headers)?;
         let limit = route.max_request;
@@ -68,7 +70,7 @@ pub(super) async fn get(peer: &Peer, route: Route, head: http::request::Parts) -
         Call { route, codec, body, headers: head.headers, deadline }.run(peer).await
     };
     let mut response = match result.await {
-        Ok(reply) => success(peer, codec, accepted, reply),
+        Ok(reply) => success(peer, name, accepted, reply),
         Err(status) => error(&status),
     };
     // A cache on the way keeps one reply for each.
@@ -121,7 +123,7 @@ impl Query {
                     codec = Some(match &*value {
                         b"json" => Codec::Json,
                         b"proto" => Codec::Proto,
-                        _ => return Err(refused("the query's encoding is neither json nor proto")),
+                        other => return Err(wrong_encoding(other)),
                     });
                 }
                 "compression" => encoding = compression::named(&value)?,
@@ -148,6 +150,20 @@ fn refused(why: &'static str) -> Status {
     Status::new(Code::InvalidArgument, why)
 }
 
+/// Connect has the codecs of a GET in its protocol; the others are told how they may be used.
+fn wrong_encoding(name: &[u8]) -> Status {
+    match std::str::from_utf8(name).ok().and_then(Codec::named) {
+        Some(codec) => {
+            let (name, sent) = (codec.name(), codec.content_types()[0]);
+            Status::new(
+                Code::InvalidArgument,
+                format!("the query's encoding is {name}, which goes by POST as {sent}; a GET takes json or proto"),
+            )
+        }
+        None => refused("the query's encoding is neither json nor proto"),
+    }
+}
+
 /// A value of a query: plus signs are spaces, the rest is percent-encoded. It may be any bytes.
 fn decoded(value: &str) -> Cow<'_, [u8]> {
     if value.contains('+') {
@@ -157,9 +173,9 @@ fn decoded(value: &str) -> Cow<'_, [u8]> {
     percent_encoding::percent_decode_str(value).into()
 }
 
-fn success(peer: &Peer, codec: Codec, accepted: Option<Encoding>, reply: Reply) -> Response<Body> {
+fn success(peer: &Peer, name: &'static str, accepted: Option<Encoding>, reply: Reply) -> Response<Body> {
     let mut headers = metadata::own(reply.headers);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(connect_name(codec)));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(name));
     let body = match compression::pack(accepted, &reply.body) {
         Some((encoding, packed)) => {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.name()));
@@ -245,7 +261,8 @@ mod tests {
         for (query, names) in [
             ("", "encoding"),
             ("encoding=json", "message"),
-            ("encoding=cbor&message=", "encoding"),
+            ("encoding=xml&message=", "neither json nor proto"),
+            ("encoding=cbor&message=", "encoding is cbor, which goes by POST as application/cbor"),
             ("connect=v2&encoding=json&message=", "connect"),
             ("encoding=json&message=*&base64=1", "base64"),
         ] {

@@ -57,15 +57,21 @@ pub(super) fn end(result: Result<&HeaderMap, &Status>) -> String {
     Value::Object(end).to_string()
 }
 
+/// The headers before a reply that fails before it begins.
+pub(super) fn headers_of_error(name: &'static str, status: &Status) -> HeaderMap {
+    let mut headers = headers(name, HeaderMap::new(), None);
+    if status.code() == Code::Unimplemented {
+        // The Connect protocol, "Streaming-Response": what a request's messages may be compressed with.
+        headers.insert(ACCEPT_ENCODING, compression::SUPPORTED);
+    }
+    headers
+}
+
 /// A status as a reply without a message.
 pub(super) fn error(name: &'static str, status: &Status) -> Response<Body> {
     let end = end(Err(status));
     let end = Chunk::enveloped(envelope::end_head(end.len()), end.into());
     let mut response = Response::new(Body::Whole(Some(end)));
-    *response.headers_mut() = headers(name, HeaderMap::new(), None);
-    if status.code() == Code::Unimplemented {
-        // The Connect protocol, "Streaming-Response": what a request's messages may be compressed with.
-        response.headers_mut().insert(ACCEPT_ENCODING, compression::SUPPORTED);
-    }
+    *response.headers_mut() = headers_of_error(name, status);
     response
 }

@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::activity::{Activity, Counts, Metered};
 use super::open::{Control, Entry, Wish};
+use super::probe::Probe;
 use super::tls::HANDSHAKE_TIME;
 use super::unary::Peer;
 use super::{Place, answer};
@@ -70,8 +71,14 @@ const MAX_PENDING_RESETS: usize = 20;
 const MAX_ERROR_RESETS: usize = 256;
 
 /// Bytes that a client may send ahead of us reading them, for a stream and for all.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
+///
+/// h2 ends a connection with so many frames unread that are shorter than 256 bytes that what they lack
+/// comes to half of the connection's window. A service may be slow to read, so one stream of the
+/// smallest messages, of five bytes with the envelope, must not come to that: 251 / 5 times the stream's
+/// window.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 32 << 20;
+const _: () = assert!(STREAM_WINDOW / 5 * 251 < CONNECTION_WINDOW / 2);
 
 /// Bytes that one stream may have waiting in hyper's buffer.
 const SEND_BUFFER: usize = 256 << 10;
@@ -112,13 +119,14 @@ pub(super) async fn run(entry: Entry, place: Place, socket: TcpStream, address: 
     let served = async {
         // Here, so that the socket belongs to this lane's reactor.
         let socket = tokio::net::TcpStream::from_std(socket)?;
+        let probe = Probe::of(&socket);
         let Some(tls) = tls else {
-            serve(&place, &entry.control, socket, address, &http).await;
+            serve(&place, &entry.control, socket, probe, address, &http).await;
             return Ok(());
         };
         let handshake = ended_by(&entry.control, timeout(HANDSHAKE_TIME, tls.accept(socket)));
         if let Some(Ok(socket)) = handshake.await {
-            serve(&place, &entry.control, socket?, address, &http).await;
+            serve(&place, &entry.control, socket?, probe, address, &http).await;
         }
         std::io::Result::Ok(())
     };
@@ -138,7 +146,7 @@ async fn ended_by<F: Future>(control: &Control, future: F) -> Option<F::Output> 
     .await
 }
 
-async fn serve<S>(place: &Place, control: &Control, socket: S, address: SocketAddr, http: &Http)
+async fn serve<S>(place: &Place, control: &Control, socket: S, probe: Probe, address: SocketAddr, http: &Http)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -150,7 +158,7 @@ where
     });
     let io = TokioIo::new(Metered::new(socket, activity.clone()));
     let mut connection = pin!(http.serve_connection(io, service));
-    let mut watch = Watch::new(activity, place.edge.patience, Instant::now());
+    let mut watch = Watch::new(activity.clone(), place.edge.patience, Instant::now());
     let mut tick = pin!(sleep(place.edge.patience.tick));
     let mut leaving = false;
     let ended = poll_fn(|cx| {
@@ -166,6 +174,9 @@ where
             let ticked = ticks(tick.as_mut(), place.edge.patience.tick, cx);
             if ticked {
                 verdict = verdict.max(watch.look(Instant::now()));
+                if activity.streams_in_http1() && probe.is_closed() {
+                    verdict = Verdict::End("the client went away");
+                }
             }
             match verdict {
                 Verdict::End(why) => return Poll::Ready(Err(why.to_owned())),

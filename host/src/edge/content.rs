@@ -1,6 +1,7 @@
 //! What a content type says: the protocol, and the codec of the messages.
 
-use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 
 use crate::schema::{Codec, MethodKind};
 
@@ -21,9 +22,14 @@ pub(super) enum Content {
 
 /// The content types, and each as it is answered. The first of a protocol and codec is the one that
 /// replies carry, except where a request used another name.
-const NAMES: [(&str, Content); 13] = [
+const NAMES: [(&str, Content); 18] = [
     ("application/json", Content::Connect(Codec::Json)),
     ("application/proto", Content::Connect(Codec::Proto)),
+    ("application/msgpack", Content::Connect(Codec::Msgpack)),
+    ("application/vnd.msgpack", Content::Connect(Codec::Msgpack)),
+    ("application/x-msgpack", Content::Connect(Codec::Msgpack)),
+    ("application/cbor", Content::Connect(Codec::Cbor)),
+    ("application/bson", Content::Connect(Codec::Bson)),
     ("application/grpc", Content::Grpc(Codec::Proto)),
     ("application/grpc+proto", Content::Grpc(Codec::Proto)),
     ("application/grpc+json", Content::Grpc(Codec::Json)),
@@ -71,17 +77,29 @@ pub(super) fn accept_post(kind: Option<MethodKind>) -> HeaderValue {
     HeaderValue::try_from(names.join(", ")).expect("the names are visible ASCII")
 }
 
+/// What a call of an endpoint of this kind can be sent as, for a sentence: Connect's, a name a codec.
+pub(super) fn connect_names(kind: Option<MethodKind>) -> String {
+    let is_first = |(name, content): &&(&str, Content)| match content {
+        Content::Connect(codec) => codec.content_types()[0] == *name,
+        Content::ConnectStream(_) => true,
+        Content::Grpc(_) | Content::GrpcWeb(_) | Content::GrpcWebText(_) => false,
+    };
+    let names: Vec<&str> = NAMES.iter().filter(|row| row.1.fits(kind)).filter(is_first).map(|row| row.0).collect();
+    names.join(", ")
+}
+
 fn is_foreign_charset(parameter: &[u8]) -> bool {
     let Some((name, value)) = parameter.split_at_checked(b"charset=".len()) else { return false };
     let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
     name.eq_ignore_ascii_case(b"charset=") && !value.eq_ignore_ascii_case(b"utf-8")
 }
 
-/// The content type of a Connect reply in a codec.
-pub(super) fn connect_name(codec: Codec) -> &'static str {
-    match codec {
-        Codec::Json => "application/json",
-        Codec::Proto => "application/proto",
+/// The content type of a Connect reply: the request's own name for the codec, else the first.
+pub(super) fn connect_name(codec: Codec, headers: &HeaderMap) -> &'static str {
+    match codec.content_types() {
+        // Nearly always there is one, and nothing to look up.
+        [only] => only,
+        names => headers.get(CONTENT_TYPE).and_then(Content::of).map_or(names[0], |(_, name)| name),
     }
 }
 
@@ -113,6 +131,27 @@ mod tests {
         assert!(stream.contains("application/connect+json, application/connect+proto"), "{stream}");
         assert!(stream.contains("application/grpc,") && !stream.contains("application/json"), "{stream}");
         assert_eq!(of(None).split(", ").count(), NAMES.len());
+        assert_eq!(
+            connect_names(Some(MethodKind::Unary)),
+            "application/json, application/proto, application/msgpack, application/cbor, application/bson"
+        );
+        assert_eq!(connect_names(Some(MethodKind::ServerStream)), "application/connect+json, application/connect+proto");
+    }
+
+    #[test]
+    fn every_codec_is_known_by_each_of_its_content_types_and_answers_in_the_same() {
+        let mut known = 0;
+        for codec in Codec::ALL {
+            for name in codec.content_types() {
+                assert_eq!(of(name), Some(Content::Connect(codec)));
+                let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(name))]);
+                assert_eq!(connect_name(codec, &headers), *name);
+                known += 1;
+            }
+            // A GET has none.
+            assert_eq!(connect_name(codec, &HeaderMap::new()), codec.content_types()[0]);
+        }
+        assert_eq!(NAMES.iter().filter(|row| matches!(row.1, Content::Connect(_))).count(), known);
     }
 
     #[test]

@@ -19,6 +19,9 @@ use crate::status::{Code, Status};
 
 const NAME: &str = "grpc.health.v1.Health";
 
+/// The start of every path of health.
+pub(super) const PREFIX: &str = "/grpc.health.v1.Health/";
+
 /// The path of Check.
 pub(super) const CHECK: &str = "/grpc.health.v1.Health/Check";
 
@@ -70,13 +73,15 @@ fn requested(codec: Codec, body: &[u8]) -> Result<String, Status> {
             Ok(HealthCheckRequest::decode(body).map_err(|cause| invalid("the request is no HealthCheckRequest").because(cause))?.service)
         }
         Codec::Json => from_json(body),
+        other => Err(Status::new(Code::Unimplemented, format!("health is told in json and proto, not in {}", other.name()))),
     }
 }
 
 fn response(codec: Codec, status: ServingStatus) -> Bytes {
     match codec {
-        Codec::Proto => HealthCheckResponse { status: status.into() }.encode_to_vec().into(),
         Codec::Json => format!("{{\"status\":\"{}\"}}", status.as_str_name()).into(),
+        // No request in another codec came so far.
+        _ => HealthCheckResponse { status: status.into() }.encode_to_vec().into(),
     }
 }
 
@@ -186,5 +191,6 @@ mod tests {
         assert_eq!(check(Codec::Json, b"{\"service\":\"a.C\"}"), Err(Code::NotFound));
         assert_eq!(check(Codec::Json, b"{\"servce\":\"a.C\"}"), Err(Code::InvalidArgument));
         assert_eq!(check(Codec::Proto, b"\xff"), Err(Code::InvalidArgument));
+        assert_eq!(check(Codec::Cbor, b"\xa0"), Err(Code::Unimplemented));
     }
 }

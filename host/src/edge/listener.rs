@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio_rustls::TlsAcceptor;
@@ -19,6 +19,12 @@ use crate::lanes::Lanes;
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
+
+/// When the kernel asks a quiet client whether it is there, how often again, and how many times in
+/// vain.
+const ALIVE_AFTER: Duration = Duration::from_secs(30);
+const ALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const ALIVE_TRIES: u32 = 3;
 
 /// The pause after the kernel had no descriptor or memory for a connection: time for others to end.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -33,6 +39,9 @@ pub(super) fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Edg
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         // A host that restarts must not wait for its old connections to be forgotten.
         socket.set_reuse_address(true)?;
+        // Accepted sockets have it from here (tcp(7)): a stream may be quiet for long, and a client that
+        // vanishes says nothing.
+        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(ALIVE_AFTER).with_interval(ALIVE_INTERVAL).with_retries(ALIVE_TRIES))?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;

@@ -29,6 +29,7 @@ mod health;
 mod listener;
 mod metadata;
 mod open;
+mod probe;
 mod reflection;
 mod request;
 mod stream;

@@ -62,14 +62,13 @@ impl Table {
         Table { routes: self.routes.clone(), owners: self.owners.clone(), gateways: self.gateways.clone() }
     }
 
-    /// The endpoint that a gateway has at a path that nobody has by name.
-    fn open(&self, path: &str) -> Option<Route> {
+    /// The endpoint at a path of the first gateway that takes its service.
+    fn open(&self, path: &str, takes: impl Fn(&Open, &str) -> bool) -> Option<Route> {
         let (service, method) = path.strip_prefix('/')?.split_once('/')?;
         if service.is_empty() || method.is_empty() || method.contains('/') {
             return None;
         }
-        let named = self.gateways.iter().find(|open| open.names(service));
-        let open = named.or_else(|| self.gateways.iter().find(|open| open.services.is_none()))?;
+        let open = self.gateways.iter().find(|open| takes(open, service))?;
         Some(Arc::new(open.gateway.endpoint(service, method)))
     }
 }
@@ -83,13 +82,19 @@ pub struct Router {
 
 impl Router {
     /// The endpoint at a path such as `/example.greeter.Greet/Hello`: the one of that name, else that
-    /// of the gateway for its service, else that of the gateway for all the rest.
+    /// of the gateway for its service.
     pub fn find(&self, path: &str) -> Option<Route> {
         let table = self.table.load();
         if let Some(route) = table.routes.get(path) {
             return Some(Arc::clone(route));
         }
-        if table.gateways.is_empty() { None } else { table.open(path) }
+        if table.gateways.is_empty() { None } else { table.open(path, Open::names) }
+    }
+
+    /// The endpoint that the gateway for all the rest has at a path. To be asked when nothing else is
+    /// found there, the host's own pages and services included.
+    pub fn rest(&self, path: &str) -> Option<Route> {
+        self.table.load().open(path, |open, _| open.services.is_none())
     }
 
     /// Every endpoint, sorted by path. A gateway is one of the method `*`, of the services that it has
@@ -199,7 +204,7 @@ mod tests {
     }
 
     fn found(router: &Router, path: &str) -> Option<usize> {
-        router.find(path).map(|route| route.max_request)
+        router.find(path).or_else(|| router.rest(path)).map(|route| route.max_request)
     }
 
     #[test]
@@ -215,7 +220,8 @@ mod tests {
         for path in ["/", "//", "/a.A", "/a.A/", "//One", "/c.C/One/Two", "c.C/One", ""] {
             assert_eq!(found(&router, path), None, "{path}");
         }
-        let route = router.find("/c.C/One").expect("the rest");
+        assert!(router.find("/c.C/One").is_none(), "others may come before the rest");
+        let route = router.rest("/c.C/One").expect("the rest");
         assert_eq!(route.endpoint.path(), "/c.C/One");
         let all: Vec<_> = router.all().iter().map(|route| route.endpoint.path()).collect();
         assert_eq!(all, ["/*/*", "/a.A/One", "/a.A,b.B/*"]);

@@ -43,6 +43,11 @@ impl Fault {
         Fault::new(Code::ResourceExhausted, reason)
     }
 
+    /// The format of the message has no way to say it.
+    pub(super) fn unsupported(reason: impl Into<String>) -> Fault {
+        Fault::new(Code::Unimplemented, reason)
+    }
+
     /// The value of a function's result is not of the type that the schema says.
     pub(super) fn mismatch() -> Fault {
         Fault::new(Code::Internal, "the value does not fit the type of the schema")
@@ -61,8 +66,8 @@ impl Fault {
     }
 
     /// The fault lies within the map's entry of this key.
-    pub(super) fn at_key(mut self, key: &str) -> Fault {
-        self.0.path.push(Step::Key(quote(key)));
+    pub(super) fn at_key(mut self, key: &impl std::fmt::Display) -> Fault {
+        self.0.path.push(Step::Key(key.to_string()));
         self
     }
 

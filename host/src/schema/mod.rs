@@ -1,5 +1,5 @@
 //! The schema of a component: what it exports as services, and how their messages are written in
-//! protobuf and JSON. Plans for encoding are made once, at load.
+//! protobuf, JSON and the codecs like it. Plans for encoding are made once, at load.
 //!
 //! docs/mapping.md tells users which WIT becomes what, and why.
 
@@ -10,8 +10,12 @@ use bytes::Bytes;
 use crate::status::{Code, Status};
 
 mod absent;
+mod bson;
 mod build;
+mod cbor;
+mod codec;
 mod descriptor;
+mod document;
 mod example;
 mod failure;
 mod fault;
@@ -20,8 +24,10 @@ mod flow;
 mod handled;
 mod json;
 mod model;
+mod msgpack;
 mod names;
 mod openapi;
+mod output;
 mod proto;
 mod read;
 mod text;
@@ -30,6 +36,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use codec::Codec;
 pub use flow::{Flowing, Passing};
 pub use handled::{Handled, HandledMethod, HandledService};
 pub use model::{Field, Message};
@@ -43,25 +50,6 @@ use read::Source;
 /// A request has no more values than this: each takes some 32 bytes, and a byte of a message is
 /// enough to make one.
 pub const MAX_VALUES: usize = 1 << 20;
-
-/// How the bytes of a message are encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Codec {
-    /// Protobuf's binary encoding.
-    Proto,
-    /// Proto3 JSON.
-    Json,
-}
-
-impl Codec {
-    /// The codec's name in content types: `proto`, `json`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Codec::Proto => "proto",
-            Codec::Json => "json",
-        }
-    }
-}
 
 /// A component that has no readable schema.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +108,16 @@ impl MethodKind {
             (true, false) => MethodKind::ClientStream,
             (false, true) => MethodKind::ServerStream,
             (true, true) => MethodKind::BidiStream,
+        }
+    }
+
+    /// The kind's name in what is shown: `unary`, `client-stream`, `server-stream`, `bidi-stream`.
+    pub fn name(self) -> &'static str {
+        match self {
+            MethodKind::Unary => "unary",
+            MethodKind::ClientStream => "client-stream",
+            MethodKind::ServerStream => "server-stream",
+            MethodKind::BidiStream => "bidi-stream",
         }
     }
 
@@ -365,17 +363,13 @@ impl Method {
     /// chunk of bytes. Fails as [`Method::decode`] does.
     pub fn decode_item(&self, codec: Codec, body: &[u8]) -> Result<Value, Status> {
         let request = self.types.message(self.plan.request);
-        let value = match codec {
-            Codec::Proto => proto::decode(&self.types, request, body),
-            Codec::Json => json::decode(&self.types, request, body),
-        };
-        value.map_err(Fault::into_status)
+        codec.decode(&self.types, request, body).map_err(Fault::into_status)
     }
 
     /// Writes the reply message for what the function returned; `None` where it returns nothing.
     ///
     /// The error case of a `result` becomes a status. A message over `limit` bytes fails with
-    /// `resource_exhausted`.
+    /// `resource_exhausted`, and one that the codec has no way to say with `unimplemented`.
     pub fn encode(&self, codec: Codec, result: Option<Value>, limit: usize) -> Result<Bytes, Status> {
         let value = self.succeeded(result, limit)?;
         self.encode_item(codec, value.unwrap_or(Value::Record(Vec::new())), limit)
@@ -384,11 +378,7 @@ impl Method {
     /// Writes one message of the stream that the function returned.
     pub fn encode_item(&self, codec: Codec, item: Value, limit: usize) -> Result<Bytes, Status> {
         let reply = self.types.message(self.plan.reply);
-        let bytes = match codec {
-            Codec::Proto => proto::encode(&self.types, reply, &item, limit),
-            Codec::Json => json::encode(&self.types, reply, &item, limit),
-        };
-        bytes.map(Bytes::from).map_err(Fault::into_status)
+        codec.encode(&self.types, reply, &item, limit).map(Bytes::from).map_err(Fault::into_status)
     }
 
     /// The stream in what the function returned. The error case of a `result` becomes a status, with
@@ -415,11 +405,6 @@ impl Method {
             (true, _) => Err(Fault::mismatch().into_status()),
         }
     }
-}
-
-/// The end of a message that outgrew its limit.
-fn too_large(limit: usize) -> Fault {
-    Fault::too_many(format!("the reply is over {limit} bytes; ask for less of it, or raise the limit"))
 }
 
 /// A status for an error value that could not be written.

@@ -1,14 +1,25 @@
 //! The schema as an OpenAPI 3.1 document: what a plain HTTP client sends and gets.
 //!
-//! Source: OpenAPI 3.1.1, and the Connect protocol's "Unary-Request" and "Error".
+//! OpenAPI 3.1 has no words for a stream of messages: methods that stream are listed with Connect's
+//! content type for streams and the extension `x-microhost-stream`, which tells their kind; the
+//! schemas are those of one message.
+//!
+//! Source: OpenAPI 3.1.1, and the Connect protocol's "Unary-Request", "Streaming-RPC" and "Error".
 
 use serde_json::{Map, Value, json};
 
 use super::absent::{Budget, absent};
 use super::descriptor::messages_of;
 use super::model::{Card, EMPTY, Enum, Field, Kind, Message, Shape, Types};
-use super::{Method, Schema};
+use super::{Method, MethodKind, Schema};
 use crate::status::Code;
+
+/// What a method that streams is told to be, in place of what OpenAPI has no words for.
+const STREAM: &str = "x-microhost-stream";
+
+/// How the messages of a stream are laid out.
+const ENVELOPES: &str = "Messages in the Connect protocol's envelopes: a byte of flags, four of length in network order, and \
+    a message of this schema. The last envelope of an answer has the flag 2 and holds `{}`, or `{\"error\": …}` for a call that failed.";
 
 /// The name of the error schema among the messages; no package is called so.
 const ERROR: &str = "connect.error";
@@ -51,16 +62,24 @@ fn version(schema: &Schema) -> &str {
 }
 
 fn operation(types: &Types, service: &str, method: &Method) -> Value {
-    let content = |message: usize| json!({ "application/json": { "schema": reference(&types.message(message).name) } });
+    let streams = method.kind != MethodKind::Unary;
+    let content_type = if streams { "application/connect+json" } else { "application/json" };
+    let content = |message: usize| json!({ content_type: { "schema": reference(&types.message(message).name) } });
+    let (went_well, failed) =
+        if streams { (ENVELOPES, "The call was refused before it began.") } else { ("The call succeeded.", "The call failed.") };
     let mut operation = json!({
         "operationId": format!("{service}.{}", method.name),
         "tags": [service],
         "requestBody": { "required": true, "content": content(method.plan.request) },
         "responses": {
-            "200": { "description": "The call succeeded.", "content": content(method.plan.reply) },
-            "default": { "description": "The call failed.", "content": { "application/json": { "schema": reference(ERROR) } } },
+            "200": { "description": went_well, "content": content(method.plan.reply) },
+            "default": { "description": failed, "content": { "application/json": { "schema": reference(ERROR) } } },
         },
     });
+    if streams {
+        operation[STREAM] = json!(method.kind.name());
+        operation["requestBody"]["description"] = json!(ENVELOPES);
+    }
     if let Some(docs) = &method.docs {
         operation["description"] = json!(docs);
     }

@@ -80,8 +80,8 @@ impl Printer<'_> {
         let request = self.message_name(method.plan.request);
         let reply = self.message_name(method.plan.reply);
         let stream = |streams: bool| if streams { "stream " } else { "" };
-        let (sent, answered) = (stream(method.kind.client_streams()), stream(method.kind.server_streams()));
-        self.line("  ", &format!("rpc {}({sent}{request}) returns ({answered}{reply});", method.name));
+        let (takes, returns) = (stream(method.kind.client_streams()), stream(method.kind.server_streams()));
+        self.line("  ", &format!("rpc {}({takes}{request}) returns ({returns}{reply});", method.name));
     }
 
     fn message(&mut self, message: &Message) {

@@ -15,7 +15,8 @@ use super::engine::TICK;
 pub enum Need {
     /// A place among others.
     Place,
-    /// The instance for itself.
+    /// The instance for itself: while a plain function waits, nothing else in it moves. Streams may be
+    /// open meanwhile; else it would never have its turn beside them.
     All,
     /// No place: a stream may last for hours, and must not keep calls out.
     Stream,
@@ -28,7 +29,7 @@ pub struct Room {
     pub open: bool,
     /// It has a place for a call.
     pub calls: bool,
-    /// No call runs.
+    /// No call without streams runs.
     pub empty: bool,
 }
 
@@ -53,7 +54,7 @@ pub struct Inbox {
     pub open: AtomicBool,
     /// Calls without streams that the instance could take now.
     pub free: AtomicUsize,
-    /// No call runs, so that it could take one that wants it for itself.
+    /// No call runs but those with streams, so that it could take one that wants it for itself.
     pub empty: AtomicBool,
     /// Takes no more calls.
     pub retiring: AtomicBool,

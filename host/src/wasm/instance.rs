@@ -189,7 +189,8 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
     let (places, most) = (pool.places(), pool.calls_per_instance());
     let mut running: FuturesUnordered<BoxFuture<'_, Finished>> = FuturesUnordered::new();
     let mut streams = 0;
-    let mut exclusive = false;
+    // The call that has the instance for itself, but for streams.
+    let mut exclusive: Option<GuestTaskId> = None;
     let mut served: u64 = 0;
     let mut looked_at = 0;
     let born = Instant::now();
@@ -202,7 +203,7 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
         inbox.computing.pause();
         loop {
             while let Poll::Ready(Some(finished)) = running.poll_next_unpin(cx) {
-                exclusive = false;
+                exclusive = exclusive.filter(|task| *task != finished.task);
                 streams -= usize::from(finished.stream);
                 let call = take(inbox, finished.task);
                 let outcome = match finished.result {
@@ -226,10 +227,11 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
             if served >= most || (limits.instance_age < Duration::MAX && born.elapsed() >= limits.instance_age) {
                 inbox.retiring.store(true, Relaxed);
             }
-            let open = !(inbox.retiring.load(Relaxed) || inbox.heavy.load(Relaxed) || exclusive);
+            let open = !(inbox.retiring.load(Relaxed) || inbox.heavy.load(Relaxed) || exclusive.is_some());
             inbox.open.store(open, Relaxed);
-            inbox.free.store(if open { places.saturating_sub(running.len() - streams) } else { 0 }, Relaxed);
-            inbox.empty.store(running.is_empty(), Relaxed);
+            let calls = running.len() - streams;
+            inbox.free.store(if open { places.saturating_sub(calls) } else { 0 }, Relaxed);
+            inbox.empty.store(calls == 0, Relaxed);
             if !open {
                 break;
             }
@@ -239,11 +241,14 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
                 accessor.with(|mut store| store.as_context_mut().set_epoch_deadline(1));
             }
             served += 1;
-            exclusive = job.call.target.exclusive;
+            let alone = job.call.target.exclusive;
             let stream = pool.need(&job.call) == Need::Stream;
             streams += usize::from(stream);
             match start(accessor, inbox, funcs, job, stream) {
-                Ok(begun) => running.push(begun),
+                Ok((task, done)) => {
+                    exclusive = alone.then_some(task);
+                    running.push(done);
+                }
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
@@ -276,7 +281,7 @@ fn start<'a>(
     funcs: &[Func],
     job: Job,
     stream: bool,
-) -> wasmtime::Result<BoxFuture<'a, Finished>> {
+) -> wasmtime::Result<(GuestTaskId, BoxFuture<'a, Finished>)> {
     let Job { call, mut args, width } = job;
     let func = funcs[call.target.export];
     let begun = accessor.with(|mut store| streams::argument(store.as_context_mut(), &call)).and_then(|argument| {
@@ -299,16 +304,17 @@ fn start<'a>(
         inbox.bell.abandoned();
     }
     if !call.flow.as_ref().is_some_and(Flow::streams_reply) {
-        return Ok(Box::pin(async move { Finished { task, stream, result: begun.done.await.map(Returned::Reply) } }));
+        return Ok((task, Box::pin(async move { Finished { task, stream, result: begun.done.await.map(Returned::Reply) } })));
     }
-    Ok(Box::pin(async move {
+    let done = async move {
         let result = match begun.done.await {
             Ok(Ok(value)) => reply(accessor, &call, value).await,
             Ok(Err(too_large)) => Ok(Returned::Reply(Err(too_large))),
             Err(error) => Err(error),
         };
         Finished { task, stream, result }
-    }))
+    };
+    Ok((task, Box::pin(done)))
 }
 
 /// Lets the messages of a reply flow until they have ended or nobody reads them any more.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 #[cfg(target_family = "wasm")]
 use crate::bindings::microhost::service::context as host;
+use crate::bindings::microhost::service::context as host_types;
 use crate::bindings::microhost::service::context::{Entry, MetadataError as HostError};
 
 /// Who calls. Put on by the host; a caller cannot forge it.
@@ -138,6 +139,18 @@ mod host {
     }
 }
 
+impl From<host_types::Caller> for Caller {
+    fn from(caller: host_types::Caller) -> Caller {
+        Caller { peer: caller.peer.and_then(|peer| peer.parse().ok()) }
+    }
+}
+
+impl From<Vec<Entry>> for Metadata {
+    fn from(entries: Vec<Entry>) -> Metadata {
+        entries.into_iter().map(|entry| (entry.name, entry.value)).collect()
+    }
+}
+
 /// The full name of the service that is called: `example.greeter.Greet`.
 pub fn service() -> String {
     host::service()
@@ -150,7 +163,7 @@ pub fn method() -> String {
 
 /// Who calls.
 pub fn caller() -> Caller {
-    Caller { peer: host::get_caller().peer.and_then(|peer| peer.parse().ok()) }
+    host::get_caller().into()
 }
 
 /// The time left until the call's deadline, zero when it has passed; none where there is no
@@ -166,7 +179,7 @@ pub fn deadline() -> Option<Instant> {
 
 /// The metadata that came with the call, without the protocols' own headers.
 pub fn metadata() -> Metadata {
-    Metadata(host::metadata().into_iter().map(|entry| (entry.name, entry.value)).collect())
+    host::metadata().into()
 }
 
 /// Adds metadata that is sent before the reply.

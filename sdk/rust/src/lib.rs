@@ -10,6 +10,8 @@
 //! - Logs: whatever is written with the crates `log` and, with the feature `tracing`, `tracing`
 //!   becomes log lines of the service, fields too. Nothing has to be set up. A panic is logged as an
 //!   error before it ends the instance.
+//! - [`handler`]: calls as they come, for gateways, with [`handler!`](crate::handler!).
+//! - [`proto`], with the feature `proto`: services that begin with a `.proto` file, with [`serve!`].
 //! - [`time::sleep`] waits without holding up the other calls of the instance.
 //!
 //! All of it compiles for other targets too, so that a service's own tests run by `cargo test`: there
@@ -21,7 +23,10 @@ pub use wit_bindgen;
 pub use wit_bindgen::spawn_local as spawn;
 
 pub mod context;
+pub mod handler;
 pub mod log;
+#[cfg(feature = "proto")]
+pub mod proto;
 mod start;
 mod status;
 pub mod time;

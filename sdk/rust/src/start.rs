@@ -20,3 +20,20 @@ pub extern "C" fn start() {
     #[cfg(feature = "tracing")]
     crate::log::spans::install();
 }
+
+/// Connects the crate that it stands in to the host when an instance starts.
+///
+/// The constructor stands in the service's own crate because a linker drops one of a library that
+/// nothing refers to.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __at_start {
+    () => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            #[used]
+            #[unsafe(link_section = ".init_array")]
+            static START: extern "C" fn() = $crate::start;
+        };
+    };
+}

@@ -3,17 +3,24 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::handler::Failure;
 pub use crate::types::{Code, Status};
 
 /// What the caller is told of an error that was not meant for him.
 const UNTOLD: &str = "internal error";
 
-/// The constructors, one a code: their names and what the codes mean.
+/// The constructors of both kinds of error, one a code: their names and what the codes mean.
 macro_rules! constructors {
     ($($(#[$about:meta])* $name:ident $code:ident),* $(,)?) => {
         impl Status {
             $($(#[$about])* pub fn $name(message: impl Into<String>) -> Status {
                 Status::new(Code::$code, message)
+            })*
+        }
+
+        impl Failure {
+            $($(#[$about])* pub fn $name(message: impl Into<String>) -> Failure {
+                Status::new(Code::$code, message).into()
             })*
         }
     };

@@ -1,8 +1,8 @@
 //! Fuzz targets for everything that reads bytes from outside.
 //!
-//! `cargo +nightly fuzz run proto --fuzz-dir tests/fuzz` (or `json`, `component`) at the top of the
-//! repository. What the targets check is written beside the code, where `cargo test` runs the same
-//! on random input.
+//! `cargo +nightly fuzz run proto --fuzz-dir tests/fuzz` (or `json`, `msgpack`, `cbor`, `bson`,
+//! `component`) at the top of the repository. What the targets check is written beside the code,
+//! where `cargo test` runs the same on random input.
 
 // The modules themselves instead of the crate: they are of the lowest floors and need nothing above
 // them, and without wasmtime a build under a sanitizer takes seconds.

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::messages::hello_json;
 
 /// Runs one of the scripts beside this file; it prints `ok` when all it checks holds.
-async fn script(python: &Path, name: &str, args: &[&str]) {
+pub async fn script(python: &Path, name: &str, args: &[&str]) {
     let path = program::root().join("tests/tests/e2e/python").join(name);
     let ended = Command::new(python).args([path.as_os_str()]).args(args).run().await;
     assert_eq!(ended.stdout.trim(), "ok", "{ended:#?}");

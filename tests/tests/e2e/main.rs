@@ -3,8 +3,11 @@
 
 mod cache;
 mod call;
+mod call_peer;
+mod call_streams;
 mod cancel;
 mod clients;
+mod codecs;
 mod commands;
 mod compression;
 mod errors;

@@ -66,8 +66,9 @@ async fn a_stalled_reader_holds_up_a_fast_writer_and_memory_stays_flat() {
     assert_eq!(sent(&host.metrics().await), settled, "nobody writes while nobody reads");
     let after = resident(&host);
     assert!(after < before + (2 << 20), "{before} bytes became {after} while nobody read");
-    // 20 streams, each within the client's window, its buffer and hyper's.
-    assert!(settled * 16_384.0 < 20.0 * f64::from(1 << 20), "{settled} messages were sent to readers who do not read");
+    // 20 streams, each within the 2 MiB that hyper's client takes unread, and half of one for the host.
+    let most = 20.0 * 2.5 * f64::from(1 << 20);
+    assert!(settled * 16_384.0 < most, "{settled} messages were sent to readers who do not read");
     drop(stalled);
     until_ended(&host, 21).await;
 }

@@ -46,8 +46,7 @@ async fn pythons_grpcio_streams_both_ways() {
     protoc(&python, folder.path(), &["--python_out=.", "--grpc_python_out=."]).await;
     let script = program::root().join("tests/tests/e2e/python/streams.py");
     let address = host.address.to_string();
-    let ended =
-        Command::new(&python).args([script.as_os_str(), address.as_ref(), folder.path().as_os_str()]).limit(SCRIPT).run().await;
+    let ended = Command::new(&python).args([script.as_os_str(), address.as_ref(), folder.path().as_os_str()]).limit(SCRIPT).run().await;
     assert_eq!(ended.stdout.trim(), "ok", "{ended:#?}");
     is_idle(&host).await;
     let metrics = host.metrics().await;

@@ -9,7 +9,7 @@ use futures::Stream;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use super::leftover::Leftover;
+use super::link::Link;
 use crate::edge::compression::Encoding;
 use crate::edge::envelope::{self, HEAD};
 use crate::edge::web::Text;
@@ -27,8 +27,8 @@ pub(super) struct Inward {
     text: Option<Text>,
     /// `None` once it has ended.
     body: Option<Incoming>,
-    /// Takes the body of HTTP/1 if it is not read to its end.
-    leftover: Option<Leftover>,
+    /// To the reply, in HTTP/1.
+    link: Option<Link>,
     /// What came and is not used yet.
     rest: Bytes,
     state: State,
@@ -46,8 +46,8 @@ enum State {
 const BETWEEN: State = State::Head([0; HEAD], 0);
 
 impl Inward {
-    pub(super) fn new(route: Route, encoding: Option<Encoding>, text: Option<Text>, body: Incoming, leftover: Option<Leftover>) -> Inward {
-        Inward { route, encoding, text, body: Some(body), leftover, rest: Bytes::new(), state: BETWEEN }
+    pub(super) fn new(route: Route, encoding: Option<Encoding>, text: Option<Text>, body: Incoming, link: Option<Link>) -> Inward {
+        Inward { route, encoding, text, body: Some(body), link, rest: Bytes::new(), state: BETWEEN }
     }
 
     /// The next message out of what came; `None` where it is not whole.
@@ -101,7 +101,13 @@ impl Inward {
                 },
                 Some(Err(error)) => {
                     self.body = None;
-                    return Poll::Ready(Err(broken(error)));
+                    let status = broken(error);
+                    if status.code() == Code::Canceled
+                        && let Some(link) = &self.link
+                    {
+                        link.lose();
+                    }
+                    return Poll::Ready(Err(status));
                 }
                 None => {
                     self.body = None;
@@ -142,8 +148,8 @@ impl Inward {
     fn end(&mut self) {
         self.rest = Bytes::new();
         self.state = BETWEEN;
-        if let (Some(body), Some(leftover)) = (self.body.take(), self.leftover.take()) {
-            leftover.put(body);
+        if let (Some(body), Some(link)) = (self.body.take(), &self.link) {
+            link.leave(body);
         }
     }
 }
@@ -176,10 +182,11 @@ fn broken(error: hyper::Error) -> Status {
     let wrong = std::error::Error::source(&error)
         .and_then(|cause| cause.downcast_ref::<std::io::Error>())
         .is_some_and(|cause| matches!(cause.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData));
-    let status = if wrong {
-        Status::new(Code::InvalidArgument, "the request's body is not valid HTTP")
-    } else {
-        Status::new(Code::Canceled, "the caller went away")
-    };
+    let status = if wrong { Status::new(Code::InvalidArgument, "the request's body is not valid HTTP") } else { gone() };
     status.because(error)
+}
+
+/// A call whose caller went away.
+pub(super) fn gone() -> Status {
+    Status::new(Code::Canceled, "the caller went away")
 }

@@ -2,15 +2,14 @@
 //! events of the reply on their way out, each at the pace of whoever reads them.
 
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::{FutureExt as _, stream};
-use http::{Response, Version};
+use http::Response;
 use hyper::body::Incoming;
 
 use super::activity::CallGuard;
 use super::body::Body;
-use super::compression::Encoding;
 use super::grpc;
 use super::request::{self, Layout};
 use super::unary::{GRACE, Peer, late};
@@ -22,12 +21,12 @@ use crate::status::Status;
 
 mod gather;
 mod inward;
-mod leftover;
+mod link;
 mod outward;
 mod wire;
 
 use inward::Inward;
-use leftover::Leftover;
+use link::Link;
 use outward::Manner;
 pub(super) use outward::Outward;
 pub(super) use wire::Wire;
@@ -51,60 +50,59 @@ pub(super) async fn answer(
     call: CallGuard,
 ) -> Response<Body> {
     let Head { wire, codec, name } = head;
+    let link = Link::of(&request);
     let accepted = wire.accepted(&request.headers);
+    let one_message = route.endpoint.kind.is_some_and(|kind| !kind.server_streams());
+    let mut manner = Manner { wire, accepted, one_message, limit: None, link };
+    let result = async {
+        let (deadline, messages) = incoming(peer, &route, wire, &request, body, manner.link.as_ref()).await?;
+        manner.limit = deadline.and_then(|deadline| deadline.checked_add(GRACE));
+        let headers = std::mem::take(&mut request.headers);
+        let request = StreamRequest { codec, headers, deadline, caller: Caller { peer: Some(peer.address) }, messages };
+        open(route, request, manner.limit).await
+    };
+    let mut response = Response::default();
+    match result.await {
+        Ok(Opened { headers, events }) => {
+            *response.headers_mut() = wire.headers(name, headers, accepted);
+            response.map(|()| Body::Stream(Box::new(Outward::new(manner, events, peer.activity.clone(), call))))
+        }
+        // The error goes first, and what the caller still writes is taken in after it.
+        Err(status) if manner.link.is_some() => {
+            *response.headers_mut() = wire.headers_of_error(name, &status);
+            response.map(|()| Body::Stream(Box::new(Outward::failed(manner, status, peer.activity.clone(), call))))
+        }
+        Err(status) => wire.error(name, &status),
+    }
+}
+
+/// The deadline of a call, and its caller's messages. Where the caller does not stream there must be
+/// exactly one, and it is read first.
+async fn incoming(
+    peer: &Peer,
+    route: &Route,
+    wire: Wire,
+    request: &http::request::Parts,
+    mut body: Incoming,
+    link: Option<&Link>,
+) -> Result<(Option<Instant>, Messages), Status> {
     let known = wire.of_head(&request.headers).and_then(|known| peer.admit().map(|()| known));
     let (deadline, encoding) = match known {
         Ok(known) => known,
         Err(status) => {
-            let mut body = body;
-            request::skip(&request, &mut body).await;
-            return wire.error(name, &status);
-        }
-    };
-    // HTTP/2 resets what it does not want; in HTTP/1 it has to be taken in.
-    let leftover = (request.version != Version::HTTP_2).then(Leftover::default);
-    let one_message = route.endpoint.kind.is_some_and(|kind| !kind.server_streams());
-    let limit = deadline.and_then(|deadline| deadline.checked_add(GRACE));
-    let messages = match messages(peer, &route, wire, encoding, deadline, &request, body, leftover.as_ref()).await {
-        Ok(messages) => messages,
-        Err(status) => return wire.error(name, &status),
-    };
-    let headers = std::mem::take(&mut request.headers);
-    let stream = StreamRequest { codec, headers, deadline, caller: Caller { peer: Some(peer.address) }, messages };
-    match open(route, stream, limit).await {
-        Ok(Opened { headers, events }) => {
-            let manner = Manner { wire, accepted, one_message, limit, leftover };
-            let mut response = Response::new(Body::Stream(Box::new(Outward::new(manner, events, peer.activity.clone(), call))));
-            *response.headers_mut() = wire.headers(name, headers, accepted);
-            response
-        }
-        Err(status) => {
-            if let Some(mut skip) = leftover.and_then(|leftover| leftover.skip()) {
-                std::future::poll_fn(|cx| skip.poll(cx)).await;
+            if let Some(link) = link {
+                link.leave(body);
             }
-            wire.error(name, &status)
+            return Err(status);
         }
-    }
-}
-
-/// The caller's messages. Where it does not stream there must be exactly one, and it is read first.
-async fn messages(
-    peer: &Peer,
-    route: &Route,
-    wire: Wire,
-    encoding: Option<Encoding>,
-    deadline: Option<Instant>,
-    request: &http::request::Parts,
-    mut body: Incoming,
-    leftover: Option<&Leftover>,
-) -> Result<Messages, Status> {
+    };
     if route.endpoint.kind.is_none_or(MethodKind::client_streams) {
         let text = (wire.layout() == Layout::EnvelopedText).then(Text::default);
-        return Ok(Box::pin(Inward::new(route.clone(), encoding, text, body, leftover.cloned())));
+        return Ok((deadline, Box::pin(Inward::new(route.clone(), encoding, text, body, link.cloned()))));
     }
-    let time: Duration = request::time_for(deadline, peer.edge.patience.body);
+    let time = request::time_for(deadline, peer.edge.patience.body);
     let message = grpc::only_message(request, &mut body, wire.layout(), encoding, route.max_request, time).await?;
-    Ok(Box::pin(stream::once(std::future::ready(Ok(message)))))
+    Ok((deadline, Box::pin(stream::once(std::future::ready(Ok(message))))))
 }
 
 async fn open(route: Route, request: StreamRequest, limit: Option<Instant>) -> Result<Opened, Status> {

@@ -12,7 +12,8 @@ use http_body::Frame;
 use tokio::time::{Sleep, sleep_until};
 
 use super::gather::Gather;
-use super::leftover::{Leftover, Skip};
+use super::inward::gone;
+use super::link::{Link, Skip};
 use super::wire::{End, Wire};
 use crate::edge::activity::{Activity, CallGuard};
 use crate::edge::body::Chunk;
@@ -36,7 +37,7 @@ pub(in crate::edge) struct Outward {
     due: Option<u8>,
     gather: Gather,
     trailers: Option<HeaderMap>,
-    leftover: Option<Leftover>,
+    link: Option<Link>,
     skip: Option<Skip>,
     activity: Arc<Activity>,
     _call: CallGuard,
@@ -50,20 +51,34 @@ pub(super) struct Manner {
     pub(super) one_message: bool,
     /// When the call is ended whatever its handler does.
     pub(super) limit: Option<Instant>,
-    pub(super) leftover: Option<Leftover>,
+    pub(super) link: Option<Link>,
 }
 
 impl Outward {
     pub(super) fn new(manner: Manner, events: Progress, activity: Arc<Activity>, call: CallGuard) -> Outward {
+        let mut outward = Outward::without_events(manner, activity, call);
+        outward.events = Some(events);
+        outward
+    }
+
+    /// A reply that fails before it begins.
+    pub(super) fn failed(manner: Manner, status: Status, activity: Arc<Activity>, call: CallGuard) -> Outward {
+        let mut outward = Outward::without_events(manner, activity, call);
+        outward.end(Err(status));
+        outward
+    }
+
+    fn without_events(manner: Manner, activity: Arc<Activity>, mut call: CallGuard) -> Outward {
+        call.streams();
         Outward {
             wire: manner.wire,
             accepted: manner.accepted,
-            events: Some(events),
+            events: None,
             late: manner.limit.map(|limit| Box::pin(sleep_until(limit.into()))),
             due: manner.one_message.then_some(1),
             gather: Gather::default(),
             trailers: None,
-            leftover: manner.leftover,
+            link: manner.link,
             skip: None,
             activity,
             _call: call,
@@ -90,6 +105,10 @@ impl Outward {
                     if let Some(chunk) = self.gather.take() {
                         return Poll::Ready(Some(self.frame(chunk)));
                     }
+                    if self.link.as_ref().is_some_and(|link| link.poll_lost(cx)) {
+                        self.fail(gone());
+                        continue;
+                    }
                     if !self.late.as_mut().is_some_and(|late| late.as_mut().poll(cx).is_ready()) {
                         return Poll::Pending;
                     }
@@ -101,7 +120,7 @@ impl Outward {
 
     /// Whether there is nothing more to come.
     pub(in crate::edge) fn is_end(&self) -> bool {
-        self.events.is_none() && self.gather.is_empty() && self.trailers.is_none() && self.leftover.is_none() && self.skip.is_none()
+        self.events.is_none() && self.gather.is_empty() && self.trailers.is_none() && self.link.is_none() && self.skip.is_none()
     }
 
     fn message(&mut self, message: Bytes) {
@@ -131,7 +150,7 @@ impl Outward {
             End::Trailers(trailers) => self.trailers = Some(trailers),
             End::Envelope(chunk) => self.gather.push(chunk, 0),
         }
-        self.skip = self.leftover.take().and_then(|leftover| leftover.skip());
+        self.skip = self.link.take().and_then(|link| link.skip());
     }
 
     /// What follows the last event.

@@ -62,6 +62,14 @@ impl Wire {
         }
     }
 
+    /// The headers before a reply that fails before it begins.
+    pub(super) fn headers_of_error(self, name: &'static str, status: &Status) -> HeaderMap {
+        match self {
+            Wire::Grpc | Wire::Web(_) => grpc::headers(name, HeaderMap::new(), None),
+            Wire::Connect => connect_stream::headers_of_error(name, status),
+        }
+    }
+
     pub(super) fn end(self, result: Result<HeaderMap, Status>) -> End {
         let trailers = |result: Result<HeaderMap, Status>| match result {
             Ok(metadata) => grpc::ok_trailers(metadata),

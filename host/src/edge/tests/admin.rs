@@ -113,3 +113,31 @@ async fn the_pages_are_served() {
     assert_eq!(edge.send(get("/_microhost/health/ready")).await.status(), 503);
     assert_eq!(edge.send(get("/_microhost/health/live")).await.status(), 200);
 }
+
+/// Answers as an endpoint of every kind, whatever is called.
+struct All;
+
+impl rpc::Gateway for All {
+    fn endpoint(&self, service: &str, method: &str) -> Served {
+        let endpoint = Endpoint { service: service.into(), method: method.into(), safe: false, kind: None };
+        Served { endpoint, handler: Arc::new(Echo), stats: Arc::default(), max_request: MAX_REQUEST }
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_for_all_the_rest_leaves_the_host_its_own() {
+    let edge = TestEdge::start();
+    edge.overview.router.set_gateway("all", &[], Arc::new(All)).expect("free");
+    let post = |path: &'static str| {
+        let mut request = post(Version::HTTP_11, "", "application/json", &[], "{}");
+        *request.uri_mut() = path.parse().expect("valid");
+        edge.send(request)
+    };
+    assert_eq!(post("/any.Service/Method").await.body, "{}");
+    assert_eq!(post("/grpc.health.v1.Health/Check").await.body, "{\"status\":\"SERVING\"}");
+    assert_eq!(post("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo").await.status(), 404);
+    assert_eq!(post("/_microhost/metrics").await.status(), 405);
+    let metrics = edge.send(get("/_microhost/metrics")).await;
+    assert!(metrics.header("content-type").starts_with("application/openmetrics-text"), "{metrics:?}");
+    assert!(matches!(reflect(&edge, MessageRequest::ListServices(String::new())).await, MessageResponse::ListServicesResponse(_)));
+}

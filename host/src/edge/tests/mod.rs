@@ -20,7 +20,9 @@ use super::connection::{PATIENCE, Patience};
 use super::{Serving, serve_with};
 use crate::admin::{Overview, Phase};
 use crate::lanes::Lanes;
-use crate::rpc::{self, CallFuture, Endpoint, Handler, MethodKind, OpenFuture, Reply, Router, Served, StreamRequest, metadata, wrong_kind};
+use crate::rpc::{
+    self, CallFuture, Endpoint, Handler, MethodKind, OpenFuture, Reply, Route, Router, Served, StreamRequest, metadata, wrong_kind,
+};
 use crate::settings::Listen;
 use crate::status::{Code, Detail, Status};
 
@@ -29,6 +31,9 @@ mod connect;
 mod grpc;
 mod hostile;
 mod life;
+mod pressure;
+mod streams;
+mod talk;
 mod web;
 
 /// What anything may take before a test gives up on it.
@@ -145,6 +150,19 @@ impl Handler for Large {
     }
 }
 
+/// Streams by a function; as a unary call it answers with the request.
+struct Opens<F>(F);
+
+impl<F: Fn(StreamRequest) -> OpenFuture + Send + Sync> Handler for Opens<F> {
+    fn call(&self, request: rpc::Request) -> CallFuture {
+        Box::pin(std::future::ready(Ok(Reply { body: request.body, ..Reply::default() })))
+    }
+
+    fn open(&self, request: StreamRequest) -> OpenFuture {
+        self.0(request)
+    }
+}
+
 struct TestEdge {
     serving: Serving,
     lanes: Lanes,
@@ -189,6 +207,14 @@ impl TestEdge {
         let listen = Listen { address: ([127, 0, 0, 1], 0).into(), ..listen };
         let serving = serve_with(patience, &listen, overview.clone(), &lanes).expect("a free port");
         TestEdge { serving, lanes, overview, moments, go }
+    }
+
+    /// Serves one more endpoint, a handler of streams.
+    fn stream(&self, method: &str, kind: Option<MethodKind>, open: impl Fn(StreamRequest) -> OpenFuture + Send + Sync + 'static) -> Route {
+        let endpoint = Endpoint { service: "t.Stream".into(), method: method.into(), safe: false, kind };
+        let served = Served { endpoint, handler: Arc::new(Opens(open)), stats: Arc::default(), max_request: MAX_REQUEST };
+        self.overview.router.set(method, vec![served]).expect("no other service");
+        self.overview.router.find(&format!("/t.Stream/{method}")).expect("routed")
     }
 
     async fn socket(&self) -> TcpStream {

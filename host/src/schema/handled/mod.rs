@@ -132,6 +132,7 @@ impl HandledMethod {
         let body = match codec {
             Codec::Proto => body,
             Codec::Json => json::read(&self.input, &body)?,
+            other => return Err(untranslated(other)),
         };
         if body.len() > limit { Err(too_large("request", limit)) } else { Ok(body) }
     }
@@ -143,8 +144,18 @@ impl HandledMethod {
             Codec::Proto if body.len() > limit => Err(too_large("reply", limit)),
             Codec::Proto => Ok(body),
             Codec::Json => json::write(&self.output, &body, limit),
+            other => Err(untranslated(other)),
         }
     }
+}
+
+/// A codec that descriptors are not translated to: its form is known for WIT's types.
+fn untranslated(codec: Codec) -> Status {
+    let name = codec.name();
+    Status::new(
+        Code::Unimplemented,
+        format!("the service begins with a .proto file and takes json and proto; {name} is for services typed in WIT"),
+    )
 }
 
 fn too_large(what: &str, limit: usize) -> Status {

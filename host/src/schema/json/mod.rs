@@ -1,4 +1,4 @@
-//! Proto3 JSON, driven by the messages of the schema.
+//! Proto3 JSON.
 //!
 //! Written by hand where serde_json would do less: its floats lose their last bit without a feature
 //! that all of its users would have to share, and neither an error's path nor what was found is
@@ -6,10 +6,23 @@
 //!
 //! Source: protobuf.dev, "ProtoJSON Format".
 
-mod decode;
-mod encode;
-mod number;
 mod read;
+mod write;
 
-pub(super) use decode::decode;
-pub(super) use encode::encode;
+use super::Value;
+use super::document;
+use super::fault::Fault;
+use super::model::{Message, Types};
+
+/// Reads a whole message.
+pub(super) fn decode(types: &Types, message: &Message, body: &[u8]) -> Result<Value, Fault> {
+    let mut reader = read::Reader::new(body)?;
+    let value = document::decode(types, message, &mut reader)?;
+    reader.end()?;
+    Ok(value)
+}
+
+/// Writes a whole message of at most `limit` bytes.
+pub(super) fn encode(types: &Types, message: &Message, value: &Value, limit: usize) -> Result<Vec<u8>, Fault> {
+    document::encode::<write::Writer>(types, message, value, limit)
+}

@@ -4,7 +4,16 @@
 
 use std::borrow::Cow;
 
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use crate::schema::document::{self, Decimal, Key, decimal_length};
 use crate::schema::fault::{Fault, quote};
+
+const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
 /// Where in the text the reader is.
 pub(super) struct Reader<'b> {
@@ -13,12 +22,13 @@ pub(super) struct Reader<'b> {
 }
 
 impl<'b> Reader<'b> {
-    pub(super) fn new(text: &'b str) -> Reader<'b> {
-        Reader { text, at: 0 }
+    pub(super) fn new(body: &'b [u8]) -> Result<Reader<'b>, Fault> {
+        let text = std::str::from_utf8(body).map_err(|error| Fault::invalid(format!("the text is not UTF-8: {error}")))?;
+        Ok(Reader { text, at: 0 })
     }
 
     /// The first byte of what comes next, past white space.
-    pub(super) fn peek(&mut self) -> Option<u8> {
+    fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         while let Some(byte) = bytes.get(self.at) {
             match byte {
@@ -30,7 +40,7 @@ impl<'b> Reader<'b> {
     }
 
     /// Takes the byte if it comes next.
-    pub(super) fn take(&mut self, byte: u8) -> bool {
+    fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         if found {
             self.at += 1;
@@ -38,6 +48,7 @@ impl<'b> Reader<'b> {
         found
     }
 
+    /// Fails where anything but white space is left.
     pub(super) fn end(&mut self) -> Result<(), Fault> {
         match self.peek() {
             None => Ok(()),
@@ -45,23 +56,8 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// The next name of an object, with its colon taken; `None` at the end of the object.
-    pub(super) fn name(&mut self, first: &mut bool) -> Result<Option<Cow<'b, str>>, Fault> {
-        if !self.more(first, b'}')? {
-            return Ok(None);
-        }
-        if self.peek() != Some(b'"') {
-            return Err(self.syntax("a field's name in quotes"));
-        }
-        let name = self.string()?;
-        if !self.take(b':') {
-            return Err(self.syntax("`:`"));
-        }
-        Ok(Some(name))
-    }
-
     /// Whether another element follows in an object or list that `close` ends.
-    pub(super) fn more(&mut self, first: &mut bool, close: u8) -> Result<bool, Fault> {
+    fn follows(&mut self, first: &mut bool, close: u8) -> Result<bool, Fault> {
         if self.take(close) {
             return Ok(false);
         }
@@ -71,13 +67,8 @@ impl<'b> Reader<'b> {
         Err(self.syntax(if close == b'}' { "`,` or `}`" } else { "`,` or `]`" }))
     }
 
-    /// Takes `null` if it comes next.
-    pub(super) fn null(&mut self) -> Result<bool, Fault> {
-        Ok(self.peek() == Some(b'n') && self.word()? == "null")
-    }
-
     /// A bare word: one of `true`, `false`, `null`.
-    pub(super) fn word(&mut self) -> Result<&'b str, Fault> {
+    fn word(&mut self) -> Result<&'b str, Fault> {
         for word in ["true", "false", "null"] {
             if self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
                 self.at += word.len();
@@ -88,15 +79,15 @@ impl<'b> Reader<'b> {
     }
 
     /// A number's text, by JSON's grammar.
-    pub(super) fn number(&mut self) -> Result<&'b str, Fault> {
+    fn decimal(&mut self) -> Result<Decimal<'b>, Fault> {
         let rest = &self.text[self.at..];
-        let length = super::number::length(rest.as_bytes()).ok_or_else(|| self.syntax("a number"))?;
+        let length = decimal_length(rest.as_bytes()).ok_or_else(|| self.syntax("a number"))?;
         self.at += length;
-        Ok(&rest[..length])
+        Ok(Decimal(&rest[..length]))
     }
 
     /// A string; borrowed where nothing in it is escaped.
-    pub(super) fn string(&mut self) -> Result<Cow<'b, str>, Fault> {
+    fn string(&mut self) -> Result<Cow<'b, str>, Fault> {
         if self.peek() != Some(b'"') {
             return Err(self.syntax("a string"));
         }
@@ -178,7 +169,7 @@ impl<'b> Reader<'b> {
     }
 
     /// The text is no JSON here.
-    pub(super) fn syntax(&mut self, expected: &str) -> Fault {
+    fn syntax(&mut self, expected: &str) -> Fault {
         let at = self.at;
         let got = match self.peek() {
             None => "the end of the text".to_string(),
@@ -186,21 +177,76 @@ impl<'b> Reader<'b> {
         };
         Fault::invalid(format!("the text is no JSON at byte {at}: expected {expected}, got {got}"))
     }
-
-    /// The value that comes next is not what the schema wants.
-    pub(super) fn unexpected(&mut self, expected: &str) -> Fault {
-        let got = match self.peek() {
-            Some(b'"') => self.string().map(|text| quote(&text)),
-            Some(b'-' | b'0'..=b'9') => self.number().map(|number| cut(number).to_string()),
-            Some(b'{') => Ok("an object".into()),
-            Some(b'[') => Ok("a list".into()),
-            Some(b't' | b'f' | b'n') => self.word().map(str::to_string),
-            _ => return self.syntax(expected),
-        };
-        got.map_or_else(|fault| fault, |got| Fault::expected(expected, &got))
-    }
 }
 
-fn cut(number: &str) -> &str {
-    &number[..number.len().min(40)]
+impl<'b> document::Reader<'b> for Reader<'b> {
+    type Number = Decimal<'b>;
+    /// Whether nothing was read of it yet, so that no comma is due.
+    type Inside = bool;
+
+    const MAP: &'static str = "an object";
+    const EMPTY: &'static str = "{}";
+    const BYTES: &'static str = "a string of base64";
+
+    fn null(&mut self) -> Result<bool, Fault> {
+        Ok(self.peek() == Some(b'n') && self.word()? == "null")
+    }
+
+    fn bool(&mut self) -> Result<Option<bool>, Fault> {
+        match self.peek() {
+            Some(b't' | b'f') => Ok(Some(self.word()? == "true")),
+            _ => Ok(None),
+        }
+    }
+
+    fn number(&mut self) -> Result<Option<Decimal<'b>>, Fault> {
+        match self.peek() {
+            Some(b'-' | b'0'..=b'9') => self.decimal().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn text(&mut self) -> Result<Option<Cow<'b, str>>, Fault> {
+        match self.peek() {
+            Some(b'"') => self.string().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn bytes(&mut self) -> Result<Option<Cow<'b, [u8]>>, Fault> {
+        let Some(text) = self.text()? else { return Ok(None) };
+        let engine = if text.contains(['-', '_']) { URL_SAFE } else { STANDARD };
+        let bytes = engine.decode(text.as_bytes()).map_err(|error| Fault::invalid(format!("expected base64: {error}")))?;
+        Ok(Some(bytes.into()))
+    }
+
+    fn map(&mut self) -> Result<Option<bool>, Fault> {
+        Ok(self.take(b'{').then_some(true))
+    }
+
+    fn key(&mut self, first: &mut bool) -> Result<Option<Key<'b>>, Fault> {
+        if !self.follows(first, b'}')? {
+            return Ok(None);
+        }
+        if self.peek() != Some(b'"') {
+            return Err(self.syntax("a field's name in quotes"));
+        }
+        let name = self.string()?;
+        if !self.take(b':') {
+            return Err(self.syntax("`:`"));
+        }
+        Ok(Some(Key::Text(name)))
+    }
+
+    fn list(&mut self) -> Result<Option<bool>, Fault> {
+        Ok(self.take(b'[').then_some(true))
+    }
+
+    fn more(&mut self, first: &mut bool) -> Result<bool, Fault> {
+        self.follows(first, b']')
+    }
+
+    fn other(&mut self, expected: &str) -> Fault {
+        self.syntax(expected)
+    }
 }

@@ -3,32 +3,24 @@
 
 use prost::encoding::{WireType, encode_key, encode_varint};
 
+use crate::schema::Value;
 use crate::schema::fault::Fault;
 use crate::schema::model::{Card, Field, Kind, Message, Shape, Types};
-use crate::schema::{Value, too_large};
-
-/// Where the buffer begins; most replies stay within.
-const CAPACITY: usize = 256;
+use crate::schema::output::Output;
 
 /// Writes a whole message of at most `limit` bytes.
 pub(in crate::schema) fn encode(types: &Types, message: &Message, value: &Value, limit: usize) -> Result<Vec<u8>, Fault> {
-    let mut encoder = Encoder { types, out: Vec::with_capacity(CAPACITY), limit };
+    let mut encoder = Encoder { types, output: Output::new(limit) };
     encoder.message(message, value)?;
-    encoder.within_limit()?;
-    Ok(encoder.out)
+    encoder.output.finish()
 }
 
 struct Encoder<'t> {
     types: &'t Types,
-    out: Vec<u8>,
-    limit: usize,
+    output: Output,
 }
 
 impl Encoder<'_> {
-    fn within_limit(&self) -> Result<(), Fault> {
-        if self.out.len() > self.limit { Err(too_large(self.limit)) } else { Ok(()) }
-    }
-
     fn message(&mut self, message: &Message, value: &Value) -> Result<(), Fault> {
         match (message.shape, value) {
             (Shape::Record, Value::Record(values)) if values.len() == message.fields.len() => {
@@ -41,8 +33,8 @@ impl Encoder<'_> {
                 let field = message.fields.get(*case as usize).ok_or_else(Fault::mismatch)?;
                 match (field.card, payload) {
                     (Card::Unit, None) => {
-                        encode_key(case + 1, WireType::LengthDelimited, &mut self.out);
-                        self.out.push(0);
+                        encode_key(case + 1, WireType::LengthDelimited, &mut self.output.bytes);
+                        self.output.bytes.push(0);
                         Ok(())
                     }
                     // Members of a oneof have presence: a default is written.
@@ -74,7 +66,7 @@ impl Encoder<'_> {
                         encoder.field(1, key_field, key)?;
                         encoder.field(2, value_field, value)
                     })?;
-                    self.within_limit()?;
+                    self.output.within_limit()?;
                 }
                 Ok(())
             }
@@ -90,7 +82,7 @@ impl Encoder<'_> {
             Kind::Char | Kind::String | Kind::Bytes | Kind::FixedBytes(_) | Kind::Message(_) => {
                 for value in list {
                     self.element(number, kind, value)?;
-                    self.within_limit()?;
+                    self.output.within_limit()?;
                 }
                 Ok(())
             }
@@ -98,7 +90,7 @@ impl Encoder<'_> {
                 for value in list {
                     encoder.packed(kind, value)?;
                 }
-                encoder.within_limit()
+                encoder.output.within_limit()
             }),
         }
     }
@@ -111,7 +103,7 @@ impl Encoder<'_> {
         }
         self.delimited(number, |encoder| {
             for flag in (0..count).filter(|flag| words.get(flag / 32).is_some_and(|word| word >> (flag % 32) & 1 == 1)) {
-                encode_varint(flag as u64 + 1, &mut encoder.out);
+                encode_varint(flag as u64 + 1, &mut encoder.output.bytes);
             }
             Ok(())
         })
@@ -139,20 +131,20 @@ impl Encoder<'_> {
             (Kind::FixedBytes(_), Value::List(list)) => self.delimited(number, |encoder| {
                 for value in list {
                     let Value::U8(byte) = value else { return Err(Fault::mismatch()) };
-                    encoder.out.push(*byte);
+                    encoder.output.bytes.push(*byte);
                 }
                 Ok(())
             }),
             (Kind::F32, value) => {
-                encode_key(number, WireType::ThirtyTwoBit, &mut self.out);
+                encode_key(number, WireType::ThirtyTwoBit, &mut self.output.bytes);
                 self.packed(kind, value)
             }
             (Kind::F64, value) => {
-                encode_key(number, WireType::SixtyFourBit, &mut self.out);
+                encode_key(number, WireType::SixtyFourBit, &mut self.output.bytes);
                 self.packed(kind, value)
             }
             (kind, value) => {
-                encode_key(number, WireType::Varint, &mut self.out);
+                encode_key(number, WireType::Varint, &mut self.output.bytes);
                 self.packed(kind, value)
             }
         }
@@ -162,11 +154,11 @@ impl Encoder<'_> {
     fn packed(&mut self, kind: Kind, value: &Value) -> Result<(), Fault> {
         let number = match (kind, value) {
             (Kind::F32, Value::F32(number)) => {
-                self.out.extend_from_slice(&number.to_le_bytes());
+                self.output.bytes.extend_from_slice(&number.to_le_bytes());
                 return Ok(());
             }
             (Kind::F64, Value::F64(number)) => {
-                self.out.extend_from_slice(&number.to_le_bytes());
+                self.output.bytes.extend_from_slice(&number.to_le_bytes());
                 return Ok(());
             }
             (Kind::Bool, Value::Bool(yes)) => u64::from(*yes),
@@ -184,33 +176,33 @@ impl Encoder<'_> {
             }
             _ => return Err(Fault::mismatch()),
         };
-        encode_varint(number, &mut self.out);
+        encode_varint(number, &mut self.output.bytes);
         Ok(())
     }
 
     fn bytes(&mut self, number: u32, bytes: &[u8]) {
-        encode_key(number, WireType::LengthDelimited, &mut self.out);
-        encode_varint(bytes.len() as u64, &mut self.out);
-        self.out.extend_from_slice(bytes);
+        encode_key(number, WireType::LengthDelimited, &mut self.output.bytes);
+        encode_varint(bytes.len() as u64, &mut self.output.bytes);
+        self.output.bytes.extend_from_slice(bytes);
     }
 
     /// Writes a field whose length is known only afterwards. One byte is kept free for it, which is
     /// enough for most; a longer one moves what was written.
     fn delimited(&mut self, number: u32, write: impl FnOnce(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
-        encode_key(number, WireType::LengthDelimited, &mut self.out);
-        let start = self.out.len();
-        self.out.push(0);
+        encode_key(number, WireType::LengthDelimited, &mut self.output.bytes);
+        let start = self.output.bytes.len();
+        self.output.bytes.push(0);
         write(self)?;
-        let length = self.out.len() - start - 1;
+        let length = self.output.bytes.len() - start - 1;
         if length < 0x80 {
-            self.out[start] = length as u8;
+            self.output.bytes[start] = length as u8;
             return Ok(());
         }
         let mut buffer = [0u8; 10];
         let mut rest = &mut buffer[..];
         encode_varint(length as u64, &mut rest);
         let width = 10 - rest.len();
-        self.out.splice(start..=start, buffer[..width].iter().copied());
+        self.output.bytes.splice(start..=start, buffer[..width].iter().copied());
         Ok(())
     }
 }

@@ -125,7 +125,7 @@ fn unknown_groups_are_skipped_and_may_not_nest_without_end() {
 }
 
 #[test]
-fn a_message_of_too_many_values_is_refused_in_both_codecs() {
+fn a_message_of_too_many_values_is_refused_in_every_codec() {
     let method = method(zoo(), "count");
     let count = |values: Vec<Value>| match values.as_slice() {
         [Value::List(words)] => words.len(),
@@ -133,10 +133,23 @@ fn a_message_of_too_many_values_is_refused_in_both_codecs() {
     };
     let proto = |words: usize| [0x0a, 0x00].repeat(words);
     let json = |words: usize| format!("{{\"words\":[{}]}}", vec!["\"\""; words].join(",")).into_bytes();
+    let msgpack = |words: usize| [b"\x81\xa5words\xdd".as_slice(), &(words as u32).to_be_bytes(), &vec![0xa0; words]].concat();
+    let cbor = |words: usize| [b"\xbf\x65words\x9f".as_slice(), &vec![0x60; words], b"\xff\xff"].concat();
+    let bson = |words: usize| {
+        let element = b"\x02\0\x01\0\0\0\0";
+        let array = element.len() * words + 5;
+        let sizes = [array + 12, array].map(|size| (size as u32).to_le_bytes());
+        [&sizes[0], b"\x04words\0".as_slice(), &sizes[1], &element.repeat(words), b"\0\0"].concat()
+    };
     let most = MAX_VALUES - 2;
-    assert_eq!(method.decode(Codec::Proto, &proto(most)).map(count).map_err(|status| status.to_string()), Ok(most));
-    assert_eq!(method.decode(Codec::Json, &json(most)).map(count).map_err(|status| status.to_string()), Ok(most));
-    for (codec, body) in [(Codec::Proto, proto(MAX_VALUES)), (Codec::Json, json(MAX_VALUES))] {
+    let bodies = |words| {
+        let documents = [(Codec::Msgpack, msgpack(words)), (Codec::Cbor, cbor(words)), (Codec::Bson, bson(words))];
+        [(Codec::Proto, proto(words)), (Codec::Json, json(words))].into_iter().chain(documents)
+    };
+    for (codec, body) in bodies(most) {
+        assert_eq!(method.decode(codec, &body).map(count).map_err(|status| status.to_string()), Ok(most), "{codec:?}");
+    }
+    for (codec, body) in bodies(MAX_VALUES) {
         let status = method.decode(codec, &body).expect_err("the message is too large");
         assert_eq!(status.code(), Code::ResourceExhausted);
         assert!(status.message().ends_with("the message holds more than 1048576 values"), "{status}");
@@ -201,7 +214,7 @@ fn a_reply_over_its_limit_is_resource_exhausted() {
     let method = method(zoo(), "echo-scalars");
     let body = method.decode(Codec::Json, format!(r#"{{"aChar":"x","aString":"{}"}}"#, "y".repeat(100)).as_bytes());
     let value = body.expect("the message is right").remove(0);
-    for codec in [Codec::Proto, Codec::Json] {
+    for codec in Codec::ALL {
         let status = method.encode(codec, Some(value.clone()), 100).expect_err("the reply is too large");
         assert_eq!(
             (status.code(), status.message()),

@@ -15,7 +15,7 @@ pub fn message(schema: &Schema, codec: Codec, bytes: &[u8]) {
             continue;
         }
         for value in values {
-            for other in [Codec::Proto, Codec::Json] {
+            for other in Codec::ALL {
                 let Ok(written) = method.encode(other, Some(value.clone()), LIMIT) else { continue };
                 let again = method.decode(other, &written).expect("what was written is well-formed");
                 assert_eq!(again.len(), 1);

@@ -3,6 +3,7 @@
 mod bad_input;
 mod chaos;
 mod component;
+mod documents;
 mod entry;
 mod failures;
 mod golden;

@@ -7,6 +7,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use super::random::{self, Random, comparable};
 use super::{schema, zoo};
 use crate::schema::{Codec, Method, Schema, Value};
+use crate::status::{Code, Status};
 
 const LIMIT: usize = 1 << 20;
 
@@ -28,11 +29,15 @@ fn case(schema: Schema, function: &str, random: &mut Random) -> Case {
 
 impl Case {
     fn write(&self, codec: Codec) -> Vec<u8> {
+        self.try_write(codec).expect("the value is of its type")
+    }
+
+    fn try_write(&self, codec: Codec) -> Result<Vec<u8>, Status> {
         let result = match self.method.plan.fallible {
             true => Value::Variant(0, Some(Box::new(self.value.clone()))),
             false => self.value.clone(),
         };
-        self.method.encode(codec, Some(result), LIMIT).expect("the value is of its type").to_vec()
+        self.method.encode(codec, Some(result), LIMIT).map(Vec::from)
     }
 
     fn read(&self, codec: Codec, body: &[u8]) -> String {
@@ -62,12 +67,40 @@ impl Case {
         if !expected.contains('F') {
             assert_eq!(again, expected, "our JSON, read by the other");
         }
+        self.check_documents(&expected);
+    }
+
+    fn check_documents(&self, expected: &str) {
+        let msgpack = self.write(Codec::Msgpack);
+        assert_eq!(self.read(Codec::Msgpack, &msgpack), expected, "MessagePack");
+        let other = rmpv::decode::read_value(&mut &*msgpack).expect("the other reads our MessagePack");
+        let mut again = Vec::new();
+        rmpv::encode::write_value(&mut again, &other).expect("the other writes MessagePack");
+        // It, too, writes everything in its shortest form.
+        assert_eq!(again, msgpack, "the other's MessagePack of {other}");
+
+        let cbor = self.write(Codec::Cbor);
+        assert_eq!(self.read(Codec::Cbor, &cbor), expected, "CBOR");
+        let other: ciborium::Value = ciborium::from_reader(&*cbor).expect("the other reads our CBOR");
+        let mut again = Vec::new();
+        ciborium::into_writer(&other, &mut again).expect("the other writes CBOR");
+        assert_eq!(again, cbor, "the other's CBOR of {other:?}");
+
+        match self.try_write(Codec::Bson) {
+            Ok(bson) => assert_eq!(self.read(Codec::Bson, &bson), expected, "BSON"),
+            // It has no way to say such a key.
+            Err(status) => {
+                assert_eq!(status.code(), Code::Unimplemented, "{status}");
+                assert!(status.message().starts_with("BSON cannot hold the reply: the map's key "), "{status}");
+                assert!(expected.contains("\\0"), "{expected}");
+            }
+        }
     }
 }
 
 proptest! {
     #[test]
-    fn random_types_and_values_survive_both_codecs_and_another_implementation(seed: u64) {
+    fn random_types_and_values_survive_every_codec_and_other_implementations(seed: u64) {
         let mut random = Random(seed);
         let wit = random::package(&mut random);
         let schema = schema(&wit);
@@ -76,7 +109,7 @@ proptest! {
     }
 
     #[test]
-    fn values_of_every_type_survive_both_codecs_and_another_implementation(seed: u64) {
+    fn values_of_every_type_survive_every_codec_and_other_implementations(seed: u64) {
         case(zoo(), "echo-nested", &mut Random(seed)).check();
         case(zoo(), "echo-scalars", &mut Random(seed)).check();
     }

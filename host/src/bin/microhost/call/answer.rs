@@ -7,15 +7,15 @@ use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header}
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::TokioExecutor;
+use hyper::rt::Executor;
 use microhost::status::Code;
-use tokio::task::JoinSet;
 
 use super::frame::{END_STREAM, Frames, TRAILERS, too_long};
 use super::protocol::Layout;
 use super::reply::{self, Ending, Wrong};
 use super::request::Body;
 use super::target::{Target, Version};
+use super::tasks::Tasks;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 
@@ -65,8 +65,8 @@ pub enum Event {
 }
 
 impl Ask<'_> {
-    /// Makes the call; returns when the answer begins. The connection is driven by one of `tasks`.
-    pub async fn open(self, body: Body, tasks: &mut JoinSet<()>) -> Outcome<Answer> {
+    /// Makes the call; returns when the answer begins. The connection is driven by `tasks`.
+    pub async fn open(self, body: Body, tasks: &Tasks) -> Outcome<Answer> {
         let origin = self.target.origin();
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
@@ -82,16 +82,15 @@ impl Ask<'_> {
                 request.headers_mut().insert(header::HOST, host);
                 let (mut sender, connection) = http1::handshake(wire).await.map_err(|error| broken(&origin, &error))?;
                 // The connection's error reaches the sender or the body too, here and below.
-                tasks.spawn(async move { drop(connection.await) });
+                tasks.execute(connection);
                 sender.send_request(request).await
             }
             Version::Two => {
                 let uri = format!("{origin}{path}");
                 *request.uri_mut() =
                     uri.parse().map_err(|error| Failure::new(Exit::Usage, format!("{uri:?} is no URL")).because(&error))?;
-                let (mut sender, connection) =
-                    http2::handshake(TokioExecutor::new(), wire).await.map_err(|error| broken(&origin, &error))?;
-                tasks.spawn(async move { drop(connection.await) });
+                let (mut sender, connection) = http2::handshake(tasks.clone(), wire).await.map_err(|error| broken(&origin, &error))?;
+                tasks.execute(connection);
                 sender.send_request(request).await
             }
         }

@@ -10,7 +10,6 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use microhost::schema::MethodKind;
 use microhost::status::Code;
 use prost_reflect::DescriptorPool;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{Answer, Ask, Event};
@@ -21,6 +20,7 @@ use super::protocol::{Layout, Protocol};
 use super::reply::Ending;
 use super::request::{self, Outgoing, Progress};
 use super::target::Target;
+use super::tasks::{Tasks, tasks};
 use super::{Call, CodecName, json, names, reflection};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -47,7 +47,7 @@ struct Meant {
 /// What a call works with, and what outlives it for a moment.
 struct Run {
     /// The connections.
-    tasks: JoinSet<()>,
+    tasks: Tasks,
     printer: Printer,
     progress: Arc<Progress>,
 }
@@ -63,7 +63,8 @@ pub struct Conversation<'a> {
 impl Conversation<'_> {
     /// Makes the call and prints what comes. Ctrl-C cancels it.
     pub async fn run(&self, input: Input) -> Outcome {
-        let mut run = Run { tasks: JoinSet::new(), printer: Printer::start()?, progress: Arc::default() };
+        let (tasks, done) = tasks();
+        let mut run = Run { tasks, printer: Printer::start()?, progress: Arc::default() };
         let progress = Arc::clone(&run.progress);
         let outcome = tokio::select! {
             outcome = self.whole(input, &mut run) => outcome,
@@ -71,15 +72,16 @@ impl Conversation<'_> {
         };
         // What is left of the call is dropped by now; the host is told so by the connections, and
         // what came before a failure is printed.
-        let parted = async { while run.tasks.join_next().await.is_some() {} };
-        let _ = timeout(GOODBYE, async { tokio::join!(parted, run.printer.finish()) }).await;
+        let Run { tasks, mut printer, .. } = run;
+        drop(tasks);
+        let _ = timeout(GOODBYE, async { tokio::join!(done.wait(), printer.finish()) }).await;
         outcome
     }
 
     async fn whole(&self, input: Input, run: &mut Run) -> Outcome {
         let patience = self.call.timeout.unwrap_or(PATIENCE);
         let headers: HeaderMap = self.call.headers.iter().cloned().collect();
-        let meant = timeout(patience, self.meaning(&headers, &mut run.tasks)).await.unwrap_or_else(|_| Err(self.late(patience)))?;
+        let meant = timeout(patience, self.meaning(&headers, &run.tasks)).await.unwrap_or_else(|_| Err(self.late(patience)))?;
         let outgoing = if meant.kind.client_streams() {
             request::many(input.many(), meant.codec.clone(), Arc::clone(&run.progress))
         } else {
@@ -105,7 +107,7 @@ impl Conversation<'_> {
     }
 
     /// What the names mean, asked of the host, and how messages are encoded for it.
-    async fn meaning(&self, headers: &HeaderMap, tasks: &mut JoinSet<()>) -> Outcome<Meant> {
+    async fn meaning(&self, headers: &HeaderMap, tasks: &Tasks) -> Outcome<Meant> {
         let proto = match self.call.codec {
             Some(codec) => codec == CodecName::Proto,
             None => self.call.protocol != Protocol::Connect,
@@ -164,7 +166,7 @@ impl Conversation<'_> {
             limit: self.call.max_message,
         };
         let mut talk = pin!(async {
-            let mut answer = ask.open(body, &mut run.tasks).await?;
+            let mut answer = ask.open(body, &run.tasks).await?;
             self.tell_head(answer.head());
             let ending = self.print(meant, &mut answer, run).await?;
             if let Ok(trailers) = &ending {

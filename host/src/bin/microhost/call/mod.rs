@@ -24,6 +24,7 @@ mod reflection;
 mod reply;
 mod request;
 mod target;
+mod tasks;
 mod tls;
 mod values;
 

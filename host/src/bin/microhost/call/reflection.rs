@@ -8,12 +8,11 @@ use futures::stream;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::TokioExecutor;
+use hyper::rt::Executor;
 use microhost::schema::MethodKind;
 use prost::Message;
 use prost_reflect::DescriptorPool;
 use prost_types::FileDescriptorProto;
-use tokio::task::JoinSet;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
@@ -23,6 +22,7 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use super::names::{Method, Offered};
 use super::target::{Target, Version};
+use super::tasks::Tasks;
 use crate::failure::Outcome;
 
 /// A schema has no more files than this.
@@ -38,8 +38,8 @@ pub struct Catalog {
 
 /// Asks what a host offers; `Ok(Err(why))` where it answers but does not tell.
 ///
-/// The connection is driven by one of `tasks`.
-pub async fn ask(target: &Target, headers: &HeaderMap, tasks: &mut JoinSet<()>) -> Outcome<Result<Catalog, String>> {
+/// The connection is driven by `tasks`.
+pub async fn ask(target: &Target, headers: &HeaderMap, tasks: &Tasks) -> Outcome<Result<Catalog, String>> {
     let wire = target.connect(Version::Two).await?;
     Ok(list(wire, target, headers, tasks).await)
 }
@@ -48,13 +48,11 @@ async fn list(
     wire: impl hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
     target: &Target,
     headers: &HeaderMap,
-    tasks: &mut JoinSet<()>,
+    tasks: &Tasks,
 ) -> Result<Catalog, String> {
-    let (sender, connection) = http2::handshake(TokioExecutor::new(), wire).await.map_err(|error| error.to_string())?;
-    tasks.spawn(async move {
-        // Its error reaches the sender too.
-        let _ = connection.await;
-    });
+    let (sender, connection) = http2::handshake(tasks.clone(), wire).await.map_err(|error| error.to_string())?;
+    // Its error reaches the sender too.
+    tasks.execute(connection);
     let origin = target.origin().parse().map_err(|error: http::uri::InvalidUri| error.to_string())?;
     let mut client = ServerReflectionClient::with_origin(Channel(sender), origin);
 

@@ -88,6 +88,8 @@ async fn step(source: Option<Source>) -> Option<(Result<Frame<Bytes>, h2::Error>
             Some((Ok(Frame::data(frame)), Some(source)))
         }
         Err(failure) => {
+            // A reset takes back what still waits to be written, so the connection has its turn first.
+            tokio::task::yield_now().await;
             // Nobody listens where the call is over anyhow.
             let _ = source.tell.send(failure);
             Some((Err(cancel()), None))

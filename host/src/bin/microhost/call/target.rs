@@ -89,6 +89,8 @@ impl Target {
                 .because(&error)
                 .advise("start a service with `microhost run`, or name another host with --at URL")
         })?;
+        // Messages are small and few; one that waits for the host to confirm the last is late.
+        tcp.set_nodelay(true).map_err(|error| Failure::new(Exit::Unreachable, format!("{} went away", self.origin())).because(&error))?;
         let wire: Box<dyn Wire> = match tls {
             None => Box::new(tcp),
             Some(config) => {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use microhost::schema::{Import, Message, Method, Schema};
+use microhost::schema::{Handled, HandledMethod, Import, Message, Method, MethodKind, Schema};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -54,6 +54,7 @@ impl Inspect {
                     "methods": service.methods.iter().map(method_json).collect::<Vec<_>>(),
                 })).collect::<Vec<_>>(),
                 "messages": schema.messages().map(message_json).collect::<Vec<_>>(),
+                "handler": schema.handled.as_ref().map(handler_json),
                 "refused": schema.refused.iter().map(|refused| json!({ "function": refused.function, "why": refused.why })).collect::<Vec<_>>(),
                 "imports": schema.imports().iter().map(import_json).collect::<Vec<_>>(),
             });
@@ -70,9 +71,22 @@ fn method_json(method: &Method) -> Value {
         "function": method.function,
         "signature": method.signature,
         "docs": method.docs,
+        "kind": method.kind.name(),
         "input": method.input(),
         "output": method.output(),
         "error": method.error(),
+    })
+}
+
+fn handler_json(handled: &Handled) -> Value {
+    let method = |method: &HandledMethod| json!({ "name": method.name, "kind": method.kind.name(), "input": method.input(), "output": method.output() });
+    json!({
+        "interface": handled.interface,
+        "takesAnything": handled.takes_anything(),
+        "services": handled.services.iter().map(|service| json!({
+            "name": service.name,
+            "methods": service.methods.iter().map(method).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
     })
 }
 
@@ -95,15 +109,18 @@ fn import_json(import: &Import) -> Value {
 /// The same for people. Writing to a string cannot fail, so no result of it is looked at.
 fn text(schema: &Schema, wit: &str) -> String {
     let mut text = String::from("services\n");
-    if schema.services.is_empty() {
+    if schema.services.is_empty() && schema.handled.is_none() {
         text.push_str("  none: the component exports no interface of its own\n");
     }
     for service in &schema.services {
         let _ = writeln!(text, "  {}  ({})", service.name, if service.interface.is_empty() { "the world" } else { &service.interface });
         for method in &service.methods {
             let _ = writeln!(text, "    {}  {}", method.name, method.signature);
-            let _ = writeln!(text, "      {} -> {}", method.input(), method.output());
+            let _ = writeln!(text, "      {}", messages_of(method.kind, method.input(), method.output()));
         }
+    }
+    if let Some(handled) = &schema.handled {
+        handler(handled, &mut text);
     }
     messages(schema, &mut text);
     if !schema.refused.is_empty() {
@@ -119,6 +136,26 @@ fn text(schema: &Schema, wit: &str) -> String {
         let _ = writeln!(text, "  {}", visible(line).trim_end());
     }
     text
+}
+
+/// What its handler serves.
+fn handler(handled: &Handled, text: &mut String) {
+    for service in &handled.services {
+        let _ = writeln!(text, "  {}  ({})", visible(&service.name), handled.interface);
+        for method in &service.methods {
+            let _ = writeln!(text, "    {}", visible(&method.name));
+            let _ = writeln!(text, "      {}", visible(&messages_of(method.kind, method.input(), method.output())));
+        }
+    }
+    if handled.takes_anything() {
+        let _ = writeln!(text, "  any that nothing else serves  ({})", handled.interface);
+    }
+}
+
+/// What goes in and what comes out: `stream example.chat.Line -> example.chat.Summary`.
+fn messages_of(kind: MethodKind, input: &str, output: &str) -> String {
+    let stream = |streams: bool| if streams { "stream " } else { "" };
+    format!("{}{input} -> {}{output}", stream(kind.client_streams()), stream(kind.server_streams()))
 }
 
 fn messages(schema: &Schema, text: &mut String) {

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use microhost::app::Ready;
+use microhost::app::{Ready, ReadyEndpoint};
+use microhost::schema::MethodKind;
 
 use crate::output::{self, visible};
 
@@ -29,20 +30,38 @@ fn text(ready: &Ready) -> String {
         let _ = writeln!(text, "\n  {}", visible(&service.name));
         let width = service.endpoints.iter().map(|one| one.service.len()).max().unwrap_or_default();
         for group in service.endpoints.chunk_by(|a, b| a.service == b.service) {
-            let methods: Vec<&str> = group.iter().map(|one| one.method.as_str()).collect();
+            let methods: Vec<String> = group.iter().map(shown).collect();
             let _ = writeln!(text, "    {:<width$}  {}", group[0].service, methods.join(", "));
+        }
+        if service.gateway {
+            text.push_str("    takes calls of other services\n");
         }
         for refused in &service.refused {
             let _ = writeln!(text, "    not served: {}: {}", visible(&refused.function), visible(&refused.why));
         }
     }
-    if let Some(one) = ready.services.iter().flat_map(|service| &service.endpoints).next() {
+    let endpoints = || ready.services.iter().flat_map(|service| &service.endpoints);
+    // curl cannot speak streams.
+    let first = endpoints().find(|one| one.kind == MethodKind::Unary).or_else(|| endpoints().next());
+    if let Some(one) = first {
         let insecure = if ready.tls { " --insecure" } else { "" };
-        let body = quoted(&one.example);
-        let _ =
-            writeln!(text, "\n  try: curl{insecure} {origin}/{}/{} -H 'content-type: application/json' -d {body}", one.service, one.method);
+        let (service, method, body) = (&one.service, &one.method, quoted(&one.example));
+        let _ = match one.kind {
+            MethodKind::Unary => {
+                writeln!(text, "\n  try: curl{insecure} {origin}/{service}/{method} -H 'content-type: application/json' -d {body}")
+            }
+            _ => writeln!(text, "\n  try: microhost call{insecure} --at {origin} {service}/{method} {body}"),
+        };
     }
     text
+}
+
+/// A method's name, and its kind if it streams.
+fn shown(endpoint: &ReadyEndpoint) -> String {
+    match endpoint.kind {
+        MethodKind::Unary => endpoint.method.clone(),
+        kind => format!("{} ({})", endpoint.method, kind.name()),
+    }
 }
 
 /// A URL for this machine: an address that stands for all of its own is no address to call.
@@ -63,35 +82,43 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use microhost::app::{ReadyEndpoint, ReadyService};
+    use microhost::app::ReadyService;
     use microhost::schema::Refused;
 
     use super::*;
 
-    #[test]
-    fn people_get_a_curl_line_that_works_as_it_stands() {
-        let endpoint = |method: &str| ReadyEndpoint {
-            service: "example.greeter.Greet".into(),
-            method: method.into(),
-            example: r#"{"name":"it's"}"#.into(),
-        };
-        let ready = Ready {
+    fn endpoint(method: &str, kind: MethodKind) -> ReadyEndpoint {
+        ReadyEndpoint { service: "example.greeter.Greet".into(), method: method.into(), kind, example: r#"{"name":"it's"}"#.into() }
+    }
+
+    fn ready(endpoints: Vec<ReadyEndpoint>, gateway: bool) -> Ready {
+        let refused = vec![Refused { function: "example:greeter/greet#watch".into(), why: "a resource".into() }];
+        Ready {
             address: "0.0.0.0:8080".parse().expect("an address"),
             tls: false,
-            services: vec![ReadyService {
-                name: "greeter".into(),
-                endpoints: vec![endpoint("Hello"), endpoint("Goodbye")],
-                refused: vec![Refused { function: "example:greeter/greet#watch".into(), why: "streams".into() }],
-            }],
-        };
+            services: vec![ReadyService { name: "greeter".into(), endpoints, gateway, refused }],
+        }
+    }
+
+    #[test]
+    fn people_get_a_curl_line_that_works_as_it_stands() {
+        let endpoints = vec![endpoint("Watch", MethodKind::ServerStream), endpoint("Hello", MethodKind::Unary)];
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
-            text(&ready),
+            text(&ready(endpoints, false)),
             format!(
-                "microhost {version} serves at http://127.0.0.1:8080\n\n  greeter\n    example.greeter.Greet  Hello, Goodbye\n    \
-                 not served: example:greeter/greet#watch: streams\n\n  \
+                "microhost {version} serves at http://127.0.0.1:8080\n\n  greeter\n    example.greeter.Greet  Watch (server-stream), Hello\n    \
+                 not served: example:greeter/greet#watch: a resource\n\n  \
                  try: curl http://127.0.0.1:8080/example.greeter.Greet/Hello -H 'content-type: application/json' -d '{{\"name\":\"it'\\''s\"}}'\n"
             )
         );
+    }
+
+    #[test]
+    fn where_there_are_streams_alone_people_get_a_line_for_them() {
+        let text = text(&ready(vec![endpoint("Talk", MethodKind::BidiStream)], true));
+        assert!(text.contains("takes calls of other services\n"), "{text}");
+        let line = r#"try: microhost call --at http://127.0.0.1:8080 example.greeter.Greet/Talk '{"name":"it'\''s"}'"#;
+        assert!(text.contains(line), "{text}");
     }
 }

@@ -1,41 +1,34 @@
-//! From JSON to values. Unknown and repeated fields are refused: in JSON they are mistakes.
+//! From documents to values. Unknown and repeated fields are refused: where fields have names, they
+//! are mistakes.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
-use base64::Engine;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-
-use super::number;
-use super::read::Reader;
+use super::{Decimal, Key, Numeral, Reader};
 use crate::schema::Value;
 use crate::schema::absent::{Budget, absent, fixed_bytes, one_char};
 use crate::schema::fault::{Fault, quote, range};
 use crate::schema::model::{Card, Field, Kind, Message, Shape, Types};
 
-const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
-const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
-
 /// Names that differ by more than this are not taken for a slip.
 const NEAR: f64 = 0.7;
 
-/// Reads a whole message.
-pub(in crate::schema) fn decode(types: &Types, message: &Message, body: &[u8]) -> Result<Value, Fault> {
-    let text = std::str::from_utf8(body).map_err(|error| Fault::invalid(format!("the text is not UTF-8: {error}")))?;
-    let mut decoder = Decoder { types, reader: Reader::new(text), budget: Budget::full() };
-    let value = decoder.message(message)?;
-    decoder.reader.end()?;
-    Ok(value)
+const FLOAT: &str = "a number, \"NaN\", \"Infinity\" or \"-Infinity\"";
+const IN_RANGE: &str = "a number within the range of the type";
+
+/// Reads a message. What follows it in the reader stays there.
+pub(in crate::schema) fn decode<'b, R: Reader<'b>>(types: &Types, message: &Message, reader: &mut R) -> Result<Value, Fault> {
+    Decoder { types, reader, budget: Budget::full(), body: std::marker::PhantomData }.message(message)
 }
 
-struct Decoder<'t, 'b> {
+struct Decoder<'t, 'r, 'b, R> {
     types: &'t Types,
-    reader: Reader<'b>,
+    reader: &'r mut R,
     budget: Budget,
+    body: std::marker::PhantomData<&'b [u8]>,
 }
 
-impl Decoder<'_, '_> {
+impl<'b, R: Reader<'b>> Decoder<'_, '_, 'b, R> {
     fn message(&mut self, message: &Message) -> Result<Value, Fault> {
         match message.shape {
             Shape::Variant => self.variant(message),
@@ -47,21 +40,35 @@ impl Decoder<'_, '_> {
         }
     }
 
-    fn open(&mut self, message: &Message) -> Result<(), Fault> {
-        match self.reader.take(b'{') {
-            true => Ok(()),
-            false => Err(self.reader.unexpected(&format!("an object ({})", message.short()))),
+    fn open(&mut self, message: &Message) -> Result<R::Inside, Fault> {
+        match self.reader.map()? {
+            Some(inside) => Ok(inside),
+            None => Err(self.reader.unexpected(&format!("{} ({})", R::MAP, message.short()))),
+        }
+    }
+
+    fn open_list(&mut self, expected: &str) -> Result<R::Inside, Fault> {
+        match self.reader.list()? {
+            Some(inside) => Ok(inside),
+            None => Err(self.reader.unexpected(expected)),
+        }
+    }
+
+    fn name(&mut self, inside: &mut R::Inside) -> Result<Option<Cow<'b, str>>, Fault> {
+        match self.reader.key(inside)? {
+            None => Ok(None),
+            Some(Key::Text(name)) => Ok(Some(name)),
+            Some(key) => Err(Fault::expected("a field's name", &key.to_string())),
         }
     }
 
     fn fields(&mut self, message: &Message) -> Result<Vec<Value>, Fault> {
-        self.open(message)?;
+        let mut inside = self.open(message)?;
         let mut slots: Vec<Option<Value>> = Vec::new();
         slots.resize_with(message.fields.len(), || None);
-        let mut first = true;
         // Most clients write the fields in their order.
         let mut next = 0;
-        while let Some(name) = self.reader.name(&mut first)? {
+        while let Some(name) = self.name(&mut inside)? {
             let index = message.field_named(&name, next).ok_or_else(|| unknown(message, &name))?;
             let field = &message.fields[index];
             if slots[index].is_some() {
@@ -103,12 +110,9 @@ impl Decoder<'_, '_> {
 
     fn list(&mut self, kind: Kind, fixed: Option<u32>) -> Result<Value, Fault> {
         self.budget.spend(1)?;
-        if !self.reader.take(b'[') {
-            return Err(self.reader.unexpected("a list"));
-        }
+        let mut inside = self.open_list("a list")?;
         let mut list = Vec::new();
-        let mut first = true;
-        while self.reader.more(&mut first, b']')? {
+        while self.reader.more(&mut inside)? {
             let index = list.len();
             if fixed.is_some_and(|length| index >= length as usize) {
                 return Err(Fault::expected(&format!("{} elements", fixed.unwrap_or_default()), "more"));
@@ -125,12 +129,9 @@ impl Decoder<'_, '_> {
         let (Kind::Enum(index), Value::Flags(mut words)) = (kind, self.budget.flags(self.types, kind)?) else {
             return Err(Fault::mismatch());
         };
-        if !self.reader.take(b'[') {
-            return Err(self.reader.unexpected("a list of flags"));
-        }
-        let mut first = true;
+        let mut inside = self.open_list("a list of flags")?;
         let mut place = 0;
-        while self.reader.more(&mut first, b']')? {
+        while self.reader.more(&mut inside)? {
             let flag = self.case(index).map_err(|fault| fault.at_index(place))?;
             words[flag as usize / 32] |= 1 << (flag % 32);
             place += 1;
@@ -143,12 +144,9 @@ impl Decoder<'_, '_> {
         let Kind::Message(entry) = kind else { return Err(Fault::mismatch()) };
         let entry = self.types.message(entry);
         let mut entries = Vec::new();
-        let mut first = true;
         if !keyed {
-            if !self.reader.take(b'[') {
-                return Err(self.reader.unexpected("a list of keys and values"));
-            }
-            while self.reader.more(&mut first, b']')? {
+            let mut inside = self.open_list("a list of keys and values")?;
+            while self.reader.more(&mut inside)? {
                 let index = entries.len();
                 let fields = self.fields(entry).map_err(|fault| fault.at_index(index))?;
                 let [key, value] = <[Value; 2]>::try_from(fields).map_err(|_| Fault::mismatch())?;
@@ -157,13 +155,11 @@ impl Decoder<'_, '_> {
             return Ok(Value::Map(entries));
         }
         let [key_field, value_field] = entry.fields.as_slice() else { return Err(Fault::mismatch()) };
-        if !self.reader.take(b'{') {
-            return Err(self.reader.unexpected("an object, for a map"));
-        }
+        let Some(mut inside) = self.reader.map()? else { return Err(self.reader.unexpected(R::MAP)) };
         let mut known = HashSet::new();
-        while let Some(name) = self.reader.name(&mut first)? {
+        while let Some(name) = self.reader.key(&mut inside)? {
             self.budget.spend(1)?;
-            let key = self.key(key_field.kind, &name).map_err(|fault| fault.at_key(&name))?;
+            let key = key(key_field.kind, &name).map_err(|fault| fault.at_key(&name))?;
             let value = self.element(value_field.kind).map_err(|fault| fault.at_key(&name))?;
             if known.contains(&name) {
                 return Err(Fault::invalid("given twice").at_key(&name));
@@ -174,26 +170,12 @@ impl Decoder<'_, '_> {
         Ok(Value::Map(entries))
     }
 
-    fn key(&self, kind: Kind, name: &str) -> Result<Value, Fault> {
-        match kind {
-            Kind::String => Ok(Value::String(name.to_string())),
-            Kind::Char => one_char(name).map(Value::Char),
-            Kind::Bool => match name {
-                "true" => Ok(Value::Bool(true)),
-                "false" => Ok(Value::Bool(false)),
-                _ => Err(Fault::expected("a key of true or false", &quote(name))),
-            },
-            kind => integer(kind, name, &quote(name)),
-        }
-    }
-
     fn variant(&mut self, message: &Message) -> Result<Value, Fault> {
         self.budget.spend(1)?;
-        self.open(message)?;
+        let mut inside = self.open(message)?;
         let mut set: Option<(usize, Option<Value>)> = None;
         let mut null: Vec<usize> = Vec::new();
-        let mut first = true;
-        while let Some(name) = self.reader.name(&mut first)? {
+        while let Some(name) = self.name(&mut inside)? {
             let index = message.field_named(&name, 0).ok_or_else(|| unknown(message, &name))?;
             let field = &message.fields[index];
             if set.as_ref().is_some_and(|(other, _)| *other == index) || null.contains(&index) {
@@ -220,28 +202,25 @@ impl Decoder<'_, '_> {
     }
 
     fn empty(&mut self) -> Result<(), Fault> {
-        match self.reader.take(b'{') && self.reader.take(b'}') {
-            true => Ok(()),
-            false => Err(self.reader.unexpected("{}")),
+        let Some(mut inside) = self.reader.map()? else { return Err(self.reader.unexpected(R::EMPTY)) };
+        match self.reader.key(&mut inside)? {
+            None => Ok(()),
+            Some(key) => Err(Fault::expected(R::EMPTY, &format!("one with {key}"))),
         }
     }
 
     fn case(&mut self, index: usize) -> Result<u32, Fault> {
         let cases = self.types.enumeration(index);
         let wanted = || format!("one of {}", cases.choices());
-        match self.reader.peek() {
-            Some(b'"') => {
-                let name = self.reader.string()?;
-                let case = cases.values.iter().position(|value| value.name == name || value.case == name);
-                case.map(|case| case as u32).ok_or_else(|| Fault::expected(&wanted(), &quote(&name)))
-            }
-            Some(b'-' | b'0'..=b'9') => {
-                let text = self.reader.number()?;
-                let case = number::unsigned(text).and_then(|number| number.checked_sub(1)).filter(|case| *case < cases.values.len() as u64);
-                case.map(|case| case as u32).ok_or_else(|| Fault::expected(&wanted(), text))
-            }
-            _ => Err(self.reader.unexpected(&wanted())),
+        if let Some(name) = self.reader.text()? {
+            let case = cases.values.iter().position(|value| value.name == name || value.case == name);
+            return case.map(|case| case as u32).ok_or_else(|| Fault::expected(&wanted(), &quote(&name)));
         }
+        if let Some(number) = self.reader.number()? {
+            let case = number.unsigned().and_then(|number| number.checked_sub(1)).filter(|case| *case < cases.values.len() as u64);
+            return case.map(|case| case as u32).ok_or_else(|| Fault::expected(&wanted(), &number.to_string()));
+        }
+        Err(self.reader.unexpected(&wanted()))
     }
 
     fn element(&mut self, kind: Kind) -> Result<Value, Fault> {
@@ -250,93 +229,100 @@ impl Decoder<'_, '_> {
         }
         self.budget.spend(1)?;
         match kind {
-            Kind::Bool => match self.reader.peek() {
-                Some(b't' | b'f') => Ok(Value::Bool(self.reader.word()? == "true")),
-                _ => Err(self.reader.unexpected("true or false")),
+            Kind::Bool => match self.reader.bool()? {
+                Some(yes) => Ok(Value::Bool(yes)),
+                None => Err(self.reader.unexpected("true or false")),
             },
-            Kind::String => match self.reader.peek() {
-                Some(b'"') => Ok(Value::String(self.reader.string()?.into_owned())),
-                _ => Err(self.reader.unexpected("a string")),
+            Kind::String => match self.reader.text()? {
+                Some(text) => Ok(Value::String(text.into_owned())),
+                None => Err(self.reader.unexpected("a string")),
             },
-            Kind::Char => match self.reader.peek() {
-                Some(b'"') => one_char(&self.reader.string()?).map(Value::Char),
-                _ => Err(self.reader.unexpected("a string of one character")),
+            Kind::Char => match self.reader.text()? {
+                Some(text) => one_char(&text).map(Value::Char),
+                None => Err(self.reader.unexpected("a string of one character")),
             },
-            Kind::Bytes => self.bytes().map(Value::Bytes),
+            Kind::Bytes => Ok(Value::Bytes(self.bytes()?.into_owned())),
             Kind::FixedBytes(length) => fixed_bytes(&self.bytes()?, length, &mut self.budget),
             Kind::Enum(index) => Ok(Value::Variant(self.case(index)?, None)),
-            Kind::F32 => self.float(
-                |text| text.parse::<f32>().ok().filter(|number| number.is_finite()).map(Value::F32),
-                |float| Value::F32(float as f32),
-            ),
-            Kind::F64 => self.float(|text| text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::F64), Value::F64),
-            kind => match self.reader.peek() {
-                Some(b'"') => {
-                    let text = self.reader.string()?;
-                    integer(kind, &text, &quote(&text))
+            Kind::F32 | Kind::F64 => self.float(kind),
+            kind => {
+                if let Some(number) = self.reader.number()? {
+                    return integer(kind, &number).ok_or_else(|| Fault::expected(&bounds(kind), &number.to_string()));
                 }
-                Some(b'-' | b'0'..=b'9') => {
-                    let text = self.reader.number()?;
-                    integer(kind, text, text)
+                if let Some(text) = self.reader.text()? {
+                    let value = Decimal::of(&text).and_then(|number| integer(kind, &number));
+                    return value.ok_or_else(|| Fault::expected(&bounds(kind), &quote(&text)));
                 }
-                _ => Err(self.reader.unexpected(&bounds(kind))),
-            },
+                Err(self.reader.unexpected(&bounds(kind)))
+            }
         }
     }
 
-    fn float(&mut self, parse: fn(&str) -> Option<Value>, special: fn(f64) -> Value) -> Result<Value, Fault> {
-        const WANTED: &str = "a number, \"NaN\", \"Infinity\" or \"-Infinity\"";
-        match self.reader.peek() {
-            Some(b'"') => {
-                let text = self.reader.string()?;
-                match &*text {
-                    "NaN" => Ok(special(f64::NAN)),
-                    "Infinity" => Ok(special(f64::INFINITY)),
-                    "-Infinity" => Ok(special(f64::NEG_INFINITY)),
-                    text if number::is_number(text) => {
-                        parse(text).ok_or_else(|| Fault::expected("a number within the range of the type", &quote(text)))
-                    }
-                    text => Err(Fault::expected(WANTED, &quote(text))),
-                }
-            }
-            Some(b'-' | b'0'..=b'9') => {
-                let text = self.reader.number()?;
-                parse(text).ok_or_else(|| Fault::expected("a number within the range of the type", text))
-            }
-            _ => Err(self.reader.unexpected(WANTED)),
+    fn float(&mut self, kind: Kind) -> Result<Value, Fault> {
+        if let Some(number) = self.reader.number()? {
+            return float(kind, &number).ok_or_else(|| Fault::expected(IN_RANGE, &number.to_string()));
         }
+        let Some(text) = self.reader.text()? else { return Err(self.reader.unexpected(FLOAT)) };
+        let special = match &*text {
+            "NaN" => f64::NAN,
+            "Infinity" => f64::INFINITY,
+            "-Infinity" => f64::NEG_INFINITY,
+            text => {
+                let number = Decimal::of(text).ok_or_else(|| Fault::expected(FLOAT, &quote(text)))?;
+                return float(kind, &number).ok_or_else(|| Fault::expected(IN_RANGE, &quote(text)));
+            }
+        };
+        Ok(if kind == Kind::F32 { Value::F32(special as f32) } else { Value::F64(special) })
     }
 
-    fn bytes(&mut self) -> Result<Vec<u8>, Fault> {
-        if self.reader.peek() != Some(b'"') {
-            return Err(self.reader.unexpected("a string of base64"));
+    fn bytes(&mut self) -> Result<Cow<'b, [u8]>, Fault> {
+        match self.reader.bytes()? {
+            Some(bytes) => Ok(bytes),
+            None => Err(self.reader.unexpected(R::BYTES)),
         }
-        let text = self.reader.string()?;
-        let engine = if text.contains(['-', '_']) { URL_SAFE } else { STANDARD };
-        engine.decode(text.as_bytes()).map_err(|error| Fault::invalid(format!("expected base64: {error}")))
     }
 }
 
-/// The integer of a number's text, within the range of its type.
-fn integer(kind: Kind, text: &str, got: &str) -> Result<Value, Fault> {
-    let value = if number::is_number(text) {
-        let signed = || number::signed(text);
-        let unsigned = || number::unsigned(text);
-        match kind {
-            Kind::U8 => unsigned().and_then(|number| u8::try_from(number).ok()).map(Value::U8),
-            Kind::U16 => unsigned().and_then(|number| u16::try_from(number).ok()).map(Value::U16),
-            Kind::U32 => unsigned().and_then(|number| u32::try_from(number).ok()).map(Value::U32),
-            Kind::U64 => unsigned().map(Value::U64),
-            Kind::S8 => signed().and_then(|number| i8::try_from(number).ok()).map(Value::S8),
-            Kind::S16 => signed().and_then(|number| i16::try_from(number).ok()).map(Value::S16),
-            Kind::S32 => signed().and_then(|number| i32::try_from(number).ok()).map(Value::S32),
-            Kind::S64 => signed().map(Value::S64),
-            _ => return Err(Fault::mismatch()),
+fn float(kind: Kind, number: &impl Numeral) -> Option<Value> {
+    if kind == Kind::F32 { number.f32().map(Value::F32) } else { number.f64().map(Value::F64) }
+}
+
+/// The integer that a number is, within the range of its type.
+fn integer(kind: Kind, number: &impl Numeral) -> Option<Value> {
+    match kind {
+        Kind::U8 => number.unsigned().and_then(|number| u8::try_from(number).ok()).map(Value::U8),
+        Kind::U16 => number.unsigned().and_then(|number| u16::try_from(number).ok()).map(Value::U16),
+        Kind::U32 => number.unsigned().and_then(|number| u32::try_from(number).ok()).map(Value::U32),
+        Kind::U64 => number.unsigned().map(Value::U64),
+        Kind::S8 => number.signed().and_then(|number| i8::try_from(number).ok()).map(Value::S8),
+        Kind::S16 => number.signed().and_then(|number| i16::try_from(number).ok()).map(Value::S16),
+        Kind::S32 => number.signed().and_then(|number| i32::try_from(number).ok()).map(Value::S32),
+        Kind::S64 => number.signed().map(Value::S64),
+        _ => None,
+    }
+}
+
+/// The key of a map whose keys are of this type.
+fn key(kind: Kind, key: &Key<'_>) -> Result<Value, Fault> {
+    let wrong = |expected: &str| Err(Fault::expected(expected, &key.to_string()));
+    match (kind, key) {
+        (Kind::String, Key::Text(text)) => Ok(Value::String(text.to_string())),
+        (Kind::String, _) => wrong("a string for a key"),
+        (Kind::Char, Key::Text(text)) => one_char(text).map(Value::Char),
+        (Kind::Char, _) => wrong("one character for a key"),
+        (Kind::Bool, Key::Bool(yes)) => Ok(Value::Bool(*yes)),
+        (Kind::Bool, Key::Text(text)) if text == "true" => Ok(Value::Bool(true)),
+        (Kind::Bool, Key::Text(text)) if text == "false" => Ok(Value::Bool(false)),
+        (Kind::Bool, _) => wrong("a key of true or false"),
+        (kind, key) => {
+            let value = match key {
+                Key::Text(text) => Decimal::of(text).and_then(|number| integer(kind, &number)),
+                Key::Integer(number) => integer(kind, &super::Number::Integer(*number)),
+                Key::Bool(_) => None,
+            };
+            value.map_or_else(|| wrong(&bounds(kind)), Ok)
         }
-    } else {
-        None
-    };
-    value.ok_or_else(|| Fault::expected(&bounds(kind), got))
+    }
 }
 
 fn bounds(kind: Kind) -> String {
