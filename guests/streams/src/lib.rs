@@ -10,9 +10,8 @@ microhost_sdk::service!({ world: "example:streams/guest" });
 
 /// Elements that are read and written at once.
 const BATCH: usize = 64;
-
-/// Bytes that are written at once.
-const BATCH_BYTES: usize = 64 << 10;
+/// Bytes that are made at once, unless one element has more: many streams share the instance's memory.
+const BATCH_BYTES: usize = 256 << 10;
 
 /// Streams that have ended because nobody read them any more.
 static ENDED: AtomicU64 = AtomicU64::new(0);
@@ -31,12 +30,11 @@ async fn batch<T: 'static>(items: &mut StreamReader<T>) -> Option<Vec<T>> {
 impl Guest for Streams {
     async fn produce(count: u32, size: u32) -> StreamReader<Vec<u8>> {
         let (mut out, reader) = wit_stream::new();
+        let batch = (BATCH_BYTES / (size as usize).max(1)).clamp(1, BATCH);
         spawn(async move {
-            // Large messages one by one: a batch lies in memory whole.
-            let most = (BATCH_BYTES / (size as usize).max(1)).clamp(1, BATCH);
             let mut left = count as usize;
             while left > 0 {
-                let now = left.min(most);
+                let now = left.min(batch);
                 if !out.write_all(vec![vec![7; size as usize]; now]).await.is_empty() {
                     return;
                 }

@@ -11,8 +11,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::Overview;
-use crate::rpc::{MethodKind, Route};
-use crate::stats::{CacheStats, EdgeStats, LATENCY_BOUNDS_US, ServiceStats};
+use crate::rpc::MethodKind;
+use crate::stats::{CacheStats, EdgeStats, EndpointStats, LATENCY_BOUNDS_US, ServiceStats};
 use crate::status::Code;
 
 /// OpenMetrics 1.0, which Prometheus asks for and reads.
@@ -67,7 +67,7 @@ impl fmt::Debug for Figures {
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let overview = &*self.0;
-        calls(&mut encoder, &overview.router.all())?;
+        calls(&mut encoder, &counted(overview))?;
         let services = overview.services.load();
         for (name, help, figure) in SERVICE_GAUGES {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
@@ -112,8 +112,34 @@ fn counters<T>(encoder: &mut DescriptorEncoder, rows: &[CounterRow<T>], stats: &
     Ok(())
 }
 
-fn calls(encoder: &mut DescriptorEncoder, routes: &[Route]) -> fmt::Result {
-    let labels = |route: &Route| [("service", route.endpoint.service.to_string()), ("endpoint", route.endpoint.method.to_string())];
+/// What calls are counted of.
+struct Row {
+    service: String,
+    endpoint: String,
+    /// Its calls may have streams.
+    streams: bool,
+    stats: Arc<EndpointStats>,
+}
+
+/// The endpoints, then the routes of plain HTTP.
+fn counted(overview: &Overview) -> Vec<Row> {
+    let endpoints = overview.router.all().into_iter().map(|route| Row {
+        service: route.endpoint.service.to_string(),
+        endpoint: route.endpoint.method.to_string(),
+        streams: route.endpoint.kind != Some(MethodKind::Unary),
+        stats: Arc::clone(&route.stats),
+    });
+    let routes = overview.router.all_http().into_iter().map(|served| Row {
+        service: served.service.to_string(),
+        endpoint: served.route.to_string(),
+        streams: false,
+        stats: Arc::clone(&served.stats),
+    });
+    endpoints.chain(routes).collect()
+}
+
+fn calls(encoder: &mut DescriptorEncoder, routes: &[Row]) -> fmt::Result {
+    let labels = |row: &Row| [("service", row.service.clone()), ("endpoint", row.endpoint.clone())];
 
     let mut metric = encoder.encode_descriptor("microhost_calls", "Calls that ended, by code.", None, MetricType::Counter)?;
     for route in routes {
@@ -131,7 +157,7 @@ fn calls(encoder: &mut DescriptorEncoder, routes: &[Route]) -> fmt::Result {
     }
 
     let mut metric = encoder.encode_descriptor("microhost_stream_messages", "Messages of streams.", None, MetricType::Counter)?;
-    for route in routes.iter().filter(|route| route.endpoint.kind != Some(MethodKind::Unary)) {
+    for route in routes.iter().filter(|route| route.streams) {
         let stats = &route.stats;
         for (direction, count) in [("received", &stats.received), ("sent", &stats.sent)] {
             let [service, endpoint] = labels(route);

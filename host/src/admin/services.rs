@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Overview;
 use crate::rpc::MethodKind;
 
-/// Services with their methods, sorted by name.
+/// Services with their methods, sorted by name, and the routes of plain HTTP.
 pub(super) fn list(overview: &Overview) -> Value {
     let listing = overview.catalog.listing();
     let mut services: Vec<(String, Vec<Value>)> = Vec::new();
@@ -26,5 +26,7 @@ pub(super) fn list(overview: &Overview) -> Value {
             None => services.push((endpoint.service.to_string(), vec![method])),
         }
     }
-    json!({ "services": services.into_iter().map(|(name, methods)| json!({ "name": name, "methods": methods })).collect::<Vec<_>>() })
+    let routes: Vec<Value> =
+        overview.router.all_http().iter().map(|served| json!({ "service": &*served.service, "route": served.route.as_str() })).collect();
+    json!({ "http": routes, "services": services.into_iter().map(|(name, methods)| json!({ "name": name, "methods": methods })).collect::<Vec<_>>() })
 }

@@ -78,7 +78,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
 
 /// Loads one service and makes it known to all that shows or routes.
 fn start(loader: &Loader, starter: &Starter, overview: &Overview, load: Load) -> anyhow::Result<(Service, String)> {
-    let Load { name, component, isolation, safe, handles, limits, grants } = load;
+    let Load { name, component, isolation, safe, handles, http, limits, grants } = load;
     let began = Instant::now();
     let loaded = loader.load(&component, &limits)?;
     tracing::debug!(service = name, compiled = loaded.compiled, seconds = began.elapsed().as_secs_f64(), "loaded");
@@ -87,11 +87,12 @@ fn start(loader: &Loader, starter: &Starter, overview: &Overview, load: Load) ->
         anyhow::bail!(SettingsError::Value { what: format!("`handles` of {name}"), why: why.to_owned() });
     }
     let descriptors = loaded.schema.descriptors();
-    let service = starter.start(Plan { name: name.clone(), limits, grants, isolation, safe }, loaded)?;
+    let service = starter.start(Plan { name: name.clone(), limits, grants, isolation, safe, http }, loaded)?;
     for refused in &service.schema().refused {
         tracing::warn!(service = name, function = refused.function, "not served: {}", refused.why);
     }
     overview.router.set(&name, service.endpoints()).with_context(|| format!("cannot serve {name}"))?;
+    overview.router.set_http(&name, service.http()).with_context(|| format!("cannot serve {name}"))?;
     if let Some(gateway) = service.gateway() {
         overview.router.set_gateway(&name, &handles, gateway).with_context(|| format!("cannot serve {name}"))?;
     }
@@ -126,6 +127,7 @@ fn ready(service: &Service, name: &str) -> ReadyService {
         name: name.to_owned(),
         endpoints: typed.chain(handled).collect(),
         gateway: service.gateway().is_some(),
+        http: service.http_route().cloned(),
         refused: schema.refused.clone(),
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::schema::{MethodKind, Refused};
-use crate::settings::{Grants, Isolation, Limits, Listen};
+use crate::settings::{Grants, HttpRoute, Isolation, Limits, Listen};
 
 /// What a host is asked to run.
 pub struct Options {
@@ -32,6 +32,8 @@ pub struct Load {
     pub safe: Vec<String>,
     /// The services that a gateway takes the calls of; none stands for all that nothing else serves.
     pub handles: Vec<String>,
+    /// Where it answers plain HTTP, if its component does; `/` unless set.
+    pub http: Option<HttpRoute>,
     /// What it may use.
     pub limits: Limits,
     /// What it is allowed.
@@ -75,6 +77,8 @@ pub struct ReadyService {
     pub endpoints: Vec<ReadyEndpoint>,
     /// Whether it takes calls of services beside these.
     pub gateway: bool,
+    /// Where it answers plain HTTP, if it does.
+    pub http: Option<HttpRoute>,
     /// Exported functions that cannot be served.
     pub refused: Vec<Refused>,
 }

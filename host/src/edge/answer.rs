@@ -13,9 +13,9 @@ use super::content::{Content, accept_post, connect_names};
 use super::request::Layout;
 use super::stream::{self, Wire};
 use super::unary::Peer;
-use super::{connect, connect_stream, grpc, health, reflection, request, web};
+use super::{connect, connect_stream, grpc, health, http as plain_http, reflection, request, web};
 use crate::admin::{self, PREFIX};
-use crate::rpc::{MethodKind, Route, Router};
+use crate::rpc::{HttpServed, MethodKind, Route, Router};
 use crate::schema::Codec;
 use crate::settings::nearest;
 use crate::status::{Code, Status};
@@ -42,9 +42,10 @@ pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Respo
         None if path == health::CHECK => peer.edge.health.check(),
         None if path == health::WATCH => peer.edge.health.watch(),
         None if is_own(path) => return Box::pin(elsewhere(&peer, head, body)).await,
-        None => match peer.edge.overview.router.rest(path) {
-            Some(route) => route,
-            None => return Box::pin(elsewhere(&peer, head, body)).await,
+        None => match rest(&peer, &head) {
+            Rest::Gateway(route) => route,
+            Rest::Http(route) => return Box::pin(plain_http::serve(&peer, route, head, body, call)).await,
+            Rest::Nobody => return Box::pin(elsewhere(&peer, head, body)).await,
         },
     };
     // What is rare is boxed: a future is as large as its largest branch, and each call moves it.
@@ -108,6 +109,27 @@ fn way(route: &Route, head: &http::request::Parts) -> Way {
     }
 }
 
+/// Who answers a request for a path that is no endpoint's.
+enum Rest {
+    Gateway(Route),
+    Http(Arc<HttpServed>),
+    Nobody,
+}
+
+/// A call goes to the gateway for all services, any other request to the route of plain HTTP, and to
+/// the other one of the two where there is but one.
+fn rest(peer: &Peer, head: &http::request::Parts) -> Rest {
+    let (path, router) = (head.uri.path(), &peer.edge.overview.router);
+    let http = router.find_http(path).map(Rest::Http);
+    let gateway = || router.rest(path).map(Rest::Gateway);
+    let found = if content(head).is_some() { gateway().or(http) } else { http.or_else(gateway) };
+    found.unwrap_or(Rest::Nobody)
+}
+
+fn is_grpc(head: &http::request::Parts) -> bool {
+    head.version == Version::HTTP_2 && matches!(content(head), Some((Content::Grpc(_), _)))
+}
+
 /// Whether an endpoint may be called by GET, which streams never are.
 fn is_got(route: &Route) -> bool {
     route.endpoint.safe && matches!(route.endpoint.kind, None | Some(MethodKind::Unary))
@@ -122,7 +144,7 @@ async fn elsewhere(peer: &Peer, head: http::request::Parts, mut body: Incoming) 
         let no_body = head.method == Method::HEAD;
         return reply.map(|bytes| Body::whole(if no_body { Bytes::new() } else { bytes }));
     }
-    let grpc = matches!(content(&head), Some((Content::Grpc(_), _))) && head.version == Version::HTTP_2;
+    let grpc = is_grpc(&head);
     if grpc && path.starts_with(reflection::PREFIX) {
         return edge.reflection.answer(&edge.overview.catalog, Request::from_parts(head, body)).await.map(Body::Tonic);
     }
@@ -145,7 +167,7 @@ fn refusal(content: Option<(Content, &'static str)>, http: StatusCode, status: &
 
 /// What is wrong with the HTTP of a request and so is no status of any protocol. In plain text:
 /// clients of a protocol would take JSON for an error of its own.
-fn plain(http: StatusCode, what: &str) -> Response<Body> {
+pub(super) fn plain(http: StatusCode, what: &str) -> Response<Body> {
     let mut response = Response::new(Body::whole(format!("{what}\n").into()));
     *response.status_mut() = http;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -10,6 +10,7 @@ use http_body::{Frame, SizeHint};
 
 use super::activity::UnsentGuard;
 use super::envelope::HEAD;
+use super::http::Streamed;
 use super::stream::Outward;
 
 /// A message with its envelope's head in front, or without one.
@@ -82,6 +83,8 @@ pub(super) enum Body {
     Stream(Box<Outward>),
     /// What a tonic service answers: reflection, and health's watch.
     Tonic(tonic::body::Body),
+    /// What a service answers to plain HTTP, as it comes.
+    Http(Box<Streamed>),
 }
 
 impl Body {
@@ -104,6 +107,7 @@ impl http_body::Body for Body {
             }
             Body::Stream(stream) => stream.poll_frame(cx).map(|frame| frame.map(Ok)),
             Body::Tonic(body) => Pin::new(body).poll_frame(cx).map_ok(|frame| frame.map_data(Chunk::plain)),
+            Body::Http(streamed) => streamed.poll_frame(cx),
         }
     }
 
@@ -114,6 +118,7 @@ impl http_body::Body for Body {
             Body::Trailed(chunk, trailers) => chunk.is_none() && trailers.is_none(),
             Body::Stream(stream) => stream.is_end(),
             Body::Tonic(body) => body.is_end_stream(),
+            Body::Http(streamed) => streamed.is_end_stream(),
         }
     }
 
@@ -125,6 +130,7 @@ impl http_body::Body for Body {
             // Not exact: hyper would announce a length, which gRPC does not use.
             Body::Trailed(..) | Body::Stream(_) => SizeHint::default(),
             Body::Tonic(body) => body.size_hint(),
+            Body::Http(streamed) => streamed.size_hint(),
         }
     }
 }

@@ -26,6 +26,7 @@ mod content;
 mod envelope;
 mod grpc;
 mod health;
+mod http;
 mod listener;
 mod metadata;
 mod open;
@@ -89,6 +90,8 @@ struct Edge {
     reflection: reflection::Reflection,
     health: health::Service,
     headers: usize,
+    /// Clients speak TLS.
+    secure: bool,
     patience: Patience,
     lanes: Vec<AtomicI64>,
     open: open::Open,
@@ -141,6 +144,7 @@ fn serve_with(patience: Patience, listen: &Listen, overview: Arc<Overview>, lane
         health: health::Service::new(&overview),
         overview,
         headers: listen.headers,
+        secure: tls.is_some(),
         patience,
         lanes: (0..lanes.count()).map(|_| AtomicI64::default()).collect(),
         open: open::Open::default(),

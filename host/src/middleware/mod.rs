@@ -10,8 +10,10 @@ use crate::rpc::{Reply, Request, Route};
 use crate::stats::EndpointStats;
 use crate::status::{Code, Status};
 
+mod http;
 mod stream;
 
+pub use self::http::{Counted, serve_http};
 pub use stream::{Opened, Progress, open};
 
 /// The server chain. Dropping the future cancels the call.
@@ -51,13 +53,17 @@ impl<S: Deref<Target = EndpointStats>> Drop for Measured<S> {
 
 /// Failures of the host or the guest are worth a line; a caller's own mistakes are not.
 fn log_failure(route: &Route, status: &Status) {
+    log_line(&route.endpoint.service, &route.endpoint.method, status);
+}
+
+fn log_line(service: &str, method: &str, status: &Status) {
     match (status.code(), status.cause()) {
         (Code::Internal | Code::DataLoss, cause) => {
             let cause = cause.map(tracing::field::display);
-            tracing::warn!(service = %route.endpoint.service, method = %route.endpoint.method, code = %status.code(), cause, "{}", status.message());
+            tracing::warn!(service, method, code = %status.code(), cause, "{}", status.message());
         }
         (code, Some(cause)) => {
-            tracing::debug!(service = %route.endpoint.service, method = %route.endpoint.method, %code, %cause, "{}", status.message());
+            tracing::debug!(service, method, %code, %cause, "{}", status.message());
         }
         _ => {}
     }

@@ -6,15 +6,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ::http::HeaderMap;
 use bytes::Bytes;
-use http::HeaderMap;
 
 use crate::stats::EndpointStats;
 use crate::status::{Code, Status};
 
+mod http;
 mod router;
 mod stream;
 
+pub use self::http::{HttpBody, HttpFuture, HttpHandler, HttpRequest, HttpServed};
 pub use router::{Gateway, Route, Router, RouterError};
 pub use stream::{Event, Events, Messages, OpenFuture, StreamReply, StreamRequest};
 
@@ -135,6 +137,6 @@ pub fn is_reserved(name: &str) -> bool {
 }
 
 /// The metadata among `headers`: all that no protocol reserves.
-pub fn metadata(headers: &HeaderMap) -> impl Iterator<Item = (&http::HeaderName, &http::HeaderValue)> {
+pub fn metadata(headers: &HeaderMap) -> impl Iterator<Item = (&::http::HeaderName, &::http::HeaderValue)> {
     headers.iter().filter(|(name, _)| !is_reserved(name.as_str()))
 }

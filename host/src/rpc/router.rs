@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
-use super::Served;
+use super::{HttpServed, Served};
 
 /// A path's endpoint.
 pub type Route = Arc<Served>;
@@ -30,9 +30,17 @@ pub enum RouterError {
         /// The service that has it.
         by: String,
     },
+    /// Two services in one host answer plain HTTP under the same route.
+    #[error("the HTTP route {route} is {by}'s already: give one of them another, as http = \"/path\" in its table of the settings")]
+    RouteTaken {
+        /// The route.
+        route: String,
+        /// The service that has it.
+        by: String,
+    },
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Table {
     /// By path: `/example.greeter.Greet/Hello`.
     routes: HashMap<Box<str>, Route>,
@@ -40,6 +48,8 @@ struct Table {
     owners: HashMap<String, Vec<Box<str>>>,
     /// Few, so they are looked through one by one.
     gateways: Vec<Open>,
+    /// The routes of plain HTTP with their owners, the longest first.
+    http: Vec<(String, Arc<HttpServed>)>,
 }
 
 /// A gateway with what it is asked for.
@@ -58,10 +68,6 @@ impl Open {
 }
 
 impl Table {
-    fn copy(&self) -> Table {
-        Table { routes: self.routes.clone(), owners: self.owners.clone(), gateways: self.gateways.clone() }
-    }
-
     /// The endpoint at a path of the first gateway that takes its service.
     fn open(&self, path: &str, takes: impl Fn(&Open, &str) -> bool) -> Option<Route> {
         let (service, method) = path.strip_prefix('/')?.split_once('/')?;
@@ -115,7 +121,7 @@ impl Router {
     /// Fails, and changes nothing, where another owner has one of the paths.
     pub fn set(&self, owner: &str, endpoints: Vec<Served>) -> Result<(), RouterError> {
         let _writing = self.writing.lock().expect("no writer panics");
-        let mut new = self.table.load().copy();
+        let mut new = Table::clone(&self.table.load());
         for path in new.owners.remove(owner).unwrap_or_default() {
             new.routes.remove(&path);
         }
@@ -133,6 +139,34 @@ impl Router {
         Ok(())
     }
 
+    /// What answers plain HTTP at a path: of the routes that cover it, the longest.
+    pub fn find_http(&self, path: &str) -> Option<Arc<HttpServed>> {
+        self.table.load().http.iter().find(|(_, served)| served.route.covers(path)).map(|(_, served)| Arc::clone(served))
+    }
+
+    /// Every route of plain HTTP, the longest first.
+    pub fn all_http(&self) -> Vec<Arc<HttpServed>> {
+        self.table.load().http.iter().map(|(_, served)| Arc::clone(served)).collect()
+    }
+
+    /// Sets the route of `owner`, in place of the one that it had.
+    ///
+    /// Fails, and changes nothing, where another owner has the same.
+    pub fn set_http(&self, owner: &str, served: Option<HttpServed>) -> Result<(), RouterError> {
+        let _writing = self.writing.lock().expect("no writer panics");
+        let mut new = Table::clone(&self.table.load());
+        new.http.retain(|(by, _)| by != owner);
+        if let Some(served) = served {
+            if let Some((by, _)) = new.http.iter().find(|(_, other)| other.route == served.route) {
+                return Err(RouterError::RouteTaken { route: served.route.to_string(), by: by.clone() });
+            }
+            let place = new.http.partition_point(|(_, other)| other.route.as_str().len() >= served.route.as_str().len());
+            new.http.insert(place, (owner.to_owned(), Arc::new(served)));
+        }
+        self.table.store(Arc::new(new));
+        Ok(())
+    }
+
     /// Sets the gateway of `owner`, in place of the one it had: for these services, or, where none is
     /// named, for all that nobody else serves.
     ///
@@ -144,7 +178,7 @@ impl Router {
         let services = (!services.is_empty()).then(|| services.into());
         let open = Open { owner: owner.to_owned(), services, gateway };
         let _writing = self.writing.lock().expect("no writer panics");
-        let mut new = self.table.load().copy();
+        let mut new = Table::clone(&self.table.load());
         new.gateways.retain(|other| other.owner != owner);
         for other in &new.gateways {
             let shared = match &open.services {
@@ -160,14 +194,15 @@ impl Router {
         Ok(())
     }
 
-    /// Takes away all endpoints of `owner`, and its gateway.
+    /// Takes away all endpoints of `owner`, its gateway and its route.
     pub fn remove(&self, owner: &str) {
         let _writing = self.writing.lock().expect("no writer panics");
-        let mut new = self.table.load().copy();
+        let mut new = Table::clone(&self.table.load());
         for path in new.owners.remove(owner).unwrap_or_default() {
             new.routes.remove(&path);
         }
         new.gateways.retain(|open| open.owner != owner);
+        new.http.retain(|(by, _)| by != owner);
         self.table.store(Arc::new(new));
     }
 }
@@ -175,7 +210,41 @@ impl Router {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::{CallFuture, Endpoint, Handler, OpenFuture, Request, StreamRequest, wrong_kind};
+    use crate::rpc::{CallFuture, Endpoint, Handler, HttpFuture, HttpHandler, HttpRequest, OpenFuture, Request, StreamRequest, wrong_kind};
+
+    struct Silent;
+
+    impl HttpHandler for Silent {
+        fn serve(&self, _: HttpRequest) -> HttpFuture {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn routed(service: &str, route: &str) -> HttpServed {
+        HttpServed { service: service.into(), route: route.parse().expect("a route"), handler: Arc::new(Silent), stats: Arc::default() }
+    }
+
+    #[test]
+    fn the_longest_route_answers() {
+        let router = Router::default();
+        for (owner, route) in [("site", "/"), ("api", "/api"), ("users", "/api/users")] {
+            router.set_http(owner, Some(routed(owner, route))).expect("free");
+        }
+        let at = |path: &str| router.find_http(path).map(|served| served.service.to_string()).unwrap_or_default();
+        assert_eq!([at("/"), at("/apis"), at("/api/x"), at("/api/users/7"), at("/api/users7")], ["site", "site", "api", "users", "api"]);
+        router.remove("site");
+        assert_eq!(at("/"), "");
+    }
+
+    #[test]
+    fn a_route_that_another_has_is_refused_and_changes_nothing() {
+        let router = Router::default();
+        router.set_http("a", Some(routed("a", "/"))).expect("free");
+        let error = router.set_http("b", Some(routed("b", "/"))).expect_err("taken").to_string();
+        assert!(error.contains("is a's already") && error.contains("http = "), "{error}");
+        router.set_http("a", Some(routed("a", "/x"))).expect("its own may change");
+        assert_eq!(router.all_http().len(), 1);
+    }
 
     struct Nobody;
 

@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+mod grant;
 mod limits;
+mod route;
 
+pub use grant::{GrantedHost, HttpGrant};
 pub use limits::{Limits, parse_bytes, parse_duration};
+pub use route::HttpRoute;
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +94,7 @@ pub struct Grants {
     /// Folders of this machine that the guest sees, by the path it sees them at.
     pub folders: BTreeMap<String, Folder>,
     /// Hosts that the guest may call by `wasi:http`: `api.example.com`, `127.0.0.1:9000`.
-    pub http: Vec<String>,
+    pub http: Vec<HttpGrant>,
     /// Whether the guest may open sockets and look up names.
     pub sockets: bool,
 }
@@ -119,6 +123,8 @@ pub struct Service {
     /// The services that a gateway takes the calls of: `shop.cart.Cart`; without, all that nothing
     /// else serves.
     pub handles: Vec<String>,
+    /// Where it answers plain HTTP, if its component does: the beginning of the paths. `/` unless set.
+    pub http: Option<HttpRoute>,
     /// What it may use.
     pub limits: Limits,
     /// What it is allowed.

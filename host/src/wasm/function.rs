@@ -14,7 +14,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::abi::Width;
 use super::call::{Call, Outcome, Target};
-use super::pool::{Job, Pool, StreamSlot, Waiting};
+use super::pool::{Job, Pool, StreamSlot, Waiting, Work};
 use super::streams::{Flow, Piped, Wire};
 use crate::rpc::{CallFuture, Codec, Event, Events, Handler, OpenFuture, Reply, Request, StreamReply, StreamRequest, wrong_kind};
 use crate::schema::{Flowing, Method, MethodKind, Passing, Schema, Value};
@@ -57,7 +57,7 @@ impl Function {
     /// Queues a call.
     fn begin<'a>(&'a self, call: &'a Arc<Call>, args: Vec<Value>) -> Result<Waiting<'a>, Status> {
         let waiting = Waiting::new(call, &self.pool);
-        self.pool.submit(Job { call: Arc::clone(call), args, width: self.width })?;
+        self.pool.submit(Job { call: Arc::clone(call), work: Work::Function(args, self.width) })?;
         Ok(waiting)
     }
 

@@ -10,7 +10,7 @@ use super::abi::Width;
 use super::call::{Call, Target};
 use super::function::{begun, finish, settled, sooner};
 use super::imports::entries;
-use super::pool::{Job, Pool, Waiting};
+use super::pool::{Job, Pool, Waiting, Work};
 use super::streams::{Flow, Wire};
 use crate::rpc::{
     CallFuture, Caller, Codec, Endpoint, Gateway, Handler, OpenFuture, Reply, Request, Served, StreamReply, StreamRequest, wrong_kind,
@@ -134,7 +134,7 @@ impl Method {
         let deadline = sooner(deadline, pool.limits().timeout);
         let (call, outcome) = Call::new(Arc::clone(&self.call), headers, caller, deadline, None);
         let waiting = Waiting::new(&call, pool);
-        pool.submit(Job { call: Arc::clone(&call), args, width: self.handler.call.width })?;
+        pool.submit(Job { call: Arc::clone(&call), work: Work::Function(args, self.handler.call.width) })?;
         let outcome = settled(outcome, waiting, deadline).await?;
         finish(&call, outcome.and_then(succeeded).and_then(|value| self.reply(codec, bytes(value)?)))
     }
@@ -153,7 +153,7 @@ impl Method {
         let flow = Flow::new(Box::new(wire), Some(messages), limits.stream_buffer);
         let (call, outcome) = Call::new(Arc::clone(&self.open), headers, caller, deadline, Some(flow));
         let waiting = Waiting::new(&call, pool);
-        pool.submit(Job { call: Arc::clone(&call), args, width: self.handler.open.width })?;
+        pool.submit(Job { call: Arc::clone(&call), work: Work::Function(args, self.handler.open.width) })?;
         let outcome = settled(outcome, waiting, deadline).await?;
         begun(call, outcome, slot)
     }

@@ -58,6 +58,8 @@ pub struct Inbox {
     pub empty: AtomicBool,
     /// Takes no more calls.
     pub retiring: AtomicBool,
+    /// Has begun to take calls.
+    pub started: AtomicBool,
     /// Belongs on the threads for guests that compute long.
     pub heavy: AtomicBool,
     /// Ticks that the guest computed since it last paused.
@@ -76,6 +78,7 @@ impl Inbox {
             free: AtomicUsize::new(0),
             empty: AtomicBool::new(true),
             retiring: AtomicBool::new(false),
+            started: AtomicBool::new(false),
             heavy: AtomicBool::new(false),
             ticks: AtomicU64::new(0),
             computing: Computing::new(),

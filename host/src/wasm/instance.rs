@@ -15,12 +15,13 @@ use tokio::time::sleep;
 use wasmtime::component::{Accessor, Func, GuestTaskId};
 use wasmtime::{AsContextMut, Store, UpdateDeadline};
 
-use super::abi;
+use super::abi::{self, Width};
 use super::call::Call;
 use super::engine::TICK;
+use super::http::{Exchange, Exported};
 use super::inbox::{Inbox, Need};
 use super::limiter::Limiter;
-use super::pool::{Job, Pool};
+use super::pool::{Job, Pool, Work};
 use super::state::State;
 use super::streams::{self, Flow};
 use crate::schema::Value;
@@ -55,10 +56,16 @@ impl Drop for Unfinished<'_> {
     }
 }
 
+/// What calls of an instance call.
+struct Exports {
+    funcs: Vec<Func>,
+    http: Option<Exported>,
+}
+
 /// An instance, from its making to its end. `started` hears when it can take calls, or why it cannot.
 pub async fn live(pool: Arc<Pool>, lane: usize, inbox: Arc<Inbox>, started: oneshot::Sender<Result<(), Status>>) {
     let _counted = Counted { pool: Arc::clone(&pool), lane, inbox: Arc::clone(&inbox) };
-    let (mut store, funcs) = match begin(&pool, &inbox).await {
+    let (mut store, exports) = match begin(&pool, &inbox).await {
         Ok(begun) => begun,
         Err(status) => {
             // The pool has given up waiting only if it is gone itself.
@@ -67,20 +74,21 @@ pub async fn live(pool: Arc<Pool>, lane: usize, inbox: Arc<Inbox>, started: ones
         }
     };
     let _unfinished = Unfinished(&inbox);
+    inbox.started.store(true, Relaxed);
     inbox.free.store(pool.places(), Relaxed);
     inbox.open.store(true, Relaxed);
     pool.instance_started(lane, &inbox);
     let _ = started.send(Ok(()));
-    let result = store.run_concurrent(async |accessor| serve(accessor, &pool, lane, &inbox, &funcs).await).await;
+    let result = store.run_concurrent(async |accessor| serve(accessor, &pool, lane, &inbox, &exports).await).await;
     if let Err(trap) = result.and_then(|served| served) {
         trapped(&pool, &inbox, store.data(), &trap);
     }
 }
 
-async fn begin(pool: &Arc<Pool>, inbox: &Arc<Inbox>) -> Result<(Store<State>, Vec<Func>), Status> {
+async fn begin(pool: &Arc<Pool>, inbox: &Arc<Inbox>) -> Result<(Store<State>, Exports), Status> {
     let limits = pool.limits();
     let limiter = Limiter::new(limits, Arc::clone(pool.stats()));
-    let state = State::new(pool.grants(), limiter, Arc::clone(pool.log()), Arc::clone(inbox));
+    let state = State::new(pool.grants(), pool.client(), limiter, Arc::clone(pool.log()), Arc::clone(inbox));
     let state = state.map_err(|error| Status::new(Code::Unavailable, "the service cannot be started").because(error))?;
     let mut store = Store::new(pool.pre().engine(), state);
     store.limiter(|state| &mut state.limiter);
@@ -101,13 +109,17 @@ async fn begin(pool: &Arc<Pool>, inbox: &Arc<Inbox>) -> Result<(Store<State>, Ve
         }
     };
     let funcs: Option<Vec<Func>> = pool.exports().iter().map(|export| instance.get_func(&mut store, export)).collect();
-    let funcs = funcs.ok_or_else(|| Status::new(Code::Internal, "the service lacks a function that it exports"))?;
-    Ok((store, funcs))
+    let lacks = || Status::new(Code::Internal, "the service lacks a function that it exports");
+    let funcs = funcs.ok_or_else(lacks)?;
+    let http = pool.door().map(|door| door.of_instance(&mut store, &instance)).transpose();
+    let http = http.map_err(|error| lacks().because(format!("{error:#}")))?;
+    Ok((store, Exports { funcs, http }))
 }
 
 /// Sets the clock by which the guest is interrupted, and its computing counted.
 fn watch(store: &mut Store<State>, pool: &Arc<Pool>, inbox: &Arc<Inbox>) {
     let (stats, inbox, cpu) = (Arc::clone(pool.stats()), Arc::clone(inbox), pool.limits().cpu);
+    let mut unclaimed = Duration::ZERO;
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |mut store| {
         let computed = inbox.computing.tick();
@@ -129,6 +141,16 @@ fn watch(store: &mut Store<State>, pool: &Arc<Pool>, inbox: &Arc<Inbox>) {
             }
             if call.is_abandoned() && live == 0 {
                 return Err(wasmtime::format_err!("a call went on computing after its caller had gone").context(Abandoned));
+            }
+        } else if inbox.started.load(Relaxed) {
+            // What calls leave behind belongs to none of them. It is not to go on for ever, and those
+            // that run are not to suffer for it.
+            unclaimed += computed;
+            if unclaimed > cpu {
+                inbox.retire();
+                if inbox.count().0 == 0 {
+                    return Err(wasmtime::format_err!("what calls left behind computed longer than the limit cpu, {cpu:?}"));
+                }
             }
         }
         Ok(UpdateDeadline::Yield(1))
@@ -184,7 +206,7 @@ enum Returned {
 }
 
 /// Runs calls until the instance is to end.
-async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox: &Arc<Inbox>, funcs: &[Func]) -> wasmtime::Result<()> {
+async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox: &Arc<Inbox>, exports: &Exports) -> wasmtime::Result<()> {
     let limits = pool.limits();
     let (places, most) = (pool.places(), pool.calls_per_instance());
     let mut running: FuturesUnordered<BoxFuture<'_, Finished>> = FuturesUnordered::new();
@@ -196,6 +218,7 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
     let born = Instant::now();
     // One timer for the whole idle time, not one a call: it looks whether anything came since.
     let mut idle = Box::pin(sleep(limits.idle));
+    let mut leaving = None;
     poll_fn(|cx| {
         inbox.bell.instance.register(cx.waker());
         // The guest has paused: this is only polled while it does not compute.
@@ -244,7 +267,7 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
             let alone = job.call.target.exclusive;
             let stream = pool.need(&job.call) == Need::Stream;
             streams += usize::from(stream);
-            match start(accessor, inbox, funcs, job, stream) {
+            match start(accessor, inbox, exports, job, stream) {
                 Ok((task, done)) => {
                     exclusive = alone.then_some(task);
                     running.push(done);
@@ -255,7 +278,11 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
         // What still waits has no place here, or wants an instance for itself.
         pool.look_for_more(lane);
         if running.is_empty() && inbox.retiring.load(Relaxed) {
-            return Poll::Ready(Ok(()));
+            // A guest may have more to do when it has answered, such as to write its log.
+            let leave = leaving.get_or_insert_with(|| Box::pin(sleep(limits.timeout)));
+            if accessor.poll_no_interesting_tasks(cx).is_ready() || leave.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
         }
         while idle.as_mut().poll(cx).is_ready() {
             if running.is_empty() && served == looked_at {
@@ -278,34 +305,57 @@ fn take(inbox: &Inbox, task: GuestTaskId) -> Option<Arc<Call>> {
 fn start<'a>(
     accessor: &'a Accessor<State>,
     inbox: &Arc<Inbox>,
-    funcs: &[Func],
+    exports: &'a Exports,
     job: Job,
     stream: bool,
 ) -> wasmtime::Result<(GuestTaskId, BoxFuture<'a, Finished>)> {
-    let Job { call, mut args, width } = job;
-    let func = funcs[call.target.export];
-    let begun = accessor.with(|mut store| streams::argument(store.as_context_mut(), &call)).and_then(|argument| {
-        args.extend(argument);
-        // SAFETY: the schema that `args` were decoded by and the width are those of this export, both read from the component.
-        unsafe { abi::start(accessor, func, args, width) }
-    });
-    let begun = match begun {
-        Ok(begun) => begun,
-        Err(error) => {
-            call.end(Err(Status::new(Code::Internal, "the service cannot be called").because(format!("{error:#}"))));
-            return Err(error);
-        }
+    let Job { call, work } = job;
+    let begun = match work {
+        Work::Function(args, width) => start_function(accessor, exports, &call, args, width, stream),
+        Work::Http(exchange) => start_http(accessor, exports, *exchange, stream),
     };
-    let task = begun.task;
+    if let Err(error) = &begun {
+        call.end(Err(Status::new(Code::Internal, "the service cannot be called").because(format!("{error:#}"))));
+    }
+    let (task, done) = begun?;
     inbox.lock().push((task, Arc::clone(&call)));
     call.runs_in(&inbox.bell);
     if call.is_abandoned() {
         // It may have been abandoned just before it was known where it runs.
         inbox.bell.abandoned();
     }
+    Ok((task, done))
+}
+
+fn start_http<'a>(
+    accessor: &'a Accessor<State>,
+    exports: &'a Exports,
+    exchange: Exchange,
+    stream: bool,
+) -> wasmtime::Result<(GuestTaskId, BoxFuture<'a, Finished>)> {
+    let http = exports.http.as_ref().ok_or_else(|| wasmtime::format_err!("the component takes no HTTP requests"))?;
+    let begun = http.start(accessor, exchange)?;
+    let task = begun.task;
+    Ok((task, Box::pin(async move { Finished { task, stream, result: begun.done.await.map(|()| Returned::Streamed) } })))
+}
+
+fn start_function<'a>(
+    accessor: &'a Accessor<State>,
+    exports: &Exports,
+    call: &Arc<Call>,
+    mut args: Vec<Value>,
+    width: Width,
+    stream: bool,
+) -> wasmtime::Result<(GuestTaskId, BoxFuture<'a, Finished>)> {
+    let func = exports.funcs[call.target.export];
+    args.extend(accessor.with(|mut store| streams::argument(store.as_context_mut(), call))?);
+    // SAFETY: the schema that `args` were decoded by and the width are those of this export, both read from the component.
+    let begun = unsafe { abi::start(accessor, func, args, width) }?;
+    let task = begun.task;
     if !call.flow.as_ref().is_some_and(Flow::streams_reply) {
         return Ok((task, Box::pin(async move { Finished { task, stream, result: begun.done.await.map(Returned::Reply) } })));
     }
+    let call = Arc::clone(call);
     let done = async move {
         let result = match begun.done.await {
             Ok(Ok(value)) => reply(accessor, &call, value).await,

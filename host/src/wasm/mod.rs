@@ -13,6 +13,7 @@ mod call;
 pub mod engine;
 mod function;
 mod handler;
+mod http;
 mod imports;
 mod inbox;
 mod instance;

@@ -13,9 +13,11 @@ use wasmtime::component::{ComponentExportIndex, InstancePre};
 
 use super::abi::Width;
 use super::call::Call;
+use super::http::{Door, Exchange};
 use super::inbox::{Inbox, Need, Room};
 use super::keeper;
 use super::log::ServiceLog;
+use super::outgoing::Client;
 use super::state::State;
 use crate::lanes::{self, Lanes};
 use crate::schema::Value;
@@ -27,10 +29,16 @@ use crate::status::{Code, Status};
 pub struct Job {
     /// The call.
     pub call: Arc<Call>,
-    /// One value for each parameter.
-    pub args: Vec<Value>,
-    /// The width of the result.
-    pub width: Width,
+    /// What the instance is to do.
+    pub work: Work,
+}
+
+/// What a call is to the instance.
+pub enum Work {
+    /// A function, with one value for each parameter and the width of its result.
+    Function(Vec<Value>, Width),
+    /// A request for the component's HTTP handler.
+    Http(Box<Exchange>),
 }
 
 /// What a pool is made of.
@@ -41,6 +49,8 @@ pub struct Parts {
     pub pre: InstancePre<State>,
     /// The functions that calls name by their place here.
     pub exports: Vec<ComponentExportIndex>,
+    /// What takes HTTP requests, if the component does.
+    pub door: Option<Door>,
     /// The service's bounds.
     pub limits: Limits,
     /// What it is allowed.
@@ -85,6 +95,7 @@ impl Drop for Waiting<'_> {
 pub struct Pool {
     parts: Parts,
     log: Arc<ServiceLog>,
+    client: Arc<Client>,
     lanes: Vec<Lane>,
     /// Instances alive or being made.
     alive: AtomicUsize,
@@ -145,7 +156,16 @@ impl Pool {
     pub fn new(parts: Parts) -> Arc<Pool> {
         let lanes = (0..parts.lanes.count()).map(|_| Lane::default()).collect();
         let log = Arc::new(ServiceLog::new(Arc::clone(&parts.name), &parts.limits, Arc::clone(&parts.stats)));
-        Arc::new(Pool { parts, log, lanes, alive: AtomicUsize::new(0), queued: AtomicUsize::new(0), closed: AtomicBool::new(false) })
+        let client = Arc::new(Client::new(Arc::clone(&parts.name), &parts.grants.http, Arc::clone(&log)));
+        Arc::new(Pool {
+            parts,
+            log,
+            client,
+            lanes,
+            alive: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+        })
     }
 
     /// Queues a call.
@@ -484,6 +504,11 @@ impl Pool {
         &self.log
     }
 
+    /// What its instances call others by.
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
     /// The linked component.
     pub fn pre(&self) -> &InstancePre<State> {
         &self.parts.pre
@@ -492,6 +517,11 @@ impl Pool {
     /// The functions that calls name by their place.
     pub fn exports(&self) -> &[ComponentExportIndex] {
         &self.parts.exports
+    }
+
+    /// What takes HTTP requests, if the component does.
+    pub fn door(&self) -> Option<&Door> {
+        self.parts.door.as_ref()
     }
 
     /// Where instances live.

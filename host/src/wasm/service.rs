@@ -11,15 +11,19 @@ use super::call::Target;
 use super::engine::GuestEngine;
 use super::function::{self, Function};
 use super::handler::{self, Exported};
+use super::http::{Door, Entry as HttpEntry, Gate};
 use super::imports;
 use super::load::Loaded;
 use super::pool::{Parts, Pool};
 use super::state::State;
 use crate::lanes::Lanes;
-use crate::rpc::{Endpoint, Gateway, Handler, Served};
+use crate::rpc::{Endpoint, Gateway, Handler, HttpServed, Served};
 use crate::schema::Schema;
-use crate::settings::{Grants, Isolation, Limits};
+use crate::settings::{Grants, HttpRoute, Isolation, Limits};
 use crate::stats::{EndpointStats, ServiceStats};
+
+/// The interface whose functions tell a guest of the request's headers.
+const CONTEXT: &str = "microhost:service/context";
 
 /// What a service is started with.
 pub struct Plan {
@@ -33,6 +37,8 @@ pub struct Plan {
     pub isolation: Isolation,
     /// Endpoints free of side effects: `example.greeter.Greet/Hello`.
     pub safe: Vec<String>,
+    /// Where it answers plain HTTP, if its component does; `/` unless set.
+    pub http: Option<HttpRoute>,
 }
 
 /// A component that cannot be started as a service.
@@ -72,6 +78,16 @@ pub enum StartError {
         /// The endpoints there are.
         known: Vec<String>,
     },
+    /// A setting gives a route to a component that takes no requests.
+    #[error(
+        "{name} has the setting http = \"{route}\", and its component exports neither wasi:http/incoming-handler nor wasi:http/handler"
+    )]
+    NoHttp {
+        /// The service.
+        name: String,
+        /// The route of the setting.
+        route: HttpRoute,
+    },
     /// A granted folder is missing or cannot be opened.
     #[error("{name}: {why}")]
     Grant {
@@ -100,6 +116,7 @@ pub struct Service {
     pool: Arc<Pool>,
     endpoints: Vec<(Endpoint, Arc<dyn Handler>)>,
     gateway: Option<Arc<dyn Gateway>>,
+    http: Option<(HttpRoute, Arc<Gate>)>,
     max_request: usize,
 }
 
@@ -113,7 +130,7 @@ impl Starter {
     /// Links a component, and makes it a service that has no instance yet. Nothing of the component
     /// has run when this fails.
     pub fn start(&self, plan: Plan, loaded: Loaded) -> Result<Service, StartError> {
-        let Plan { name, limits, grants, isolation, safe } = plan;
+        let Plan { name, limits, grants, isolation, safe, http } = plan;
         let Loaded { component, schema, .. } = loaded;
         for folder in grants.folders.values() {
             if !folder.path.is_dir() {
@@ -125,14 +142,21 @@ impl Starter {
         let schema = Arc::new(schema);
         let (mut exports, functions) = self.functions(&component, &schema);
         let handles = self.handler(&name, &component, &schema, &mut exports)?;
-        if exports.is_empty() {
+        let door = Door::of(&pre);
+        let exclusive = door.as_ref().map(Door::exclusive);
+        let route = match (exclusive, http) {
+            (None, Some(route)) => return Err(StartError::NoHttp { name, route }),
+            (_, route) => route.unwrap_or_default(),
+        };
+        let keeps_headers = schema.imports().iter().any(|import| import.name.starts_with(CONTEXT));
+        if exports.is_empty() && door.is_none() {
             let refused = schema.refused.iter().map(|refused| format!("{}: {}", refused.function, refused.why)).collect();
             return Err(StartError::Nothing { name, refused });
         }
         let max_request = limits.request;
         let stats = Arc::new(ServiceStats::default());
         let pool =
-            Pool::new(Parts { name: Arc::clone(&shared), pre, exports, limits, grants, isolation, lanes: self.lanes.clone(), stats });
+            Pool::new(Parts { name: Arc::clone(&shared), pre, exports, door, limits, grants, isolation, lanes: self.lanes.clone(), stats });
         let is_safe = |service: &str, method: &str| safe.iter().any(|safe| safe.split_once('/') == Some((service, method)));
         let mut endpoints: Vec<(Endpoint, Arc<dyn Handler>)> = Vec::with_capacity(functions.len());
         for found in functions {
@@ -168,7 +192,8 @@ impl Starter {
         if let Some(endpoint) = safe.into_iter().find(|safe| !known.contains(safe)) {
             return Err(StartError::Safe { name, endpoint, known });
         }
-        Ok(Service { name: shared, schema, pool, endpoints, gateway, max_request })
+        let http = exclusive.map(|exclusive| (route, Gate::new(&shared, exclusive, &pool, keeps_headers)));
+        Ok(Service { name: shared, schema, pool, endpoints, gateway, http, max_request })
     }
 
     /// The functions of the handler, where the component exports it.
@@ -293,6 +318,22 @@ impl Service {
     /// Its gateway, for a router, where its component takes any call.
     pub fn gateway(&self) -> Option<Arc<dyn Gateway>> {
         self.gateway.clone()
+    }
+
+    /// Where it answers plain HTTP, if it does.
+    pub fn http_route(&self) -> Option<&HttpRoute> {
+        self.http.as_ref().map(|(route, _)| route)
+    }
+
+    /// Its route of plain HTTP, for a router.
+    pub fn http(&self) -> Option<HttpServed> {
+        let (route, gate) = self.http.as_ref()?;
+        Some(HttpServed {
+            service: Arc::clone(&self.name),
+            route: route.clone(),
+            handler: Arc::new(HttpEntry(Arc::clone(gate))),
+            stats: Arc::new(EndpointStats::default()),
+        })
     }
 
     /// Takes no more calls, and ends every instance when it has none.

@@ -12,7 +12,7 @@ use super::call::Call;
 use super::inbox::Inbox;
 use super::limiter::Limiter;
 use super::log::{Output, ServiceLog};
-use super::outgoing::Outgoing;
+use super::outgoing::{Client, Outgoing};
 use crate::settings::{Grants, Limits};
 
 /// The most random bytes that a guest may ask for at once.
@@ -48,7 +48,13 @@ pub struct FolderError {
 impl State {
     /// The state of a new instance: closed stdin, output to the log, and of this machine only what
     /// is granted.
-    pub fn new(grants: &Grants, limiter: Limiter, log: Arc<ServiceLog>, inbox: Arc<Inbox>) -> Result<State, FolderError> {
+    pub fn new(
+        grants: &Grants,
+        client: &Arc<Client>,
+        limiter: Limiter,
+        log: Arc<ServiceLog>,
+        inbox: Arc<Inbox>,
+    ) -> Result<State, FolderError> {
         let stdout = Output::new(Arc::clone(&log), Level::INFO);
         let stderr = Output::new(Arc::clone(&log), Level::WARN);
         let mut wasi = WasiCtx::builder();
@@ -71,7 +77,7 @@ impl State {
         Ok(State {
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
-            outgoing: Outgoing::new(&grants.http),
+            outgoing: Outgoing::new(client),
             table,
             stderr,
             stdout,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use microhost::app::{self, Cache, Options};
-use microhost::settings::{Isolation, Limits};
+use microhost::settings::{HttpGrant, Isolation, Limits};
 
 use crate::failure::Outcome;
 use crate::logging::LogArgs;
@@ -64,7 +64,7 @@ pub struct Overrides {
 
     /// Let the service call this host by wasi:http: api.example.com; may be given several times
     #[arg(long, value_name = "HOST")]
-    pub allow_http: Vec<String>,
+    pub allow_http: Vec<HttpGrant>,
 
     /// Move a limit, see below; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = limit)]

@@ -68,6 +68,7 @@ fn load(name: String, service: Service, base: &Path, overrides: &Overrides) -> O
         isolation: overrides.isolation.map_or(service.isolation, Into::into),
         safe: service.safe,
         handles: service.handles,
+        http: service.http,
         limits: limits(service.limits, overrides).map_err(refused)?,
         grants,
     })

@@ -19,7 +19,10 @@ pub fn log(ready: &Ready) {
     let names: Vec<&str> = ready.services.iter().map(|service| service.name.as_str()).collect();
     let endpoints: Vec<String> =
         ready.services.iter().flat_map(|service| &service.endpoints).map(|one| format!("{}/{}", one.service, one.method)).collect();
-    tracing::info!(address = %ready.address, tls = ready.tls, services = %names.join(","), endpoints = %endpoints.join(","), "ready");
+    let routes: Vec<String> =
+        ready.services.iter().filter_map(|service| Some(format!("{}={}", service.name, service.http.as_ref()?))).collect();
+    let http = (!routes.is_empty()).then(|| routes.join(","));
+    tracing::info!(address = %ready.address, tls = ready.tls, services = %names.join(","), endpoints = %endpoints.join(","), http, "ready");
 }
 
 fn text(ready: &Ready) -> String {
@@ -35,6 +38,9 @@ fn text(ready: &Ready) -> String {
         }
         if service.gateway {
             text.push_str("    takes calls of other services\n");
+        }
+        if let Some(route) = &service.http {
+            let _ = writeln!(text, "    HTTP at {route}");
         }
         for refused in &service.refused {
             let _ = writeln!(text, "    not served: {}: {}", visible(&refused.function), visible(&refused.why));
@@ -52,6 +58,9 @@ fn text(ready: &Ready) -> String {
             }
             _ => writeln!(text, "\n  try: microhost call{insecure} --at {origin} {service}/{method} {body}"),
         };
+    } else if let Some(route) = ready.services.iter().find_map(|service| service.http.as_ref()) {
+        let insecure = if ready.tls { " --insecure" } else { "" };
+        let _ = writeln!(text, "\n  try: curl{insecure} {origin}{route}");
     }
     text
 }
@@ -96,7 +105,7 @@ mod tests {
         Ready {
             address: "0.0.0.0:8080".parse().expect("an address"),
             tls: false,
-            services: vec![ReadyService { name: "greeter".into(), endpoints, gateway, refused }],
+            services: vec![ReadyService { name: "greeter".into(), endpoints, gateway, http: None, refused }],
         }
     }
 
@@ -120,5 +129,19 @@ mod tests {
         assert!(text.contains("takes calls of other services\n"), "{text}");
         let line = r#"try: microhost call --at http://127.0.0.1:8080 example.greeter.Greet/Talk '{"name":"it'\''s"}'"#;
         assert!(text.contains(line), "{text}");
+    }
+
+    #[test]
+    fn people_are_told_where_plain_http_is_answered() {
+        let site = ReadyService {
+            name: "site".into(),
+            endpoints: Vec::new(),
+            gateway: false,
+            http: Some("/shop".parse().expect("a route")),
+            refused: Vec::new(),
+        };
+        let ready = Ready { address: "[::1]:80".parse().expect("an address"), tls: false, services: vec![site] };
+        let text = text(&ready);
+        assert!(text.ends_with("\n  site\n    HTTP at /shop\n\n  try: curl http://[::1]:80/shop\n"), "{text}");
     }
 }

@@ -1,0 +1,144 @@
+//! Waits for the answers to requests, within the service's time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Empty};
+use tokio::sync::oneshot;
+use tokio::time::{sleep_until, timeout};
+
+use super::answer::{Answer, End, Fate};
+use super::door::Exchange;
+use super::outcome::{broken_request, status};
+use crate::rpc::{HttpBody, HttpFuture, HttpHandler, HttpRequest};
+use crate::status::{Code, Status};
+use crate::wasm::call::{Call, Outcome, Target};
+use crate::wasm::pool::{Job, Pool, Work};
+
+/// What log lines and traces call the method of a request.
+const METHOD: &str = "http";
+
+/// The way in for the requests of one service.
+pub struct Gate {
+    pool: Arc<Pool>,
+    target: Arc<Target>,
+    timeout: Duration,
+    /// The component may ask for the metadata of its calls, so the headers are kept for it.
+    keeps_headers: bool,
+}
+
+impl Gate {
+    /// The gate of a service. Its calls are `exclusive` where each has its instance to itself.
+    pub fn new(name: &Arc<str>, exclusive: bool, pool: &Arc<Pool>, keeps_headers: bool) -> Arc<Gate> {
+        let target = Target { service: Arc::clone(name), method: METHOD.into(), export: 0, exclusive };
+        Arc::new(Gate { pool: Arc::clone(pool), target: Arc::new(target), timeout: pool.limits().timeout, keeps_headers })
+    }
+
+    async fn answer(&self, request: HttpRequest) -> Result<Response<HttpBody>, Status> {
+        let HttpRequest { head, body, caller } = request;
+        let deadline = Instant::now() + self.timeout;
+        let bodiless = head.method == http::Method::HEAD;
+        let secure = head.uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+        let headers = if self.keeps_headers { head.headers.clone() } else { HeaderMap::new() };
+        let body = match body {
+            Some(body) => body.map_err(broken_request).boxed_unsync(),
+            None => Empty::new().map_err(|never| match never {}).boxed_unsync(),
+        };
+        let (call, mut outcome) = Call::new(Arc::clone(&self.target), headers, caller, deadline, None);
+        let (head_in, mut head_out) = oneshot::channel();
+        let (over_in, over) = oneshot::channel();
+        let (sent_in, sent) = oneshot::channel();
+        let waiting = Waiting { call: Arc::clone(&call), pool: Arc::clone(&self.pool), over: false };
+        let exchange = Exchange { request: Request::from_parts(head, body), secure, head: head_in, over, sent };
+        self.pool.submit(Job { call, work: Work::Http(Box::new(exchange)) })?;
+
+        let mut timer = Box::pin(sleep_until(deadline.into()));
+        let (answer, fate) = tokio::select! {
+            biased;
+            Ok(answer) = &mut head_out => (answer, Fate::Open(outcome)),
+            ended = &mut outcome => {
+                // The guest may have answered just before it ended.
+                match head_out.try_recv() {
+                    Ok(answer) => (answer, Fate::of(ended)),
+                    Err(_) => {
+                        waiting.over();
+                        return Err(no_answer(ended));
+                    }
+                }
+            }
+            // `waiting` goes with this, and so tells the instance.
+            () = &mut timer => return Err(Status::new(Code::DeadlineExceeded, "the request was not answered in time")),
+        };
+        match answer {
+            Ok(response) => {
+                let end = End { fate, waiting, over: over_in, sent: sent_in, goes_on: self.target.exclusive, linger: self.timeout };
+                Ok(Answer::of(response, end, bodiless, timer, self.timeout).await)
+            }
+            Err(error) => {
+                match fate {
+                    Fate::Open(outcome) if self.target.exclusive => waiting.linger(outcome, self.timeout),
+                    _ => waiting.over(),
+                }
+                Err(status(&error))
+            }
+        }
+    }
+}
+
+fn no_answer(ended: Result<Outcome, oneshot::error::RecvError>) -> Status {
+    match ended {
+        Ok(Err(status)) => status,
+        Ok(Ok(_)) => Status::new(Code::Internal, "the service failed while it served the request").because("the handler set no response"),
+        Err(_) => Status::new(Code::Unavailable, "the service is being stopped"),
+    }
+}
+
+/// The way in, as traffic knows it.
+pub struct Entry(pub Arc<Gate>);
+
+impl HttpHandler for Entry {
+    fn serve(&self, request: HttpRequest) -> HttpFuture {
+        let gate = Arc::clone(&self.0);
+        Box::pin(async move { gate.answer(request).await })
+    }
+}
+
+/// Held for as long as somebody waits: if it goes before the call is over, the call is abandoned, and
+/// taken out of the queue if it is still there.
+pub(super) struct Waiting {
+    call: Arc<Call>,
+    pool: Arc<Pool>,
+    over: bool,
+}
+
+impl Waiting {
+    /// The call is over.
+    pub(super) fn over(mut self) {
+        self.over = true;
+    }
+
+    /// A piece of the response has come: what the guest may compute counts from one to the next.
+    pub(super) fn progressed(&self) {
+        self.call.progressed();
+    }
+
+    /// Lets a call that has answered go on to its end, for a time.
+    pub(super) fn linger(self, outcome: oneshot::Receiver<Outcome>, time: Duration) {
+        // Without a runtime the host is ending, and the call with it.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            if timeout(time, outcome).await.is_ok() {
+                self.over();
+            }
+        });
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.over && !self.call.abandon() {
+            self.pool.forget(&self.call);
+        }
+    }
+}
