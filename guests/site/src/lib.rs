@@ -1,4 +1,4 @@
-//! Answers HTTP by WASI 0.3, and has a typed interface beside it.
+//! Answers HTTP by WASI 0.3, and has a typed interface beside it by the SDK.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -10,8 +10,7 @@ use wasip3::http::types::{ErrorCode, Fields, Method, Request, RequestOptions, Re
 use wasip3::wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter, spawn_local};
 use wasip3::{wit_future, wit_stream};
 
-// Not the SDK: the two would bring different editions of the clocks.
-wit_bindgen::generate!({ path: "wit", world: "test:site/guest" });
+microhost_sdk::service!({ world: "test:site/guest" });
 
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
 

@@ -53,6 +53,7 @@ impl Inspect {
                     "docs": service.docs,
                     "methods": service.methods.iter().map(method_json).collect::<Vec<_>>(),
                 })).collect::<Vec<_>>(),
+                "http": schema.http,
                 "messages": schema.messages().map(message_json).collect::<Vec<_>>(),
                 "refused": schema.refused.iter().map(|refused| json!({ "function": refused.function, "why": refused.why })).collect::<Vec<_>>(),
                 "imports": schema.imports().iter().map(import_json).collect::<Vec<_>>(),
@@ -104,6 +105,9 @@ fn text(schema: &Schema, wit: &str) -> String {
             let _ = writeln!(text, "    {}  {}", method.name, method.signature);
             let _ = writeln!(text, "      {} -> {}", method.input(), method.output());
         }
+    }
+    if let Some(export) = &schema.http {
+        let _ = writeln!(text, "\nHTTP\n  answers requests by {export}, under the route that `http` sets; / without");
     }
     messages(schema, &mut text);
     if !schema.refused.is_empty() {
