@@ -54,6 +54,7 @@ impl Inspect {
                     "methods": service.methods.iter().map(method_json).collect::<Vec<_>>(),
                 })).collect::<Vec<_>>(),
                 "handled": schema.handled.as_ref().map(handled_json),
+                "http": schema.http,
                 "messages": schema.messages().map(message_json).collect::<Vec<_>>(),
                 "refused": schema.refused.iter().map(|refused| json!({ "function": refused.function, "why": refused.why })).collect::<Vec<_>>(),
                 "imports": schema.imports().iter().map(import_json).collect::<Vec<_>>(),
@@ -132,6 +133,9 @@ fn text(schema: &Schema, wit: &str) -> String {
     }
     if let Some(handled) = &schema.handled {
         self::handled(handled, &mut text);
+    }
+    if let Some(export) = &schema.http {
+        let _ = writeln!(text, "\nHTTP\n  answers requests by {export}, under the route that `http` sets; / without");
     }
     messages(schema, &mut text);
     if !schema.refused.is_empty() {
