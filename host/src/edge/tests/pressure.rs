@@ -375,3 +375,46 @@ async fn a_drain_waits_for_streams_and_cuts_them_off_after_its_grace() {
         none_under_way(&watched.route).await;
     }
 }
+
+#[tokio::test]
+async fn streams_that_are_dropped_at_any_moment_leave_nothing() {
+    const STREAMS: usize = 2_000;
+    let edge = TestEdge::start();
+    let route = edge.stream("Echo", Some(MethodKind::BidiStream), |request| {
+        let events = request.messages.map(|message| match message {
+            Ok(message) => Event::Message(message),
+            Err(status) => Event::End(Err(status)),
+        });
+        Box::pin(async { Ok(StreamReply { headers: HeaderMap::new(), events: Box::pin(events) }) })
+    });
+    let one = async |i: usize| {
+        let way = WAYS[i % WAYS.len()];
+        let first = written(way.0, &enveloped(0, &vec![7; i % 40_000]));
+        // Cut anywhere, its head included.
+        let cut = first.slice(..i * 31 % (first.len() + 1));
+        let mut talk = Talk::begin(&edge, way, "Echo", &[], &[cut], true).await;
+        match i % 4 {
+            0 => talk.hang_up(),
+            1 if way.1 == Version::HTTP_2 => talk.give_up(),
+            2 => {
+                talk.half_close();
+                talk.rest().await;
+            }
+            _ => drop(talk),
+        }
+    };
+    for batch in 0..STREAMS / 100 {
+        within(futures::future::join_all((0..100).map(|i| one(batch * 100 + i)))).await;
+    }
+    edge.all_closed().await;
+    none_under_way(&route).await;
+    let ended: u64 = Code::all().map(|code| route.stats.count(code)).sum();
+    assert_eq!(ended, STREAMS as u64);
+    // The router's and this one; the last call's own goes just after it was counted.
+    within(async {
+        while Arc::strong_count(&route) > 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}

@@ -55,6 +55,7 @@ impl Inspect {
                 })).collect::<Vec<_>>(),
                 "messages": schema.messages().map(message_json).collect::<Vec<_>>(),
                 "handler": schema.handled.as_ref().map(handler_json),
+                "http": schema.http,
                 "refused": schema.refused.iter().map(|refused| json!({ "function": refused.function, "why": refused.why })).collect::<Vec<_>>(),
                 "imports": schema.imports().iter().map(import_json).collect::<Vec<_>>(),
             });
@@ -131,6 +132,9 @@ fn text(schema: &Schema, wit: &str) -> String {
     }
     if let Some(handled) = &schema.handled {
         handler(handled, &mut text);
+    }
+    if let Some(export) = &schema.http {
+        let _ = writeln!(text, "\nHTTP\n  answers requests by {export}, under the route that `http` sets; / without");
     }
     messages(schema, &mut text);
     if !schema.refused.is_empty() {
