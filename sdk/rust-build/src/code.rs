@@ -21,9 +21,9 @@ pub fn generate(sources: &Sources) -> Result<String, Error> {
         let bytes = descriptors::of(file, &sources.files);
         let constant = format!("DESCRIPTORS_{}", places.len());
         // Writing to a string cannot fail, here and below.
-        let _ = write!(
+        let _ = writeln!(
             root,
-            "{GIVEN}const {constant}: {SDK}::Descriptors = {SDK}::Descriptors {{ digest: {:#x}, bytes: b\"{}\" }};\n",
+            "{GIVEN}const {constant}: {SDK}::Descriptors = {SDK}::Descriptors {{ digest: {:#x}, bytes: b\"{}\" }};",
             descriptors::digest(&bytes),
             bytes.escape_ascii()
         );
@@ -76,7 +76,7 @@ impl Tree {
                 out.push_str(GIVEN);
             }
             let name = if syn::parse_str::<syn::Ident>(name).is_ok() { name.clone() } else { format!("r#{name}") };
-            let _ = write!(out, "pub mod {name} {{\n");
+            let _ = writeln!(out, "pub mod {name} {{");
             tree.write(out, depth + 1);
             out.push_str("}\n");
         }

@@ -24,7 +24,9 @@ pub(super) fn make(pool: &DescriptorPool, files: &[String]) -> Made {
     let services: Vec<ServiceDescriptor> =
         pool.services().filter(|service| files.iter().any(|file| file == service.parent_file().name())).collect();
     let package = services.first().map(|service| service.package_name().to_owned()).unwrap_or_default();
-    let mut types = Types::default();
+    // `status` is how every function fails.
+    let functions = services.iter().flat_map(|service| service.methods().map(|method| kebab(method.name())).collect::<Vec<_>>());
+    let mut types = Types::without(functions.chain(["status".to_owned()]).collect());
     let mut refused = Vec::new();
     let mut interfaces = Vec::new();
     for service in &services {

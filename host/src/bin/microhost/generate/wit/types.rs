@@ -12,6 +12,8 @@ const EMPTY: &str = "google.protobuf.Empty";
 /// The types of a package.
 #[derive(Default)]
 pub(super) struct Types {
+    /// Names that no type may have: an interface has its functions and the types it uses by name.
+    reserved: Vec<String>,
     /// Full name and WIT name of what is written, in this order.
     known: Vec<(String, String)>,
     /// The WIT of each, in the order in which they were finished.
@@ -26,6 +28,11 @@ pub(super) struct Types {
 type Refusal = String;
 
 impl Types {
+    /// No types yet, and names that none may have.
+    pub(super) fn without(reserved: Vec<String>) -> Types {
+        Types { reserved, ..Types::default() }
+    }
+
     /// The WIT names of all types.
     pub(super) fn names(&self) -> Vec<String> {
         self.known.iter().map(|(_, name)| written(name)).collect()
@@ -98,9 +105,11 @@ impl Types {
     /// Takes a free name for a type.
     fn claim(&mut self, full: &str, package: &str) -> String {
         let short = full.strip_prefix(package).map_or(full, |rest| rest.trim_start_matches('.'));
-        // `status` is how every function fails.
-        let taken = |name: &str| name == "status" || self.known.iter().any(|(_, known)| known == name);
+        let taken = |name: &str| self.known.iter().any(|(_, known)| known == name);
         let mut name = kebab(short);
+        if self.reserved.contains(&name) {
+            name.push_str("-message");
+        }
         if taken(&name) {
             name = kebab(full);
         }
