@@ -277,7 +277,7 @@ fn drive<C: Client>(load: &Load, client: impl Fn() -> C) -> Result<Measured> {
 
     let messages = tally.messages;
     if messages == 0.0 {
-        bail!("not one call was answered in {seconds:.1} s");
+        bail!("not one call was answered, and not one message passed, in {seconds:.1} s");
     }
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
     let each = |seconds: f64| seconds * 1e6 / messages;
