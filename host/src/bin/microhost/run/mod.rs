@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use microhost::app::{self, Cache, Options};
-use microhost::settings::{HttpGrant, Isolation, Limits};
+use microhost::settings::{HttpGrant, Isolation, Limits, Tls};
 
 use crate::failure::Outcome;
 use crate::logging::LogArgs;
@@ -30,6 +30,14 @@ pub struct Run {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "MICROHOST_LISTEN", value_parser = address)]
     listen: Option<SocketAddr>,
+
+    /// Speak TLS with this certificate and those that sign it, in a PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+
+    /// The private key of the certificate, in a PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
 
     /// What logs and figures call the service [default: from the settings or the file's name]
     #[arg(long)]
@@ -129,7 +137,8 @@ impl Run {
     /// Serves until the program is told to stop.
     pub fn execute(self) -> Outcome {
         self.log.start()?;
-        let plan = plan::make(&self.path, self.listen, self.name, &self.overrides)?;
+        let tls = self.tls_certificate.zip(self.tls_key).map(|(certificate, key)| Tls { certificate, key });
+        let plan = plan::make(&self.path, plan::Place { address: self.listen, tls }, self.name, &self.overrides)?;
         let cache = match self.cache_dir {
             _ if self.no_cache => Cache::Off,
             Some(folder) => Cache::Folder(folder),

@@ -21,8 +21,18 @@ pub struct Plan {
     pub services: Vec<Load>,
 }
 
+/// What the command line says of where to listen.
+#[derive(Default)]
+pub struct Place {
+    /// The address; that of the settings where there is none.
+    pub address: Option<SocketAddr>,
+    /// The files to speak TLS with, relative to the current folder; those of the settings where there
+    /// are none.
+    pub tls: Option<Tls>,
+}
+
 /// Reads what `path` stands for, and builds what has to be built.
-pub fn make(path: &Path, listen: Option<SocketAddr>, name: Option<String>, overrides: &Overrides) -> Outcome<Plan> {
+pub fn make(path: &Path, listen: Place, name: Option<String>, overrides: &Overrides) -> Outcome<Plan> {
     let (settings, base) = match project::locate(path)? {
         Source::Component(file) => (only(name_of(&file), file), PathBuf::new()),
         Source::Project(folder) => (only(name_of(&folder), folder), PathBuf::new()),
@@ -32,10 +42,11 @@ pub fn make(path: &Path, listen: Option<SocketAddr>, name: Option<String>, overr
         }
     };
     let mut listen_at = settings.listen;
-    if let Some(address) = listen {
+    if let Some(address) = listen.address {
         listen_at.address = address;
     }
-    listen_at.tls = listen_at.tls.map(|tls| Tls { certificate: base.join(tls.certificate), key: base.join(tls.key) });
+    let of_settings = listen_at.tls.map(|tls| Tls { certificate: base.join(tls.certificate), key: base.join(tls.key) });
+    listen_at.tls = listen.tls.or(of_settings);
 
     let mut services = settings.service;
     if services.is_empty() {
@@ -136,7 +147,7 @@ mod tests {
     }
 
     fn plan(path: &Path, overrides: &Overrides) -> Plan {
-        make(path, None, None, overrides).unwrap_or_else(|failure| panic!("{}", failure.text(crate::output::Paint::plain())))
+        make(path, Place::default(), None, overrides).unwrap_or_else(|failure| panic!("{}", failure.text(crate::output::Paint::plain())))
     }
 
     #[test]
@@ -180,16 +191,25 @@ mod tests {
     }
 
     #[test]
+    fn certificates_of_the_command_line_win_and_are_relative_to_the_current_folder() {
+        let folder = folder("[listen]\ntls = { certificate = \"c.pem\", key = \"k.pem\" }\n[service.x]\ncomponent = \"a.wasm\"\n");
+        let tls = Tls { certificate: "mine.pem".into(), key: "mine.key".into() };
+        let place = Place { tls: Some(tls.clone()), ..Place::default() };
+        let plan = make(folder.path(), place, None, &Overrides::default()).ok().expect("a plan");
+        assert_eq!(plan.listen.tls, Some(tls));
+    }
+
+    #[test]
     fn one_name_for_two_services_is_a_mistake_of_usage() {
         let folder = folder("[service.x]\ncomponent = \"a.wasm\"\n[service.y]\ncomponent = \"b.wasm\"\n");
-        let failure = make(folder.path(), None, Some("z".into()), &Overrides::default()).err().expect("a failure");
+        let failure = make(folder.path(), Place::default(), Some("z".into()), &Overrides::default()).err().expect("a failure");
         assert_eq!(failure.exit(), Exit::Usage);
     }
 
     #[test]
     fn a_wrong_key_is_refused_with_its_line() {
         let folder = folder("[service.x]\ncomponet = \"a.wasm\"\n");
-        let failure = make(folder.path(), None, None, &Overrides::default()).err().expect("a failure");
+        let failure = make(folder.path(), Place::default(), None, &Overrides::default()).err().expect("a failure");
         let text = failure.text(crate::output::Paint::plain());
         assert!(failure.exit() == Exit::Refused && text.contains("line 2") && text.contains("did you mean `component`?"), "{text}");
     }
