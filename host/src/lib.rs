@@ -9,7 +9,7 @@
 //! | 4 surfaces | [`edge`], [`admin`] |
 //! | 3 guests | [`wasm`], the only one that names wasmtime |
 //! | 2 traffic | [`rpc`], [`middleware`] |
-//! | 1 schema | [`schema`]: WIT, protobuf and JSON, and the values between them |
+//! | 1 schema | [`schema`]: WIT, descriptors, the codecs, and the values between them |
 //! | 1 project | [`project`]: a service's folder, made, found and built |
 //! | 0 base | [`settings`], [`status`], [`lanes`], [`stats`] |
 

@@ -29,6 +29,10 @@ pub const HITS: &str = "microhost_compile_cache_hits_total";
 pub const MISSES: &str = "microhost_compile_cache_misses_total";
 /// Cache entries that were not to be trusted.
 pub const REFUSED: &str = "microhost_compile_cache_refused_total";
+/// Connections ever accepted.
+pub const ACCEPTED: &str = "microhost_connections_accepted_total";
+/// Resident memory of the host.
+pub const RESIDENT: &str = "process_resident_memory_bytes";
 /// Connections open.
 pub const CONNECTIONS: &str = "microhost_connections";
 

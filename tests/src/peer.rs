@@ -42,6 +42,24 @@ impl Peer {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        Peer::serve(script, true).await
+    }
+
+    /// The same without reflection.
+    ///
+    /// # Panics
+    /// If there is no free port.
+    pub async fn secretive<F>(script: impl Fn(Call) -> F + Send + Sync + 'static) -> Peer
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Peer::serve(script, false).await
+    }
+
+    async fn serve<F>(script: impl Fn(Call) -> F + Send + Sync + 'static, tells: bool) -> Peer
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let script: Script = Arc::new(move |call| Box::pin(script(call)));
@@ -54,9 +72,11 @@ impl Peer {
                     builder.initial_window_size(WINDOW).initial_connection_window_size(WINDOW);
                     let Ok(mut connection) = builder.handshake::<_, Bytes>(socket).await else { return };
                     while let Some(Ok((request, response))) = connection.accept().await {
-                        let call = Call::new(request, response);
-                        if call.path == REFLECTION {
+                        let mut call = Call::new(request, response);
+                        if call.path == REFLECTION && tells {
                             tokio::spawn(reflect(call));
+                        } else if call.path == REFLECTION {
+                            call.begin().trailers(&[("grpc-status", "12")]);
                         } else {
                             tokio::spawn(script(call));
                         }

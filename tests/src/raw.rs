@@ -31,6 +31,19 @@ impl Raw {
         String::from_utf8_lossy(&all).into_owned()
     }
 
+    /// What the host sends up to this text, which is waited for.
+    ///
+    /// # Panics
+    /// If the connection ends before.
+    pub async fn until(&mut self, text: &str) -> String {
+        let mut all = Vec::new();
+        while !all.ends_with(text.as_bytes()) {
+            let byte = soon(text, self.stream.read_u8()).await;
+            all.push(byte.unwrap_or_else(|error| panic!("{error} after {:?}", String::from_utf8_lossy(&all))));
+        }
+        String::from_utf8_lossy(&all).into_owned()
+    }
+
     /// What the host sends up to the end of the next response's head.
     ///
     /// # Panics

@@ -1,4 +1,4 @@
-//! Answers HTTP by WASI 0.3, and has a typed interface beside it.
+//! Answers HTTP by WASI 0.3, and has a typed interface beside it by the SDK.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -10,8 +10,7 @@ use wasip3::http::types::{ErrorCode, Fields, Method, Request, RequestOptions, Re
 use wasip3::wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter, spawn_local};
 use wasip3::{wit_future, wit_stream};
 
-// Not the SDK: the two would bring different editions of the clocks.
-wit_bindgen::generate!({ path: "wit", world: "test:site/guest" });
+microhost_sdk::service!({ world: "test:site/guest" });
 
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
 
@@ -98,15 +97,15 @@ async fn first(request: Request) -> Response {
     text(String::from_utf8_lossy(&piece).into_owned())
 }
 
-/// Calls `http://TO`, and answers with the status and the body; the second time on, too.
-async fn fetch(to: &str, times: u64) -> Result<Response, ErrorCode> {
+/// Calls `TO`, several times one after the other, and answers with the statuses and bodies.
+async fn fetch(scheme: &Scheme, to: &str, times: u64) -> Result<Response, ErrorCode> {
     let (authority, path) = to.split_once('/').unwrap_or((to, ""));
     let mut answers = String::new();
     for _ in 0..times {
         let (_, trailers) = wit_future::new(|| Ok(None));
         let options = RequestOptions::new();
         let (request, _) = Request::new(Fields::new(), None, trailers, Some(options));
-        let set = request.set_scheme(Some(&Scheme::Http)).and_then(|()| request.set_authority(Some(authority)));
+        let set = request.set_scheme(Some(scheme)).and_then(|()| request.set_authority(Some(authority)));
         set.and_then(|()| request.set_path_with_query(Some(&format!("/{path}")))).map_err(|()| ErrorCode::HttpRequestUriInvalid)?;
         let response = client::send(request).await?;
         let status = response.get_status_code();
@@ -175,8 +174,9 @@ impl handler::Guest for Site {
             }
             "error" => return Err(ErrorCode::ConnectionRefused),
             "fetch" => {
-                let (times, to) = query.split_once('&').unwrap_or(("", query));
-                fetch(to, number(times, "times").max(1)).await?
+                let (how, to) = query.split_once("to=").unwrap_or(("", query));
+                let scheme = if how.contains("tls") { Scheme::Https } else { Scheme::Http };
+                fetch(&scheme, to, number(how, "times").max(1)).await?
             }
             _ => text("Hello, WASI!".to_owned()),
         })

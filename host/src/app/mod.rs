@@ -119,8 +119,7 @@ fn ready(service: &Service, name: &str) -> ReadyService {
             service: of.name.clone(),
             method: method.name.clone(),
             kind: method.kind,
-            // All of a message's fields may be left out.
-            example: "{}".to_owned(),
+            example: method.example(),
         })
     });
     ReadyService {

@@ -38,7 +38,7 @@ mod tests;
 
 pub use codec::Codec;
 pub use flow::{Flowing, Passing};
-pub use handled::{Handled, HandledMethod, HandledService};
+pub use handled::{Handled, HandledMessage, HandledMethod, HandledService};
 pub use model::{Field, Message};
 pub use value::{Handle, Value};
 
@@ -65,6 +65,8 @@ pub struct Schema {
     pub refused: Vec<Refused>,
     /// What its handler serves, where it exports one.
     pub handled: Option<Handled>,
+    /// The export by which it answers plain HTTP, if it does: `wasi:http/handler@0.3.0`.
+    pub http: Option<String>,
     imports: Vec<Import>,
     types: Arc<Types>,
     /// The files in which anything is, dependencies first.
@@ -244,7 +246,7 @@ impl Schema {
             })
             .collect();
         let files = descriptor::order(&types, &services)?;
-        Ok(Schema { services, refused, handled, imports: source.imports(), types, files, wit })
+        Ok(Schema { services, refused, handled, http: source.http(), imports: source.imports(), types, files, wit })
     }
 
     /// The component's world as a WIT package in binary form, with the descriptors of its handler, of
@@ -276,7 +278,9 @@ impl Schema {
 
     /// The `.proto` files of all services: name and text, dependencies first.
     pub fn proto(&self) -> Vec<(String, String)> {
-        text::files(self)
+        let mut files = text::files(self);
+        files.extend(self.handled.iter().flat_map(Handled::proto));
+        files
     }
 
     /// An OpenAPI 3.1 document of all services as HTTP and JSON reach them.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::absent::{Budget, absent};
 use super::descriptor::messages_of;
 use super::model::{Card, EMPTY, Enum, Field, Kind, Message, Shape, Types};
-use super::{Method, MethodKind, Schema};
+use super::{MethodKind, Schema, handled};
 use crate::status::Code;
 
 /// What a method that streams is told to be, in place of what OpenAPI has no words for.
@@ -29,7 +29,9 @@ pub(super) fn document(schema: &Schema, title: &str) -> Value {
     let mut paths = Map::new();
     for service in &schema.services {
         for method in &service.methods {
-            paths.insert(format!("/{}/{}", service.name, method.name), json!({ "post": operation(types, &service.name, method) }));
+            let (input, output) = (reference(method.input()), reference(method.output()));
+            let operation = operation(&service.name, (&method.name, method.kind), method.docs.as_deref(), input, output);
+            paths.insert(format!("/{}/{}", service.name, method.name), json!({ "post": operation }));
         }
     }
     let mut schemas = Map::new();
@@ -41,15 +43,21 @@ pub(super) fn document(schema: &Schema, title: &str) -> Value {
             schemas.insert(cases.name.clone(), enum_schema(cases));
         }
     }
+    let mut tags: Vec<Value> = schema.services.iter().map(|service| tag(&service.name, service.docs.as_deref())).collect();
+    for service in schema.handled.iter().flat_map(|handled| &handled.services) {
+        tags.push(tag(&service.name, service.docs.as_deref()));
+        for method in &service.methods {
+            handled::schemas([method.input.clone(), method.output.clone()], &mut schemas);
+            let (input, output) = (handled::reference(&method.input), handled::reference(&method.output));
+            let operation = operation(&service.name, (&method.name, method.kind), method.docs.as_deref(), input, output);
+            paths.insert(format!("/{}/{}", service.name, method.name), json!({ "post": operation }));
+        }
+    }
     schemas.insert(ERROR.into(), error_schema());
-    let tag = |service: &super::Service| match &service.docs {
-        Some(docs) => json!({ "name": service.name, "description": docs }),
-        None => json!({ "name": service.name }),
-    };
     json!({
         "openapi": "3.1.0",
         "info": { "title": title, "version": version(schema) },
-        "tags": schema.services.iter().map(tag).collect::<Vec<_>>(),
+        "tags": tags,
         "paths": paths,
         "components": { "schemas": schemas },
     })
@@ -61,29 +69,32 @@ fn version(schema: &Schema) -> &str {
     version.map_or("0.0.0", |(_, version)| version)
 }
 
-fn operation(types: &Types, service: &str, method: &Method) -> Value {
-    let streams = method.kind != MethodKind::Unary;
+fn tag(name: &str, docs: Option<&str>) -> Value {
+    described(json!({ "name": name }), docs)
+}
+
+/// A method, given the schemas of its request and its reply.
+fn operation(service: &str, method: (&str, MethodKind), docs: Option<&str>, request: Value, reply: Value) -> Value {
+    let (name, kind) = method;
+    let streams = kind != MethodKind::Unary;
     let content_type = if streams { "application/connect+json" } else { "application/json" };
-    let content = |message: usize| json!({ content_type: { "schema": reference(&types.message(message).name) } });
+    let content = |schema: Value| json!({ content_type: { "schema": schema } });
     let (went_well, failed) =
         if streams { (ENVELOPES, "The call was refused before it began.") } else { ("The call succeeded.", "The call failed.") };
     let mut operation = json!({
-        "operationId": format!("{service}.{}", method.name),
+        "operationId": format!("{service}.{name}"),
         "tags": [service],
-        "requestBody": { "required": true, "content": content(method.plan.request) },
+        "requestBody": { "required": true, "content": content(request) },
         "responses": {
-            "200": { "description": went_well, "content": content(method.plan.reply) },
+            "200": { "description": went_well, "content": content(reply) },
             "default": { "description": failed, "content": { "application/json": { "schema": reference(ERROR) } } },
         },
     });
     if streams {
-        operation[STREAM] = json!(method.kind.name());
+        operation[STREAM] = json!(kind.name());
         operation["requestBody"]["description"] = json!(ENVELOPES);
     }
-    if let Some(docs) = &method.docs {
-        operation["description"] = json!(docs);
-    }
-    operation
+    described(operation, docs)
 }
 
 fn reference(name: &str) -> Value {

@@ -120,6 +120,13 @@ impl Source {
         }
     }
 
+    /// The export that takes HTTP requests, the newer one where there are two.
+    pub(super) fn http(&self) -> Option<String> {
+        let exports = || self.resolve.worlds[self.world].exports.keys().map(|key| self.resolve.name_world_key(key));
+        let find = |name: &str| exports().find(|export| export.strip_prefix(name).is_some_and(|version| version.starts_with('@')));
+        find("wasi:http/handler").or_else(|| find("wasi:http/incoming-handler"))
+    }
+
     /// The exports to serve, and the functions that cannot be.
     pub(super) fn exports(&self) -> (Vec<Export<'_>>, Vec<Refused>) {
         let mut served = Vec::new();

@@ -53,7 +53,7 @@ impl FromStr for HttpRoute {
             return Err(format!("a route begins with a slash, such as \"/api\", got {text:?}"));
         }
         // Compared with paths as clients send them, byte by byte.
-        if path.contains("//") || path.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'?' | b'#' | b'*' | b'{' | b'}')) {
+        if text.contains("//") || path.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'?' | b'#' | b'*' | b'{' | b'}')) {
             return Err(format!("a route is a plain path, such as \"/api\", without patterns, spaces or a query, got {text:?}"));
         }
         let route = HttpRoute(path.into());

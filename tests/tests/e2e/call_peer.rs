@@ -35,6 +35,26 @@ async fn a_schema_told_file_by_file_is_enough_for_protobuf() {
 }
 
 #[tokio::test]
+async fn a_host_without_reflection_is_called_by_full_names_in_json() {
+    let peer = Peer::secretive(|mut call: Call| async move {
+        let asked = call.message().await.ok().flatten().expect("a message");
+        let path = call.path.clone();
+        call.begin().send(frame(false, format!("{{\"path\":\"{path}\",\"asked\":{}}}", asked.len()).as_bytes()));
+        call.trailers(&[("grpc-status", "0")]);
+    })
+    .await;
+    let grpc = ["--protocol", "grpc"];
+    let reply = peer.command(["call", "test.peer.Peer/One", "{}", "--codec", "json"]).args(grpc).run().await.json();
+    assert_eq!(reply, serde_json::json!({"path": "/test.peer.Peer/One", "asked": 2}));
+    for (service, advice) in [("test.peer.Peer", "--codec json"), ("peer", "the full names")] {
+        let ended = peer.command(["call", service, "One"]).args(grpc).run().await;
+        assert_eq!(ended.code, Some(3), "{ended:?}");
+        let said = ended.failed();
+        assert!(said.contains("does not tell what it serves") && said.contains(advice), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_host_that_goes_away_in_mid_stream_is_said_to() {
     let peer = Peer::start(|mut call: Call| async move {
         let _ = call.message().await;

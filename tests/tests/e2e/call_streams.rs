@@ -67,7 +67,8 @@ async fn the_end_of_the_input_ends_a_stream_of_messages() {
 
 #[tokio::test]
 async fn replies_are_printed_one_a_line_when_they_come() {
-    let host = Host::of("streams").await;
+    // One instance, so that one count has every stream that ended.
+    let host = Start::guest("streams").limit("instances=1").ready().await;
     for way in WAYS {
         let printed = call(&host, "countdown", &[r#"{"from":3}"#]).args(way).run().await.succeeded();
         let values: Vec<_> = lines(&printed).into_iter().map(|line| line["value"].clone()).collect();

@@ -4,6 +4,7 @@ use std::fs;
 
 use e2e::command::{BUILD, Command, Ended};
 use e2e::guests::{greeter, guest};
+use e2e::host::Host;
 use e2e::program;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -114,11 +115,54 @@ async fn gen_openapi_describes_every_endpoint() {
     assert!(post["requestBody"]["content"]["application/json"].is_object() && post["responses"]["200"].is_object(), "{document}");
 }
 
+/// A method of each kind, as the guest `streams` has them.
+const KINDS: [(&str, &str, &str); 4] = [
+    ("Produce", "server-stream", "rpc Produce(StreamsProduceRequest) returns (stream StreamsProduceResponse);"),
+    ("Sum", "client-stream", "rpc Sum(stream StreamsSumRequest) returns (StreamsSumResponse);"),
+    ("Shout", "bidi-stream", "rpc Shout(stream Note) returns (stream Note);"),
+    ("Ended", "unary", "rpc Ended(StreamsEndedRequest) returns (StreamsEndedResponse);"),
+];
+
+#[tokio::test]
+async fn gen_and_inspect_tell_which_methods_stream() {
+    let streams = path("streams");
+    let proto = microhost(&["gen", "proto", &streams]).await.succeeded();
+    let document = microhost(&["gen", "openapi", &streams]).await.json();
+    let inspected = microhost(&["inspect", "--json", &streams]).await.json();
+    let methods = inspected["services"][0]["methods"].as_array().expect("methods");
+    for (name, kind, line) in KINDS {
+        assert!(proto.contains(line), "{line} in\n{proto}");
+        let post = &document["paths"][format!("/example.streams.Streams/{name}")]["post"];
+        let content_type = if kind == "unary" { "application/json" } else { "application/connect+json" };
+        for content in [&post["requestBody"]["content"], &post["responses"]["200"]["content"]] {
+            assert_eq!(content.as_object().expect("content").keys().collect::<Vec<_>>(), [content_type], "{name}");
+        }
+        assert_eq!(post["x-microhost-stream"].as_str().unwrap_or("unary"), kind, "{name}");
+        let method = methods.iter().find(|method| method["name"] == name).expect("it is listed");
+        assert_eq!(method["kind"], kind, "{name}");
+    }
+    let text = microhost(&["inspect", &streams]).await.succeeded();
+    assert!(text.contains("stream example.streams.Note -> stream example.streams.Note"), "{text}");
+}
+
+#[tokio::test]
+async fn a_host_lists_the_kind_of_every_method() {
+    let host = Host::of("streams").await;
+    let listed = host.get("/_microhost/services").await.json();
+    let methods = listed["services"][0]["methods"].as_array().expect("methods");
+    for (name, kind, _) in KINDS {
+        let method = methods.iter().find(|method| method["name"] == name).expect("it is listed");
+        assert_eq!(method["kind"], kind, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn completions_are_printed_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = microhost(&["completions", shell]).await.succeeded();
-        assert!(script.contains("microhost") && script.contains("inspect"), "{shell}: {script}");
+        for word in ["microhost", "inspect", "protocol", "max-message"] {
+            assert!(script.contains(word), "{shell} lacks {word}: {script}");
+        }
     }
     let folder = TempDir::new().expect("a temporary folder");
     let script = folder.path().join("completions");

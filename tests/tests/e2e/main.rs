@@ -29,4 +29,6 @@ mod tls;
 mod tour;
 mod traps;
 mod types;
+mod wasi_http;
+mod wasi_http_out;
 mod whose_call;

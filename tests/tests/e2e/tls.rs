@@ -80,6 +80,10 @@ async fn curl_and_microhost_call_verify_the_certificate() {
 
     let said = Command::microhost(["call", "echo", "echo", &body, "--at", &url, "--ca", authority]).run().await.json();
     assert_eq!(said, hello_json());
+    for protocol in ["grpc", "grpc-web"] {
+        let call = Command::microhost(["call", "echo", "echo", &body, "--at", &url, "--ca", authority, "--protocol", protocol]);
+        assert_eq!(call.run().await.json(), hello_json(), "{protocol}");
+    }
     let said = Command::microhost(["call", "echo", "echo", &body, "--at", &url, "--insecure"]).run().await.json();
     assert_eq!(said, hello_json());
     let untrusted = Command::microhost(["call", "echo", "echo", &body, "--at", &url]).run().await;

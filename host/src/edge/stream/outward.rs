@@ -86,6 +86,10 @@ impl Outward {
     }
 
     pub(in crate::edge) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Chunk>>> {
+        // Here and not where nothing is ready: a service may always have more to say.
+        if !self.gather.is_full() && self.late.as_mut().is_some_and(|late| late.as_mut().poll(cx).is_ready()) {
+            self.fail(late());
+        }
         loop {
             if self.gather.is_full()
                 && let Some(chunk) = self.gather.take()
@@ -109,10 +113,7 @@ impl Outward {
                         self.fail(gone());
                         continue;
                     }
-                    if !self.late.as_mut().is_some_and(|late| late.as_mut().poll(cx).is_ready()) {
-                        return Poll::Pending;
-                    }
-                    self.fail(late());
+                    return Poll::Pending;
                 }
             }
         }

@@ -263,6 +263,10 @@ async fn a_deadline_ends_a_stream_that_its_handler_would_not() {
     let talks =
         edge.stream("Talks", Some(MethodKind::BidiStream), move |_| Box::pin(async move { says(vec![Event::Message("x".into())]) }));
     edge.stream("Silent", Some(MethodKind::BidiStream), |_| Box::pin(std::future::pending()));
+    edge.stream("Endless", Some(MethodKind::BidiStream), |_| {
+        let events = stream::repeat_with(|| Event::Message(Bytes::from_static(&[7; 50])));
+        Box::pin(async { Ok(StreamReply { headers: HeaderMap::new(), events: Box::pin(events) }) })
+    });
     for way in WAYS {
         for (method, count) in [("Talks", 1), ("Silent", 0)] {
             let (name, value) = way.0.timeout(50);
@@ -273,6 +277,9 @@ async fn a_deadline_ends_a_stream_that_its_handler_would_not() {
             let end = Talk::open(&edge, way, method, &[(name, &value)]).await.rest().await.1;
             assert_eq!(end.code(), Code::DeadlineExceeded, "{way:?} {method}");
         }
+        let (name, value) = way.0.timeout(50);
+        let (messages, end) = Talk::open(&edge, way, "Endless", &[(name, &value)]).await.rest().await;
+        assert_eq!((messages.is_empty(), end.code()), (false, Code::DeadlineExceeded), "{way:?}");
     }
     assert_eq!(talks.stats.count(Code::DeadlineExceeded), WAYS.len() as u64);
     edge.all_closed().await;
@@ -367,4 +374,47 @@ async fn a_drain_waits_for_streams_and_cuts_them_off_after_its_grace() {
         watched.edge.all_closed().await;
         none_under_way(&watched.route).await;
     }
+}
+
+#[tokio::test]
+async fn streams_that_are_dropped_at_any_moment_leave_nothing() {
+    const STREAMS: usize = 2_000;
+    let edge = TestEdge::start();
+    let route = edge.stream("Echo", Some(MethodKind::BidiStream), |request| {
+        let events = request.messages.map(|message| match message {
+            Ok(message) => Event::Message(message),
+            Err(status) => Event::End(Err(status)),
+        });
+        Box::pin(async { Ok(StreamReply { headers: HeaderMap::new(), events: Box::pin(events) }) })
+    });
+    let one = async |i: usize| {
+        let way = WAYS[i % WAYS.len()];
+        let first = written(way.0, &enveloped(0, &vec![7; i % 40_000]));
+        // Cut anywhere, its head included.
+        let cut = first.slice(..i * 31 % (first.len() + 1));
+        let mut talk = Talk::begin(&edge, way, "Echo", &[], &[cut], true).await;
+        match i % 4 {
+            0 => talk.hang_up(),
+            1 if way.1 == Version::HTTP_2 => talk.give_up(),
+            2 => {
+                talk.half_close();
+                talk.rest().await;
+            }
+            _ => drop(talk),
+        }
+    };
+    for batch in 0..STREAMS / 100 {
+        within(futures::future::join_all((0..100).map(|i| one(batch * 100 + i)))).await;
+    }
+    edge.all_closed().await;
+    none_under_way(&route).await;
+    let ended: u64 = Code::all().map(|code| route.stats.count(code)).sum();
+    assert_eq!(ended, STREAMS as u64);
+    // The router's and this one; the last call's own goes just after it was counted.
+    within(async {
+        while Arc::strong_count(&route) > 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }

@@ -12,12 +12,17 @@ use super::descriptor::well_known;
 use super::{Codec, MethodKind, SchemaError};
 use crate::status::{Code, Status};
 
+mod comments;
+mod example;
 mod json;
+mod openapi;
 mod sections;
+mod text;
 
 #[cfg(test)]
 mod tests;
 
+pub(super) use openapi::{reference, schemas};
 pub(super) use sections::Sections;
 
 /// The interface that a handler exports, in any version of it.
@@ -42,6 +47,8 @@ pub struct Handled {
 pub struct HandledService {
     /// The full name: `shop.payments.v1.Payments`.
     pub name: String,
+    /// What the file says about it.
+    pub docs: Option<String>,
     /// Its methods in the order of the file.
     pub methods: Vec<HandledMethod>,
 }
@@ -53,8 +60,10 @@ pub struct HandledMethod {
     pub name: String,
     /// Which side sends more than one message.
     pub kind: MethodKind,
-    input: MessageDescriptor,
-    output: MessageDescriptor,
+    /// What the file says about it.
+    pub docs: Option<String>,
+    pub(super) input: MessageDescriptor,
+    pub(super) output: MessageDescriptor,
 }
 
 /// Whether an export of this name is the handler.
@@ -93,6 +102,23 @@ impl Handled {
         })
     }
 
+    /// The `.proto` files of its descriptors: name and text, dependencies first, without protobuf's own.
+    pub(super) fn proto(&self) -> impl Iterator<Item = (String, String)> {
+        let files = self.pool.files().filter(|file| well_known(file.name()).is_none());
+        files.map(|file| (file.name().to_owned(), text::file(&file)))
+    }
+
+    /// The messages of its services and what they refer to, by full name, with their fields: number,
+    /// name in protobuf, name in JSON, type.
+    pub fn messages(&self) -> Vec<HandledMessage> {
+        let mut found = Vec::new();
+        for method in self.services.iter().flat_map(|service| &service.methods) {
+            HandledMessage::add(&method.input, &mut found);
+            HandledMessage::add(&method.output, &mut found);
+        }
+        found
+    }
+
     /// Whether it brings no descriptors, and so takes whatever call is given to it, in any codec.
     pub fn takes_anything(&self) -> bool {
         self.services.is_empty()
@@ -104,10 +130,12 @@ impl HandledService {
         let method = |method: prost_reflect::MethodDescriptor| HandledMethod {
             name: method.name().to_owned(),
             kind: MethodKind::of(method.is_client_streaming(), method.is_server_streaming()),
+            docs: comments::comment(&service.parent_file(), method.path()),
             input: method.input(),
             output: method.output(),
         };
-        HandledService { name: service.full_name().to_owned(), methods: service.methods().map(method).collect() }
+        let docs = comments::comment(&service.parent_file(), service.path());
+        HandledService { name: service.full_name().to_owned(), docs, methods: service.methods().map(method).collect() }
     }
 }
 
@@ -120,6 +148,18 @@ impl HandledMethod {
     /// The full name of the reply message.
     pub fn output(&self) -> &str {
         self.output.full_name()
+    }
+
+    /// A request in JSON that the method accepts, for a user to begin with: `{"name":"text"}`.
+    pub fn example(&self) -> String {
+        example::message(&self.input).to_string()
+    }
+
+    /// The method as its file writes it: `Charge(ChargeRequest) returns (stream ChargeReply)`.
+    pub fn signature(&self) -> String {
+        let side = |streams: bool, message: &MessageDescriptor| format!("{}{}", if streams { "stream " } else { "" }, message.full_name());
+        let input = side(self.kind.client_streams(), &self.input);
+        format!("{}({input}) returns ({})", self.name, side(self.kind.server_streams(), &self.output))
     }
 
     /// A message of the caller's, in `codec`, as the guest takes it: in protobuf. What is protobuf
@@ -156,6 +196,36 @@ fn untranslated(codec: Codec) -> Status {
         Code::Unimplemented,
         format!("the service begins with a .proto file and takes json and proto; {name} is for services typed in WIT"),
     )
+}
+
+/// A message of a handler's services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandledMessage {
+    /// The full name.
+    pub name: String,
+    /// The fields: number, name in protobuf, name in JSON, type as protobuf writes it.
+    pub fields: Vec<(u32, String, String, String)>,
+}
+
+impl HandledMessage {
+    fn add(message: &MessageDescriptor, found: &mut Vec<HandledMessage>) {
+        if message.package_name() == "google.protobuf" || found.iter().any(|known| known.name == message.full_name()) {
+            return;
+        }
+        let place = found.len();
+        found.push(HandledMessage { name: message.full_name().to_owned(), fields: Vec::new() });
+        for field in message.fields() {
+            let row = (field.number(), field.name().to_owned(), field.json_name().to_owned(), text::field_type(&field));
+            found[place].fields.push(row);
+            let kind = match field.kind() {
+                prost_reflect::Kind::Message(entry) if field.is_map() => entry.map_entry_value_field().kind(),
+                kind => kind,
+            };
+            if let prost_reflect::Kind::Message(inner) = kind {
+                HandledMessage::add(&inner, found);
+            }
+        }
+    }
 }
 
 fn too_large(what: &str, limit: usize) -> Status {

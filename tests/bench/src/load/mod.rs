@@ -175,24 +175,25 @@ trait Client {
 struct Tally {
     /// The times of those that ended.
     calls: Histogram,
-    /// Messages; a unary call is one.
-    messages: u64,
+    /// Messages; a unary call is one. Parts of large ones count as such, or many that are under way at
+    /// once would be counted all together or not at all.
+    messages: f64,
 }
 
 impl Tally {
     fn new() -> Tally {
-        Tally { calls: Histogram::new(), messages: 0 }
+        Tally { calls: Histogram::new(), messages: 0.0 }
     }
 
     /// Records a unary call.
     fn record(&mut self, time: Duration) {
         self.calls.record(time);
-        self.messages += 1;
+        self.messages += 1.0;
     }
 
     fn clear(&mut self) {
         self.calls.clear();
-        self.messages = 0;
+        self.messages = 0.0;
     }
 }
 
@@ -275,14 +276,14 @@ fn drive<C: Client>(load: &Load, client: impl Fn() -> C) -> Result<Measured> {
     let others = (machine_busy()? - busy - server_cpu - own_cpu).max(0.0) / seconds;
 
     let messages = tally.messages;
-    if messages == 0 {
+    if messages == 0.0 {
         bail!("not one call was answered in {seconds:.1} s");
     }
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
-    let each = |seconds: f64| seconds * 1e6 / messages as f64;
+    let each = |seconds: f64| seconds * 1e6 / messages;
     Ok(Measured {
         calls: tally.calls.total(),
-        rate: messages as f64 / seconds,
+        rate: messages / seconds,
         p50: micros(tally.calls.quantile(0.5)),
         p99: micros(tally.calls.quantile(0.99)),
         longest: micros(tally.calls.longest()),

@@ -99,10 +99,8 @@ struct Reply {
 }
 
 impl Reply {
-    /// Takes bytes of messages that begin as `start` says and have `length` bytes; returns how many
-    /// messages they ended.
-    fn take(&mut self, start: &[u8], length: usize, mut bytes: &[u8]) -> Result<usize> {
-        let before = self.came;
+    /// Takes bytes of messages that begin as `start` says and have `length` bytes.
+    fn take(&mut self, start: &[u8], length: usize, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             let piece = match start.get(self.at..).filter(|rest| !rest.is_empty()) {
                 Some(rest) => {
@@ -122,7 +120,7 @@ impl Reply {
                 self.came += 1;
             }
         }
-        Ok(self.came - before)
+        Ok(())
     }
 }
 
@@ -194,9 +192,9 @@ impl Streams {
             (None, Direction::Produce) => (&self.pattern[..self.length - self.size], self.length),
             (None, _) => (&self.pattern[..self.length], self.length),
         };
-        let ended = call.reply.take(start, length, came.payload)?;
+        call.reply.take(start, length, came.payload)?;
         if self.direction != Direction::Consume {
-            tally.messages += ended as u64;
+            tally.messages += came.payload.len() as f64 / length as f64;
         }
         if came.has(END_STREAM) {
             bail!("a call ended without a gRPC status");
@@ -299,7 +297,7 @@ impl Client for Streams {
                 continue;
             }
             passed = 0;
-            let (at, messages) = (call.sent % self.length, call.sent / self.length);
+            let at = call.sent % self.length;
             call.sent += piece as usize;
             call.left -= piece as usize;
             call.window -= piece;
@@ -307,7 +305,7 @@ impl Client for Streams {
             let last = if call.left == 0 { END_STREAM } else { 0 };
             frame(out, DATA, last, call.stream, &self.pattern[at..at + piece as usize]);
             if self.direction == Direction::Consume {
-                tally.messages += (call.sent / self.length - messages) as u64;
+                tally.messages += piece as f64 / self.length as f64;
             }
         }
     }
@@ -338,7 +336,7 @@ mod tests {
         let mut taken = 0;
         loop {
             match client.receive(&input[taken..], now, &mut out, &mut tally)? {
-                0 => return Ok((tally.messages, tally.calls.total())),
+                0 => return Ok((tally.messages.round() as u64, tally.calls.total())),
                 more => taken += more,
             }
         }

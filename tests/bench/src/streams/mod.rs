@@ -36,7 +36,7 @@ pub struct Options {
     #[arg(long, value_delimiter = ',', default_values_t = [1, 100])]
     streams: Vec<usize>,
     /// The streams at once share this many connections, or as many as there are streams
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 8)]
     connections: usize,
     /// Pairs of measurements
     #[arg(long, default_value_t = 5)]

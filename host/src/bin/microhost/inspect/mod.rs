@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use microhost::schema::{Handled, HandledMethod, Import, Message, Method, MethodKind, Schema};
+use microhost::schema::{Field, Handled, HandledMessage, HandledMethod, HandledService, Import, Message, Method, MethodKind, Schema};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -53,8 +53,9 @@ impl Inspect {
                     "docs": service.docs,
                     "methods": service.methods.iter().map(method_json).collect::<Vec<_>>(),
                 })).collect::<Vec<_>>(),
+                "handled": schema.handled.as_ref().map(handled_json),
+                "http": schema.http,
                 "messages": schema.messages().map(message_json).collect::<Vec<_>>(),
-                "handler": schema.handled.as_ref().map(handler_json),
                 "refused": schema.refused.iter().map(|refused| json!({ "function": refused.function, "why": refused.why })).collect::<Vec<_>>(),
                 "imports": schema.imports().iter().map(import_json).collect::<Vec<_>>(),
             });
@@ -78,18 +79,6 @@ fn method_json(method: &Method) -> Value {
     })
 }
 
-fn handler_json(handled: &Handled) -> Value {
-    let method = |method: &HandledMethod| json!({ "name": method.name, "kind": method.kind.name(), "input": method.input(), "output": method.output() });
-    json!({
-        "interface": handled.interface,
-        "takesAnything": handled.takes_anything(),
-        "services": handled.services.iter().map(|service| json!({
-            "name": service.name,
-            "methods": service.methods.iter().map(method).collect::<Vec<_>>(),
-        })).collect::<Vec<_>>(),
-    })
-}
-
 fn message_json(message: &Message) -> Value {
     let fields = message.fields.iter().zip(1..).map(|(field, number)| {
         json!({ "name": field.name, "jsonName": field.json_name, "number": number, "type": field.wit, "docs": field.docs })
@@ -106,6 +95,29 @@ fn import_json(import: &Import) -> Value {
     json!({ "name": import.name, "functions": import.functions, "state": state, "grant": grant })
 }
 
+fn handled_json(handled: &Handled) -> Value {
+    let method = |method: &HandledMethod| {
+        json!({
+            "name": method.name,
+            "docs": method.docs,
+            "input": method.input(),
+            "output": method.output(),
+            "clientStreams": method.kind.client_streams(),
+            "serverStreams": method.kind.server_streams(),
+        })
+    };
+    let service = |service: &HandledService| json!({ "name": service.name, "docs": service.docs, "methods": service.methods.iter().map(method).collect::<Vec<_>>() });
+    let field = |(number, name, json_name, kind): &(u32, String, String, String)| json!({ "name": name, "jsonName": json_name, "number": number, "type": kind });
+    let message =
+        |message: &HandledMessage| json!({ "name": message.name, "fields": message.fields.iter().map(field).collect::<Vec<_>>() });
+    json!({
+        "interface": handled.interface,
+        "gateway": handled.takes_anything(),
+        "services": handled.services.iter().map(service).collect::<Vec<_>>(),
+        "messages": handled.messages().iter().map(message).collect::<Vec<_>>(),
+    })
+}
+
 /// The same for people. Writing to a string cannot fail, so no result of it is looked at.
 fn text(schema: &Schema, wit: &str) -> String {
     let mut text = String::from("services\n");
@@ -120,7 +132,10 @@ fn text(schema: &Schema, wit: &str) -> String {
         }
     }
     if let Some(handled) = &schema.handled {
-        handler(handled, &mut text);
+        self::handled(handled, &mut text);
+    }
+    if let Some(export) = &schema.http {
+        let _ = writeln!(text, "\nHTTP\n  answers requests by {export}, under the route that `http` sets; / without");
     }
     messages(schema, &mut text);
     if !schema.refused.is_empty() {
@@ -138,35 +153,41 @@ fn text(schema: &Schema, wit: &str) -> String {
     text
 }
 
-/// What its handler serves.
-fn handler(handled: &Handled, text: &mut String) {
-    for service in &handled.services {
-        let _ = writeln!(text, "  {}  ({})", visible(&service.name), handled.interface);
-        for method in &service.methods {
-            let _ = writeln!(text, "    {}", visible(&method.name));
-            let _ = writeln!(text, "      {}", visible(&messages_of(method.kind, method.input(), method.output())));
-        }
-    }
-    if handled.takes_anything() {
-        let _ = writeln!(text, "  any that nothing else serves  ({})", handled.interface);
-    }
-}
-
 /// What goes in and what comes out: `stream example.chat.Line -> example.chat.Summary`.
 fn messages_of(kind: MethodKind, input: &str, output: &str) -> String {
     let stream = |streams: bool| if streams { "stream " } else { "" };
     format!("{}{input} -> {}{output}", stream(kind.client_streams()), stream(kind.server_streams()))
 }
 
+fn handled(handled: &Handled, text: &mut String) {
+    if handled.takes_anything() {
+        let _ = writeln!(text, "  any  ({}, without descriptors: a gateway)", handled.interface);
+    }
+    for service in &handled.services {
+        let _ = writeln!(text, "  {}  ({}, by its descriptors)", service.name, handled.interface);
+        for method in &service.methods {
+            let _ = writeln!(text, "    {}", method.signature());
+        }
+    }
+}
+
 fn messages(schema: &Schema, text: &mut String) {
-    let mut messages = schema.messages().filter(|message| !message.fields.is_empty()).peekable();
-    if messages.peek().is_some() {
+    let mut rows: Vec<(String, Vec<String>)> = Vec::new();
+    for message in schema.messages().filter(|message| !message.fields.is_empty()) {
+        let row = |(field, number): (&Field, u32)| format!("{number:>2}  {}  {}  {}", field.name, field.json_name, field.wit);
+        rows.push((message.name.clone(), message.fields.iter().zip(1..).map(row).collect()));
+    }
+    for message in schema.handled.iter().flat_map(Handled::messages).filter(|message| !message.fields.is_empty()) {
+        let fields = message.fields.iter().map(|(number, name, json_name, kind)| format!("{number:>2}  {name}  {json_name}  {kind}"));
+        rows.push((message.name, fields.collect()));
+    }
+    if !rows.is_empty() {
         text.push_str("\nmessages: number, name in protobuf, name in JSON, type\n");
     }
-    for message in messages {
-        let _ = writeln!(text, "  {}", message.name);
-        for (field, number) in message.fields.iter().zip(1..) {
-            let _ = writeln!(text, "    {number:>2}  {}  {}  {}", field.name, field.json_name, field.wit);
+    for (name, fields) in rows {
+        let _ = writeln!(text, "  {name}");
+        for field in fields {
+            let _ = writeln!(text, "    {field}");
         }
     }
 }
