@@ -154,7 +154,7 @@ macro_rules! handler {
     ($handler:ty) => {
         const _: () = {
             type Exported = $crate::handler::Exported<$handler>;
-            $crate::handler::bindings::__export_handler!(Exported with_types_in $crate::handler::bindings);
+    $crate::handler::bindings::__export_handler!(Exported with_types_in $crate::handler::bindings);
         };
         $crate::__at_start!();
     };
