@@ -38,7 +38,7 @@ mod tests;
 
 pub use codec::Codec;
 pub use flow::{Flowing, Passing};
-pub use handled::{Handled, HandledMessage, HandledMethod, HandledService};
+pub use handled::{Handled, HandledMessage, HandledMethod, HandledService, comment};
 pub use model::{Field, Message};
 pub use value::{Handle, Value};
 

@@ -2,8 +2,8 @@
 
 use prost_reflect::FileDescriptor;
 
-/// The comment on the part at a path (see `google.protobuf.SourceCodeInfo.Location.path`).
-pub(super) fn comment(file: &FileDescriptor, path: &[i32]) -> Option<String> {
+/// The comment of a `.proto` file on the part at a path (see `google.protobuf.SourceCodeInfo.Location.path`).
+pub fn comment(file: &FileDescriptor, path: &[i32]) -> Option<String> {
     let info = file.file_descriptor_proto().source_code_info.as_ref()?;
     let text = info.location.iter().find(|location| location.path == path)?.leading_comments.as_deref()?;
     // protoc keeps the space between the slashes and the words.

@@ -1,4 +1,5 @@
-//! `microhost gen`: a component's schema, for clients of other kinds.
+//! `microhost gen`: a component's schema, for clients of other kinds; and what a service that begins
+//! with a `.proto` file is written with.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,10 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::source;
 
-/// Write a component's schema for others: protobuf or OpenAPI
+mod rust;
+mod wit;
+
+/// Write a component's schema for others, or begin a service with a .proto file
 #[derive(Args)]
 pub struct Generate {
     #[command(subcommand)]
@@ -21,6 +25,8 @@ pub struct Generate {
 enum What {
     Proto(Proto),
     Openapi(OpenApi),
+    Rust(rust::Rust),
+    Wit(wit::Wit),
 }
 
 /// Write .proto files, for gRPC clients
@@ -62,6 +68,8 @@ impl Generate {
         match self.what {
             What::Proto(command) => command.execute(),
             What::Openapi(command) => command.execute(),
+            What::Rust(command) => command.execute(),
+            What::Wit(command) => command.execute(),
         }
     }
 }
@@ -94,6 +102,15 @@ impl OpenApi {
             None => output::print_json(&document),
         }
     }
+}
+
+/// Reads .proto files and what they import.
+fn sources(files: &[PathBuf], includes: &[PathBuf]) -> Outcome<microhost_sdk_build::Sources> {
+    microhost_sdk_build::read(files, includes).map_err(|error| {
+        Failure::new(Exit::Refused, "cannot read the .proto files")
+            .because(&error)
+            .advise("name the folders that imports are in with --include DIR")
+    })
 }
 
 /// Writes a file and the folders above it, and says so.
