@@ -74,15 +74,14 @@ fn tag(name: &str, docs: Option<&str>) -> Value {
 }
 
 /// A method, given the schemas of its request and its reply.
-fn operation(service: &str, method: (&str, MethodKind), docs: Option<&str>, request: Value, reply: Value) -> Value {
-    let (name, kind) = method;
+fn operation(service: &str, (method, kind): (&str, MethodKind), docs: Option<&str>, request: Value, reply: Value) -> Value {
     let streams = kind != MethodKind::Unary;
     let content_type = if streams { "application/connect+json" } else { "application/json" };
     let content = |schema: Value| json!({ content_type: { "schema": schema } });
     let (went_well, failed) =
         if streams { (ENVELOPES, "The call was refused before it began.") } else { ("The call succeeded.", "The call failed.") };
     let mut operation = json!({
-        "operationId": format!("{service}.{name}"),
+        "operationId": format!("{service}.{method}"),
         "tags": [service],
         "requestBody": { "required": true, "content": content(request) },
         "responses": {

@@ -22,6 +22,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub use comments::comment;
 pub(super) use openapi::{reference, schemas};
 pub(super) use sections::Sections;
 
@@ -130,11 +131,11 @@ impl HandledService {
         let method = |method: prost_reflect::MethodDescriptor| HandledMethod {
             name: method.name().to_owned(),
             kind: MethodKind::of(method.is_client_streaming(), method.is_server_streaming()),
-            docs: comments::comment(&service.parent_file(), method.path()),
+            docs: comment(&service.parent_file(), method.path()),
             input: method.input(),
             output: method.output(),
         };
-        let docs = comments::comment(&service.parent_file(), service.path());
+        let docs = comment(&service.parent_file(), service.path());
         HandledService { name: service.full_name().to_owned(), docs, methods: service.methods().map(method).collect() }
     }
 }
@@ -153,13 +154,6 @@ impl HandledMethod {
     /// A request in JSON that the method accepts, for a user to begin with: `{"name":"text"}`.
     pub fn example(&self) -> String {
         example::message(&self.input).to_string()
-    }
-
-    /// The method as its file writes it: `Charge(ChargeRequest) returns (stream ChargeReply)`.
-    pub fn signature(&self) -> String {
-        let side = |streams: bool, message: &MessageDescriptor| format!("{}{}", if streams { "stream " } else { "" }, message.full_name());
-        let input = side(self.kind.client_streams(), &self.input);
-        format!("{}({input}) returns ({})", self.name, side(self.kind.server_streams(), &self.output))
     }
 
     /// A message of the caller's, in `codec`, as the guest takes it: in protobuf. What is protobuf
@@ -187,15 +181,6 @@ impl HandledMethod {
             other => Err(untranslated(other)),
         }
     }
-}
-
-/// A codec that descriptors are not translated to: its form is known for WIT's types.
-fn untranslated(codec: Codec) -> Status {
-    let name = codec.name();
-    Status::new(
-        Code::Unimplemented,
-        format!("the service begins with a .proto file and takes json and proto; {name} is for services typed in WIT"),
-    )
 }
 
 /// A message of a handler's services.
@@ -226,6 +211,15 @@ impl HandledMessage {
             }
         }
     }
+}
+
+/// A codec that descriptors are not translated to: its form is known for WIT's types.
+fn untranslated(codec: Codec) -> Status {
+    let name = codec.name();
+    Status::new(
+        Code::Unimplemented,
+        format!("the service begins with a .proto file and takes json and proto; {name} is for services typed in WIT"),
+    )
 }
 
 fn too_large(what: &str, limit: usize) -> Status {

@@ -53,9 +53,9 @@ impl Inspect {
                     "docs": service.docs,
                     "methods": service.methods.iter().map(method_json).collect::<Vec<_>>(),
                 })).collect::<Vec<_>>(),
-                "handled": schema.handled.as_ref().map(handled_json),
-                "http": schema.http,
                 "messages": schema.messages().map(message_json).collect::<Vec<_>>(),
+                "handler": schema.handled.as_ref().map(handler_json),
+                "http": schema.http,
                 "refused": schema.refused.iter().map(|refused| json!({ "function": refused.function, "why": refused.why })).collect::<Vec<_>>(),
                 "imports": schema.imports().iter().map(import_json).collect::<Vec<_>>(),
             });
@@ -79,6 +79,28 @@ fn method_json(method: &Method) -> Value {
     })
 }
 
+fn handler_json(handled: &Handled) -> Value {
+    let method = |method: &HandledMethod| {
+        json!({
+            "name": method.name,
+            "docs": method.docs,
+            "kind": method.kind.name(),
+            "input": method.input(),
+            "output": method.output(),
+        })
+    };
+    let service = |service: &HandledService| json!({ "name": service.name, "docs": service.docs, "methods": service.methods.iter().map(method).collect::<Vec<_>>() });
+    let field = |(number, name, json_name, kind): &(u32, String, String, String)| json!({ "name": name, "jsonName": json_name, "number": number, "type": kind });
+    let message =
+        |message: &HandledMessage| json!({ "name": message.name, "fields": message.fields.iter().map(field).collect::<Vec<_>>() });
+    json!({
+        "interface": handled.interface,
+        "takesAnything": handled.takes_anything(),
+        "services": handled.services.iter().map(service).collect::<Vec<_>>(),
+        "messages": handled.messages().iter().map(message).collect::<Vec<_>>(),
+    })
+}
+
 fn message_json(message: &Message) -> Value {
     let fields = message.fields.iter().zip(1..).map(|(field, number)| {
         json!({ "name": field.name, "jsonName": field.json_name, "number": number, "type": field.wit, "docs": field.docs })
@@ -95,29 +117,6 @@ fn import_json(import: &Import) -> Value {
     json!({ "name": import.name, "functions": import.functions, "state": state, "grant": grant })
 }
 
-fn handled_json(handled: &Handled) -> Value {
-    let method = |method: &HandledMethod| {
-        json!({
-            "name": method.name,
-            "docs": method.docs,
-            "input": method.input(),
-            "output": method.output(),
-            "clientStreams": method.kind.client_streams(),
-            "serverStreams": method.kind.server_streams(),
-        })
-    };
-    let service = |service: &HandledService| json!({ "name": service.name, "docs": service.docs, "methods": service.methods.iter().map(method).collect::<Vec<_>>() });
-    let field = |(number, name, json_name, kind): &(u32, String, String, String)| json!({ "name": name, "jsonName": json_name, "number": number, "type": kind });
-    let message =
-        |message: &HandledMessage| json!({ "name": message.name, "fields": message.fields.iter().map(field).collect::<Vec<_>>() });
-    json!({
-        "interface": handled.interface,
-        "gateway": handled.takes_anything(),
-        "services": handled.services.iter().map(service).collect::<Vec<_>>(),
-        "messages": handled.messages().iter().map(message).collect::<Vec<_>>(),
-    })
-}
-
 /// The same for people. Writing to a string cannot fail, so no result of it is looked at.
 fn text(schema: &Schema, wit: &str) -> String {
     let mut text = String::from("services\n");
@@ -132,7 +131,7 @@ fn text(schema: &Schema, wit: &str) -> String {
         }
     }
     if let Some(handled) = &schema.handled {
-        self::handled(handled, &mut text);
+        handler(handled, &mut text);
     }
     if let Some(export) = &schema.http {
         let _ = writeln!(text, "\nHTTP\n  answers requests by {export}, under the route that `http` sets; / without");
@@ -153,22 +152,24 @@ fn text(schema: &Schema, wit: &str) -> String {
     text
 }
 
+/// What its handler serves.
+fn handler(handled: &Handled, text: &mut String) {
+    for service in &handled.services {
+        let _ = writeln!(text, "  {}  ({})", visible(&service.name), handled.interface);
+        for method in &service.methods {
+            let _ = writeln!(text, "    {}", visible(&method.name));
+            let _ = writeln!(text, "      {}", visible(&messages_of(method.kind, method.input(), method.output())));
+        }
+    }
+    if handled.takes_anything() {
+        let _ = writeln!(text, "  any that nothing else serves  ({})", handled.interface);
+    }
+}
+
 /// What goes in and what comes out: `stream example.chat.Line -> example.chat.Summary`.
 fn messages_of(kind: MethodKind, input: &str, output: &str) -> String {
     let stream = |streams: bool| if streams { "stream " } else { "" };
     format!("{}{input} -> {}{output}", stream(kind.client_streams()), stream(kind.server_streams()))
-}
-
-fn handled(handled: &Handled, text: &mut String) {
-    if handled.takes_anything() {
-        let _ = writeln!(text, "  any  ({}, without descriptors: a gateway)", handled.interface);
-    }
-    for service in &handled.services {
-        let _ = writeln!(text, "  {}  ({}, by its descriptors)", service.name, handled.interface);
-        for method in &service.methods {
-            let _ = writeln!(text, "    {}", method.signature());
-        }
-    }
 }
 
 fn messages(schema: &Schema, text: &mut String) {
@@ -185,9 +186,9 @@ fn messages(schema: &Schema, text: &mut String) {
         text.push_str("\nmessages: number, name in protobuf, name in JSON, type\n");
     }
     for (name, fields) in rows {
-        let _ = writeln!(text, "  {name}");
+        let _ = writeln!(text, "  {}", visible(&name));
         for field in fields {
-            let _ = writeln!(text, "    {field}");
+            let _ = writeln!(text, "    {}", visible(&field));
         }
     }
 }
