@@ -28,6 +28,12 @@ pub fn greeter() -> PathBuf {
     component(FOLDER.get_or_init(|| build(&root().join("examples").join("greeter"))), "greeter")
 }
 
+/// The component of the example in `examples/shop/payments`.
+pub fn payments() -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    component(FOLDER.get_or_init(|| build(&root().join("examples/shop/payments"))), "payments")
+}
+
 /// A component of `guests/` that is kept as text, which no Rust source could be: `guests/NAME.wat`.
 ///
 /// # Panics

@@ -10,8 +10,9 @@ use crate::{Error, Sources, descriptors};
 
 const SDK: &str = "::microhost_sdk::proto";
 
-/// A service uses of the code what it needs; what it does not must not trouble its author.
-const UNUSED: &str = "#[allow(dead_code, reason = \"a service uses what it needs of this\")]\n";
+/// On every item of the top: a service uses of the code what it needs, and what it does not must not
+/// trouble its author; nor is the code his to lay out.
+const GIVEN: &str = "#[rustfmt::skip]\n#[allow(dead_code, reason = \"a service uses what it needs of this\")]\n";
 
 pub fn generate(sources: &Sources) -> Result<String, Error> {
     let mut root = String::new();
@@ -22,7 +23,7 @@ pub fn generate(sources: &Sources) -> Result<String, Error> {
         // Writing to a string cannot fail, here and below.
         let _ = write!(
             root,
-            "{UNUSED}const {constant}: {SDK}::Descriptors = {SDK}::Descriptors {{ digest: {:#x}, bytes: b\"{}\" }};\n",
+            "{GIVEN}const {constant}: {SDK}::Descriptors = {SDK}::Descriptors {{ digest: {:#x}, bytes: b\"{}\" }};\n",
             descriptors::digest(&bytes),
             bytes.escape_ascii()
         );
@@ -72,7 +73,7 @@ impl Tree {
         out.push_str(&self.code);
         for (name, tree) in &self.below {
             if depth == 0 {
-                out.push_str(UNUSED);
+                out.push_str(GIVEN);
             }
             let name = if syn::parse_str::<syn::Ident>(name).is_ok() { name.clone() } else { format!("r#{name}") };
             let _ = write!(out, "pub mod {name} {{\n");

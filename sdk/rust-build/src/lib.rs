@@ -97,3 +97,48 @@ pub fn read(files: &[impl AsRef<Path>], includes: &[impl AsRef<Path>]) -> Result
 pub fn generate(sources: &Sources) -> Result<String, Error> {
     code::generate(sources)
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+
+    fn sources(text: &str) -> Sources {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = folder.path().join("a.proto");
+        fs::write(&path, format!("syntax = \"proto3\";\npackage a.b;\n{text}")).expect("a file");
+        read(&[path], &[folder.path()]).expect("the file is valid")
+    }
+
+    #[test]
+    fn a_service_becomes_a_trait_a_server_and_a_client() {
+        let code = generate(&sources("// Greets.\nservice Greet { rpc Type(M) returns (stream M); }\nmessage M {}")).expect("all of it");
+        for part in ["/// Greets.", "pub trait Greet", "pub struct GreetServer", "pub struct GreetClient", "fn r#type(", "\"Type\" =>"] {
+            assert!(code.contains(part), "{part} in {code}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_the_name_that_a_service_needs_is_refused() {
+        let error = generate(&sources("service Greet {}\nmessage GreetServer {}")).expect_err("two of one name").to_string();
+        assert_eq!(error, "a.b: the service Greet needs the name GreetServer in Rust, which a message or enum has; rename one of them");
+    }
+
+    #[test]
+    fn descriptors_keep_comments_and_no_places() {
+        let sources = sources("// Greets.\nservice Greet {}\nmessage M {}");
+        let set = FileDescriptorSet::decode(descriptors::of(&sources.files.file[0], &sources.files).as_slice()).expect("a set");
+        let info = set.file[0].source_code_info.as_ref().expect("there is a comment");
+        let comments: Vec<_> = info.location.iter().map(|location| (location.leading_comments(), location.span.as_slice())).collect();
+        assert_eq!(comments, [(" Greets.\n", [0, 0, 0].as_slice())]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_told_with_its_place() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        fs::write(folder.path().join("a.proto"), "syntax = \"proto3\";\nmessage {}").expect("a file");
+        let error = read(&[folder.path().join("a.proto")], &[folder.path()]).expect_err("no name").to_string();
+        assert!(error.contains("a.proto:2:"), "{error}");
+    }
+}

@@ -18,6 +18,7 @@ mod load;
 mod logs;
 mod messages;
 mod pool;
+mod proto_first;
 mod protocols;
 mod rude;
 mod settings;

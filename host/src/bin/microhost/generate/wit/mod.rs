@@ -14,6 +14,9 @@ mod names;
 mod package;
 mod types;
 
+#[cfg(test)]
+mod tests;
+
 /// Write the WIT of .proto files, as far as it can be said in WIT
 #[derive(Args)]
 #[command(after_help = "\

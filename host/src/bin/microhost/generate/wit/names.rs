@@ -119,7 +119,7 @@ mod tests {
     fn an_enums_own_name_is_not_said_again() {
         assert_eq!(case("State", "STATE_CHARGED"), "charged");
         assert_eq!(case("State", "OTHER"), "other");
-        assert_eq!(case("State", "STATE_2X"), "state2x");
+        assert_eq!(case("State", "STATE_2X"), "state2-x");
     }
 
     #[test]

@@ -188,7 +188,8 @@ impl Types {
         };
         match field.cardinality() {
             Cardinality::Repeated => format!("list<{one}>"),
-            _ if has_presence => format!("option<{one}>"),
+            // An enum that is not set has no case in WIT.
+            _ if has_presence || matches!(field.kind(), Kind::Enum(_)) => format!("option<{one}>"),
             _ => one,
         }
     }
