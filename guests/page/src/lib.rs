@@ -103,6 +103,11 @@ impl wasip2::exports::http::incoming_handler::Guest for Page {
                 panic!("as you asked, in the middle");
             }
             "error" => ResponseOutparam::set(out, Err(ErrorCode::ConnectionRefused)),
+            "switch" => {
+                let response = OutgoingResponse::new(Fields::new());
+                response.set_status_code(101).expect("a valid status");
+                ResponseOutparam::set(out, Ok(response));
+            }
             "silent" => drop(out),
             _ => text(out, "Hello, WASI!"),
         }

@@ -77,9 +77,9 @@ impl Activity {
         self.streams.load(Relaxed) > 0 && !self.http2.load(Relaxed)
     }
 
-    /// Bytes of large replies and of streams that the client has not taken yet.
-    pub(super) fn unsent(&self) -> usize {
-        self.unsent.load(Relaxed) + self.streamed.load(Relaxed)
+    /// Bytes of large replies that the client has not taken yet, and bytes of streams.
+    pub(super) fn unsent(&self) -> (usize, usize) {
+        (self.unsent.load(Relaxed), self.streamed.load(Relaxed))
     }
 
     /// Counts a reply's bytes until the guard is dropped.

@@ -40,6 +40,12 @@ pub(super) async fn serve(peer: &Peer, served: Arc<HttpServed>, mut head: Parts,
     let call = HttpRequest { head, body, caller: Caller { peer: Some(peer.address) } };
     let (result, mut counted) = middleware::serve_http(&served, call).await;
     match result {
+        // Those are the server's to send, and a 101 would hand the connection over.
+        Ok(response) if response.status().is_informational() => {
+            counted.ended(Code::Internal);
+            let what = format!("the service answered with the status {}, which ends no request", response.status().as_u16());
+            failed(&Status::new(Code::Internal, what))
+        }
         Ok(response) => {
             let left = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
             let none = bodiless || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);

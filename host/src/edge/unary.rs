@@ -26,6 +26,10 @@ const COUNTED: usize = 16 << 10;
 /// Bytes of replies that one connection may leave untaken; with more it gets no new call.
 const MAX_UNSENT: usize = 32 << 20;
 
+/// The same for streams. A stream holds a message or two and is read at its own pace, so that a
+/// connection of many holds more than one of whole replies, and for longer.
+pub(super) const MAX_STREAMED: usize = 256 << 20;
+
 /// What the calls of one connection share.
 pub(super) struct Peer {
     pub(super) edge: Arc<Edge>,
@@ -41,7 +45,8 @@ impl Peer {
 
     /// Refuses a call of a client that leaves too much unread.
     pub(super) fn admit(&self) -> Result<(), Status> {
-        if self.activity.unsent() > MAX_UNSENT {
+        let (whole, streamed) = self.activity.unsent();
+        if whole > MAX_UNSENT || streamed > MAX_STREAMED {
             return Err(Status::new(
                 Code::ResourceExhausted,
                 "this connection has too many replies that are not read yet: read them first",

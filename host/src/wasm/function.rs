@@ -10,7 +10,6 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use http::HeaderMap;
 use tokio::sync::oneshot;
-use tokio::time::{Sleep, sleep_until};
 
 use super::abi::Width;
 use super::call::{Call, Outcome, Target};
@@ -148,14 +147,12 @@ pub fn begun(call: Arc<Call>, outcome: Outcome, slot: StreamSlot) -> Result<Stre
         return Err(failed(&call, status));
     }
     let headers = std::mem::take(&mut call.reply.lock().expect("no holder panics").headers);
-    let deadline = Box::pin(sleep_until(call.deadline.into()));
-    Ok(StreamReply { headers, events: Box::pin(Streaming { call, deadline, over: false, _slot: slot }) })
+    Ok(StreamReply { headers, events: Box::pin(Streaming { call, over: false, _slot: slot }) })
 }
 
-/// The events of a reply that streams, until the deadline.
+/// The events of a reply that streams.
 struct Streaming {
     call: Arc<Call>,
-    deadline: Pin<Box<Sleep>>,
     over: bool,
     _slot: StreamSlot,
 }
@@ -171,9 +168,6 @@ impl Stream for Streaming {
         let end = match flow.reply.poll_next(cx) {
             Poll::Ready(Piped::Message(message)) => return Poll::Ready(Some(Event::Message(message))),
             Poll::Ready(Piped::End(end)) => end,
-            Poll::Pending if self.deadline.as_mut().poll(cx).is_ready() => {
-                Err(Status::new(Code::DeadlineExceeded, "the deadline passed before the stream was done"))
-            }
             Poll::Pending => return Poll::Pending,
         };
         self.over = true;

@@ -374,6 +374,10 @@ async fn reply(accessor: &Accessor<State>, call: &Arc<Call>, value: Option<Value
         return Ok(Returned::Failed(status));
     }
     call.begin_reply();
-    poll_fn(|cx| flow.reply.poll_over(cx)).await;
+    let over = poll_fn(|cx| flow.reply.poll_over(cx));
+    // Here and not where the reply is read: a reader that stalls is not polled.
+    if tokio::time::timeout_at(call.deadline.into(), over).await.is_err() {
+        call.end(Err(Status::new(Code::DeadlineExceeded, "the deadline passed before the stream was done")));
+    }
     Ok(Returned::Streamed)
 }

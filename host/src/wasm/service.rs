@@ -143,6 +143,10 @@ impl Starter {
         let (mut exports, functions) = self.functions(&component, &schema);
         let handles = self.handler(&name, &component, &schema, &mut exports)?;
         let door = Door::of(&pre);
+        if let (None, Some(export)) = (&door, &schema.http) {
+            let why = format!("its export {export} is of a version that this host does not call; it calls those of WASI 0.2 and 0.3");
+            return Err(StartError::Link { name, why });
+        }
         let exclusive = door.as_ref().map(Door::exclusive);
         let route = match (exclusive, http) {
             (None, Some(route)) => return Err(StartError::NoHttp { name, route }),

@@ -30,6 +30,12 @@ pub fn check_rounds(rounds: usize, seconds: f64) -> Result<()> {
     Ok(())
 }
 
+/// The rounds of a plan, and what each measures: the same seconds altogether.
+pub fn rounds_of(plan: Plan, rounds: usize) -> (Plan, usize) {
+    let pieces = if plan.protocol.is_unary() && plan.connections * plan.streams == 1 { PIECES } else { 1 };
+    (Plan { seconds: plan.seconds / pieces as f64, ..plan }, rounds * pieces)
+}
+
 /// Two servers, and what they are asked.
 pub struct Comparison {
     /// The server that is the measure.
@@ -81,10 +87,8 @@ pub struct Compared {
 impl Comparison {
     /// Runs the rounds.
     pub fn run(self, programs: &Programs, rounds: usize) -> Result<Compared> {
-        let Comparison { native, isolation, mut plan, goal } = self;
-        let pieces = if plan.protocol.is_unary() && plan.connections * plan.streams == 1 { PIECES } else { 1 };
-        let rounds = rounds * pieces;
-        plan.seconds /= pieces as f64;
+        let Comparison { native, isolation, plan, goal } = self;
+        let (plan, rounds) = rounds_of(plan, rounds);
         let mut pairs = Vec::with_capacity(rounds);
         for round in 0..rounds {
             let native = || measure(programs, programs.native(native), &plan).with_context(|| format!("bare {}", native.name()));

@@ -12,8 +12,9 @@ use e2e::{program, tools};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A script has some hundred calls to make, a few of which wait for a deadline.
-const SCRIPT: Duration = Duration::from_secs(180);
+/// A script has some hundred calls to make, a few of which wait for a deadline; each call has a limit of its
+/// own.
+const SCRIPT: Duration = Duration::from_secs(300);
 
 /// A host with streams; its instances take all the calls of a script at once.
 async fn host() -> Host {

@@ -226,6 +226,7 @@ async fn an_error_instead_of_a_response_is_told_and_so_is_silence() {
     }
     let host = Host::of("page").await;
     assert_eq!(get(&host, "/silent").await.status, 500);
+    assert_eq!(get(&host, "/switch").await.status, 500, "no guest takes a connection over");
 }
 
 #[tokio::test]

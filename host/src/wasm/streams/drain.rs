@@ -146,23 +146,34 @@ impl Drop for Chunks {
     }
 }
 
-/// Takes the value of a future.
-fn take(source: &mut Source<'_, Item>, store: StoreContextMut<State>) -> wasmtime::Result<Option<Item>> {
-    let mut item = Vec::with_capacity(1);
-    abi::read(source, store, 0, &mut item)?;
-    Ok(item.pop())
+/// A future that the guest resolves once.
+pub struct Once {
+    side: Side,
+    says: Says,
 }
 
-/// `future<t>`
-pub struct One(Side);
+/// What the value of a future is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Says {
+    /// `future<t>`: the one message of the reply.
+    Message,
+    /// `future<result<_, e>>` beside a stream: how it ended.
+    Ending,
+}
 
-impl One {
-    pub fn of(call: &Arc<Call>) -> One {
-        One(Side(Arc::clone(call)))
+impl Once {
+    /// The one message of the reply.
+    pub fn message(call: &Arc<Call>) -> Once {
+        Once { side: Side(Arc::clone(call)), says: Says::Message }
+    }
+
+    /// How the stream of the reply ended.
+    pub fn ending(call: &Arc<Call>) -> Once {
+        Once { side: Side(Arc::clone(call)), says: Says::Ending }
     }
 }
 
-impl FutureConsumer<State> for One {
+impl FutureConsumer<State> for Once {
     type Item = Item;
 
     fn poll_consume(
@@ -172,48 +183,23 @@ impl FutureConsumer<State> for One {
         mut source: Source<'_, Item>,
         _: bool,
     ) -> Polled<()> {
-        match take(&mut source, store)?.map(|item| item.0) {
+        let mut item = Vec::with_capacity(1);
+        abi::read(&mut source, store, 0, &mut item)?;
+        match (item.pop().map(|item| item.0), self.says) {
             // There is one message: it needs no room.
-            Some(Ok(value)) => {
-                self.0.send(value);
-            }
-            Some(Err(abi::TooLarge)) => self.0.too_large(),
-            None => {}
+            (Some(Ok(value)), Says::Message) => drop(self.side.send(value)),
+            (Some(Ok(value)), Says::Ending) => self.side.flow().reply.settle(self.side.flow().wire.ended(value)),
+            (Some(Err(abi::TooLarge)), _) => self.side.too_large(),
+            (None, _) => {}
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl Drop for One {
+impl Drop for Once {
     fn drop(&mut self) {
-        self.0.flow().reply.items_over();
-    }
-}
-
-/// The future beside a stream, which tells how it ended.
-pub struct Ending(Side);
-
-impl Ending {
-    pub fn of(call: &Arc<Call>) -> Ending {
-        Ending(Side(Arc::clone(call)))
-    }
-}
-
-impl FutureConsumer<State> for Ending {
-    type Item = Item;
-
-    fn poll_consume(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        store: StoreContextMut<State>,
-        mut source: Source<'_, Item>,
-        _: bool,
-    ) -> Polled<()> {
-        match take(&mut source, store)?.map(|item| item.0) {
-            Some(Ok(value)) => self.0.flow().reply.settle(self.0.flow().wire.ended(value)),
-            Some(Err(abi::TooLarge)) => self.0.too_large(),
-            None => {}
+        if self.says == Says::Message {
+            self.side.flow().reply.items_over();
         }
-        Poll::Ready(Ok(()))
     }
 }

@@ -121,10 +121,10 @@ pub fn connect(mut store: StoreContextMut<'_, State>, call: &Arc<Call>, result: 
         Passing::Values => return Err(foreign()),
         Passing::Stream => items.take::<StreamReader<Item>>().ok_or_else(foreign)?.pipe(&mut store, drain::Elements::of(call))?,
         Passing::Bytes => items.take::<StreamReader<u8>>().ok_or_else(foreign)?.pipe(&mut store, drain::Chunks::of(call))?,
-        Passing::Future => items.take::<FutureReader<Item>>().ok_or_else(foreign)?.pipe(&mut store, drain::One::of(call))?,
+        Passing::Future => items.take::<FutureReader<Item>>().ok_or_else(foreign)?.pipe(&mut store, drain::Once::message(call))?,
     }
     match ending {
-        Some(ending) => ending.take::<FutureReader<Item>>().ok_or_else(foreign)?.pipe(&mut store, drain::Ending::of(call))?,
+        Some(ending) => ending.take::<FutureReader<Item>>().ok_or_else(foreign)?.pipe(&mut store, drain::Once::ending(call))?,
         None => flow.reply.settle(Ok(())),
     }
     Ok(Ok(()))

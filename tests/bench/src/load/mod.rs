@@ -264,7 +264,12 @@ fn drive<C: Client>(load: &Load, client: impl Fn() -> C) -> Result<Measured> {
     };
 
     let (least, most) = WARM_UP_SECONDS;
-    work(Instant::now() + Duration::from_secs_f64((load.plan.seconds * WARM_UP).clamp(least, most)), &mut tally)?;
+    let warm_up = Duration::from_secs_f64((load.plan.seconds * WARM_UP).clamp(least, most));
+    let patience = Instant::now() + SILENCE;
+    // The first of many large messages that come side by side takes its time.
+    while tally.messages == 0.0 && Instant::now() < patience {
+        work(Instant::now() + warm_up, &mut tally)?;
+    }
     tally.clear();
     let busy = machine_busy()?;
     let (server, own, start) = (Usage::of(load.pid)?, Usage::of(std::process::id())?, Instant::now());
@@ -277,7 +282,7 @@ fn drive<C: Client>(load: &Load, client: impl Fn() -> C) -> Result<Measured> {
 
     let messages = tally.messages;
     if messages == 0.0 {
-        bail!("not one call was answered in {seconds:.1} s");
+        bail!("not one call was answered, and not one message passed, in {seconds:.1} s");
     }
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
     let each = |seconds: f64| seconds * 1e6 / messages;

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::load::{Measured, Plan, Protocol};
-use crate::pairs::{check_rounds, measure};
+use crate::pairs::{check_rounds, measure, rounds_of};
 use crate::program::{Isolation, Programs};
 use crate::serve::Native;
 use report::Report;
@@ -106,14 +106,14 @@ pub fn run(options: &Options) -> Result<()> {
     for (guest, programs) in &guests {
         for &connections in &options.connections {
             let plan = Plan { protocol: Protocol::Get, connections, streams: 1, size: 1, seconds: options.seconds };
-            let mut rounds = Vec::with_capacity(options.rounds);
-            for number in 0..options.rounds {
+            let (plan, count) = rounds_of(plan, options.rounds);
+            let mut rounds = Vec::with_capacity(count);
+            for number in 0..count {
                 let round = round(programs, wasmtime.as_deref(), &plan, number).with_context(|| guest.clone())?;
                 let rate = |measured: Option<&Measured>| measured.map_or("none".to_owned(), |measured| format!("{:.0}", measured.rate));
                 eprintln!(
-                    "{guest}, {plan} round {}/{}: hyper {}, wasmtime serve {}, microhost {} a second",
+                    "{guest}, {plan} round {}/{count}: hyper {}, wasmtime serve {}, microhost {} a second",
                     number + 1,
-                    options.rounds,
                     rate(Some(&round.hyper)),
                     rate(round.wasmtime.as_ref()),
                     rate(Some(&round.microhost))

@@ -36,7 +36,11 @@ const COLUMNS: [&str; 10] =
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(f, "{}", self.machine)?;
-        writeln!(f, "medians of {} rounds of {} s; a ratio is taken of each round: median (min to max)", self.rounds, self.seconds)?;
+        writeln!(
+            f,
+            "medians of {} rounds of {} s; one call at once: more and shorter; a ratio is taken of each round: median (min to max)",
+            self.rounds, self.seconds
+        )?;
         warn_of_others(f, self.pages.iter().flat_map(|rounds| &rounds.rounds).flat_map(Round::all))?;
         for of_guest in self.pages.chunk_by(|one, next| one.guest == next.guest) {
             table(f, of_guest)?;

@@ -79,6 +79,9 @@ with grpc.insecure_channel(address, options=[("grpc.max_receive_message_length",
     ]
     assert list(stub.Pass(iter(notes), timeout=SOON)) == notes
 
+    # A future is a stream of one.
+    assert taken(stub.Later(values("Later", [7]), timeout=SOON)) == (["it was 7"], None)
+
     # Packed, if the host takes it.
     gzip = grpc.Compression.Gzip
     assert taken(stub.Echo(values("Echo", large[:2]), timeout=SOON, compression=gzip)) == (large[:2], None)
