@@ -10,7 +10,7 @@
 //! - Logs: whatever is written with the crates `log` and, with the feature `tracing`, `tracing`
 //!   becomes log lines of the service, fields too. Nothing has to be set up. A panic is logged as an
 //!   error before it ends the instance.
-//! - [`handler`]: calls as they come, for gateways, with [`handler!`](crate::handler!).
+//! - [`mod@handler`]: calls as they come, for gateways, with [`handler!`](crate::handler!).
 //! - [`proto`], with the feature `proto`: services that begin with a `.proto` file, with [`serve!`].
 //! - [`time::sleep`] waits without holding up the other calls of the instance.
 //!
