@@ -68,7 +68,7 @@ pub fn charge(order: String, amount: Money) -> Option<Charge> {
     })
 }
 
-/// Settles a charge that is not settled yet; returns it where there is one of this name.
+/// Settles the charge of this name, if there is one; tells whether it had not been settled before.
 pub fn settle(id: &str) -> Option<(Charge, bool)> {
     LEDGER.with_borrow_mut(|ledger| {
         let index = ledger.charges.iter().position(|charge| charge.id == id)?;
