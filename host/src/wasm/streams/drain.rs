@@ -78,17 +78,8 @@ impl StreamConsumer<State> for Elements {
             let mut items = Vec::with_capacity(count);
             abi::read(&mut source, &mut store, taken, &mut items)?;
             taken += items.len();
-            for item in items {
-                let sent = match item.0 {
-                    Ok(value) => self.side.send(value),
-                    Err(abi::TooLarge) => {
-                        self.side.too_large();
-                        false
-                    }
-                };
-                if !sent {
-                    return Poll::Ready(Ok(StreamResult::Dropped));
-                }
+            if !self.side.send(items.into_iter().map(|item| item.0)) {
+                return Poll::Ready(Ok(StreamResult::Dropped));
             }
             // Small elements are taken by the hundred, large ones one by one.
             let left = self.side.flow().reply.room();
@@ -135,7 +126,7 @@ impl StreamConsumer<State> for Chunks {
         let bytes = direct.remaining();
         let chunk = bytes[..bytes.len().min(CHUNK)].to_vec();
         direct.mark_read(chunk.len());
-        let sent = self.0.send(Value::Bytes(chunk));
+        let sent = self.0.send(std::iter::once(Ok(Value::Bytes(chunk))));
         Poll::Ready(Ok(if sent { StreamResult::Completed } else { StreamResult::Dropped }))
     }
 }
@@ -187,10 +178,10 @@ impl FutureConsumer<State> for Once {
         abi::read(&mut source, store, 0, &mut item)?;
         match (item.pop().map(|item| item.0), self.says) {
             // There is one message: it needs no room.
-            (Some(Ok(value)), Says::Message) => drop(self.side.send(value)),
             (Some(Ok(value)), Says::Ending) => self.side.flow().reply.settle(self.side.flow().wire.ended(value)),
-            (Some(Err(abi::TooLarge)), _) => self.side.too_large(),
-            (None, _) => {}
+            (item, _) => {
+                self.side.send(item.into_iter());
+            }
         }
         Poll::Ready(Ok(()))
     }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, FutureProducer, StreamProducer, StreamResult, VecBuffer};
 
-use super::{Polled, Side, unpinned};
+use super::{Next, Polled, Side, unpinned};
 use crate::schema::Value;
 use crate::status::{Code, Status};
 use crate::wasm::abi::Item;
@@ -46,19 +46,12 @@ impl StreamProducer<State> for Elements {
             return Poll::Ready(Ok(StreamResult::Completed));
         }
         let mut items = Vec::new();
-        let mut result = StreamResult::Completed;
-        while items.len() < room {
-            match self.0.poll_element(cx) {
-                Poll::Ready(Some(value)) => items.push(Item(Ok(value))),
-                Poll::Ready(None) => {
-                    result = StreamResult::Dropped;
-                    break;
-                }
-                Poll::Pending if items.is_empty() && finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
-                Poll::Pending if items.is_empty() => return Poll::Pending,
-                Poll::Pending => break,
-            }
-        }
+        let result = match self.0.poll_elements(cx, room, |value| items.push(Item(Ok(value)))) {
+            Poll::Ready(Next::End) => StreamResult::Dropped,
+            Poll::Pending if items.is_empty() && finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
+            Poll::Pending if items.is_empty() => return Poll::Pending,
+            Poll::Ready(Next::More) | Poll::Pending => StreamResult::Completed,
+        };
         destination.set_buffer(VecBuffer::from(items));
         Poll::Ready(Ok(result))
     }
@@ -95,9 +88,15 @@ impl StreamProducer<State> for Chunks {
         let me = unpinned(self);
         // Empty chunks carry nothing that a stream of bytes could show.
         while me.read == me.chunk.len() {
-            match me.side.poll_element(cx) {
-                Poll::Ready(Some(Value::Bytes(chunk))) => (me.chunk, me.read) = (chunk, 0),
-                Poll::Ready(_) => return Poll::Ready(Ok(StreamResult::Dropped)),
+            let mut next = Vec::new();
+            let polled = me.side.poll_elements(cx, 1, |value| {
+                if let Value::Bytes(chunk) = value {
+                    next = chunk;
+                }
+            });
+            match polled {
+                Poll::Ready(Next::More) => (me.chunk, me.read) = (next, 0),
+                Poll::Ready(Next::End) => return Poll::Ready(Ok(StreamResult::Dropped)),
                 Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
                 Poll::Pending => return Poll::Pending,
             }
@@ -126,16 +125,17 @@ impl FutureProducer<State> for One {
     type Item = Item;
 
     fn poll_produce(self: Pin<&mut Self>, cx: &mut Context<'_>, _: StoreContextMut<State>, finish: bool) -> Polled<Option<Item>> {
-        match self.0.poll_element(cx) {
-            Poll::Ready(Some(value)) => Poll::Ready(Ok(Some(Item(Ok(value))))),
-            Poll::Ready(None) => {
+        let mut value = None;
+        match (self.0.poll_elements(cx, 1, |element| value = Some(element)), value) {
+            (_, Some(value)) => Poll::Ready(Ok(Some(Item(Ok(value))))),
+            (Poll::Ready(_), None) => {
                 // A future has no way to say that nothing will come: the guest waits until it goes.
                 self.0.fail(Status::new(Code::Unimplemented, "the call takes one message, and the request has none"));
                 self.0.0.abandon();
                 if finish { Poll::Ready(Ok(None)) } else { Poll::Pending }
             }
-            Poll::Pending if finish => Poll::Ready(Ok(None)),
-            Poll::Pending => Poll::Pending,
+            (Poll::Pending, None) if finish => Poll::Ready(Ok(None)),
+            (Poll::Pending, None) => Poll::Pending,
         }
     }
 }

@@ -13,7 +13,7 @@ use futures::task::AtomicWaker;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{FutureReader, StreamReader};
 
-use super::abi::Item;
+use super::abi::{Item, TooLarge};
 use super::call::Call;
 use super::state::State;
 use crate::rpc::Messages;
@@ -75,16 +75,23 @@ impl Flow {
         self.wire.returns() != Passing::Values
     }
 
-    /// The caller's next message; ends when the call is over too.
-    fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
+    /// Hands the caller's messages that are there to `take`, until it wants no more. `Pending` means
+    /// that more may come; there are no more when the call is over, too.
+    fn poll_messages(&self, cx: &mut Context<'_>, mut take: impl FnMut(Result<Bytes, Status>) -> Wants) -> Poll<Next> {
         self.reading.register(cx.waker());
         let mut incoming = self.incoming.lock().expect("no holder panics");
-        let Some(messages) = incoming.as_mut() else { return Poll::Ready(None) };
-        let next = messages.as_mut().poll_next(cx);
-        if matches!(next, Poll::Ready(None | Some(Err(_)))) {
-            *incoming = None;
+        loop {
+            let Some(messages) = incoming.as_mut() else { return Poll::Ready(Next::End) };
+            let next = std::task::ready!(messages.as_mut().poll_next(cx));
+            if matches!(next, None | Some(Err(_))) {
+                *incoming = None;
+            }
+            if let Some(message) = next
+                && take(message) == Wants::Enough
+            {
+                return Poll::Ready(Next::More);
+            }
         }
-        next
     }
 
     /// Lets go of the caller's messages: the call is over, and the guest need not have read them.
@@ -130,6 +137,20 @@ pub fn connect(mut store: StoreContextMut<'_, State>, call: &Arc<Call>, result: 
     Ok(Ok(()))
 }
 
+/// Whether whoever takes messages has room for another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wants {
+    More,
+    Enough,
+}
+
+/// Whether the caller may have more messages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    More,
+    End,
+}
+
 /// The side of a call that an end of one of its streams works for.
 struct Side(Arc<Call>);
 
@@ -138,43 +159,51 @@ impl Side {
         self.0.flow.as_ref().expect("only calls with streams have such ends")
     }
 
-    /// The next element that the caller sent; `None` at the end, which a wrong message is too.
-    fn poll_element(&self, cx: &mut Context<'_>) -> Poll<Option<Value>> {
-        let next = std::task::ready!(self.flow().poll_message(cx));
-        Poll::Ready(match next.map(|message| message.and_then(|message| self.flow().wire.element(message))) {
-            None => None,
-            Some(Ok(value)) => {
-                self.0.progressed();
-                Some(value)
+    /// Hands elements that the caller sent to `take`, at most `most`; a wrong message ends them.
+    fn poll_elements(&self, cx: &mut Context<'_>, most: usize, mut take: impl FnMut(Value)) -> Poll<Next> {
+        let flow = self.flow();
+        let (mut taken, mut failure) = (0, None);
+        let next = flow.poll_messages(cx, |message| {
+            match message.and_then(|message| flow.wire.element(message)) {
+                Ok(value) => take(value),
+                Err(status) => failure = Some(status),
             }
-            Some(Err(status)) => {
+            taken += 1;
+            if taken < most && failure.is_none() { Wants::More } else { Wants::Enough }
+        });
+        if taken > 0 {
+            self.0.progressed();
+        }
+        match failure {
+            Some(status) => {
                 self.fail(status);
-                None
+                Poll::Ready(Next::End)
             }
-        })
+            None => next,
+        }
     }
 
-    /// Sends an element on; `false` where that fails, which ends the call.
-    fn send(&self, element: Value) -> bool {
+    /// Sends elements on; `false` where that fails, which ends the call.
+    fn send(&self, elements: impl Iterator<Item = Result<Value, TooLarge>>) -> bool {
         self.0.progressed();
-        match self.flow().wire.message(element) {
-            Ok(message) => {
-                self.flow().reply.push(message);
-                true
-            }
-            Err(status) => {
-                self.fail(status);
-                false
-            }
+        let flow = self.flow();
+        let mut failure = None;
+        flow.reply.push(elements.map_while(|element| {
+            let message = match element {
+                Ok(element) => flow.wire.message(element),
+                Err(TooLarge) => Err(Status::new(Code::ResourceExhausted, "a message of the reply takes more than the limit host-memory")),
+            };
+            message.map_err(|status| failure = Some(status)).ok()
+        }));
+        let sent = failure.is_none();
+        if let Some(status) = failure {
+            self.fail(status);
         }
+        sent
     }
 
     fn fail(&self, status: Status) {
         self.0.end(Err(status));
-    }
-
-    fn too_large(&self) {
-        self.fail(Status::new(Code::ResourceExhausted, "a message of the reply takes more than the limit host-memory"));
     }
 }
 

@@ -74,14 +74,15 @@ impl Pipe {
         }
     }
 
-    /// Adds a message. Dropped where nobody reads any more.
-    pub fn push(&self, message: Bytes) {
+    /// Adds messages. They are dropped where nobody reads any more.
+    pub fn push(&self, messages: impl Iterator<Item = Bytes>) {
         let mut inner = self.lock();
-        if inner.closed {
-            return;
+        for message in messages {
+            if !inner.closed {
+                inner.size += message.len() + OVERHEAD;
+                inner.queue.push_back(message);
+            }
         }
-        inner.size += message.len() + OVERHEAD;
-        inner.queue.push_back(message);
         drop(inner);
         self.reader.wake();
     }
@@ -179,7 +180,7 @@ mod tests {
     #[test]
     fn a_full_pipe_makes_its_writer_wait_until_something_is_read() {
         let pipe = Pipe::new(100);
-        pipe.push(Bytes::from_static(&[0; 50]));
+        pipe.push([Bytes::from_static(&[0; 50])].into_iter());
         assert!(room(&pipe).is_pending());
         assert!(matches!(next(&pipe), Poll::Ready(Piped::Message(message)) if message.len() == 50));
         assert_eq!(room(&pipe), Poll::Ready(Some(100)));
@@ -188,7 +189,7 @@ mod tests {
     #[test]
     fn a_good_end_waits_for_the_messages_and_for_the_verdict() {
         let pipe = Pipe::new(100);
-        pipe.push(Bytes::new());
+        pipe.push([Bytes::new()].into_iter());
         pipe.settle(Ok(()));
         assert!(matches!(next(&pipe), Poll::Ready(Piped::Message(_))));
         assert!(next(&pipe).is_pending());
@@ -200,7 +201,7 @@ mod tests {
     #[test]
     fn a_failure_comes_after_what_was_written_before_it() {
         let pipe = Pipe::new(100);
-        pipe.push(Bytes::new());
+        pipe.push([Bytes::new()].into_iter());
         pipe.fail(Status::new(Code::Aborted, "no more"));
         pipe.settle(Ok(()));
         assert!(matches!(next(&pipe), Poll::Ready(Piped::Message(_))));
@@ -210,9 +211,9 @@ mod tests {
     #[test]
     fn a_pipe_whose_reader_has_gone_holds_nothing() {
         let pipe = Pipe::new(100);
-        pipe.push(Bytes::from_static(b"a"));
+        pipe.push([Bytes::from_static(b"a")].into_iter());
         pipe.close();
-        pipe.push(Bytes::from_static(b"b"));
+        pipe.push([Bytes::from_static(b"b")].into_iter());
         assert!(pipe.lock().queue.is_empty());
         assert!(pipe.poll_over(&mut Context::from_waker(&noop_waker())).is_ready());
     }
