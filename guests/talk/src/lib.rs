@@ -1,10 +1,11 @@
-//! A service of a `.proto` file with a method of each kind. `proto.rs` is what `microhost gen rust`
-//! makes of that file; a test holds it to that.
+//! A service of a `.proto` file with a method of each kind.
 
 use microhost_sdk::context;
 use microhost_sdk::proto::{Failure, Replies, Requests};
 
-mod proto;
+mod proto {
+    microhost_sdk::include_proto!();
+}
 
 use proto::test::talk::v1::{Count, Line, Talk, TalkServer, Wish};
 

@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 
 use super::abi::Width;
 use super::call::{Call, Outcome, Target};
-use super::pool::{Job, Pool, StreamSlot, Waiting, Work};
+use super::pool::{Pool, StreamSlot, Waiting};
+use super::queue::{Job, Work};
 use super::streams::{Flow, Piped, Wire};
 use crate::rpc::{CallFuture, Codec, Event, Events, Handler, OpenFuture, Reply, Request, StreamReply, StreamRequest, wrong_kind};
 use crate::schema::{Flowing, Method, MethodKind, Passing, Schema, Value};

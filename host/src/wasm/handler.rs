@@ -10,7 +10,8 @@ use super::abi::Width;
 use super::call::{Call, Target};
 use super::function::{begun, finish, settled, sooner};
 use super::imports::entries;
-use super::pool::{Job, Pool, Waiting, Work};
+use super::pool::{Pool, Waiting};
+use super::queue::{Job, Work};
 use super::streams::{Flow, Wire};
 use crate::rpc::{
     CallFuture, Caller, Codec, Endpoint, Gateway, Handler, OpenFuture, Reply, Request, Served, StreamReply, StreamRequest, wrong_kind,

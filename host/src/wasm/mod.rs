@@ -23,6 +23,7 @@ pub mod load;
 mod log;
 mod outgoing;
 mod pool;
+mod queue;
 pub mod service;
 mod state;
 mod streams;

@@ -4,42 +4,24 @@
 //! lane makes another instance only when its instances have had their chance and calls still wait;
 //! before that it looks whether another lane has room.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
-use super::abi::Width;
 use super::call::Call;
-use super::http::{Door, Exchange};
+use super::http::Door;
 use super::inbox::{Inbox, Need, Room};
 use super::keeper;
 use super::log::ServiceLog;
 use super::outgoing::Client;
+use super::queue::{ANY, Job, Lane};
 use super::state::State;
 use crate::lanes::{self, Lanes};
-use crate::schema::Value;
 use crate::settings::{Grants, Isolation, Limits};
 use crate::stats::ServiceStats;
 use crate::status::{Code, Status};
-
-/// A call with its arguments, on its way to an instance.
-pub struct Job {
-    /// The call.
-    pub call: Arc<Call>,
-    /// What the instance is to do.
-    pub work: Work,
-}
-
-/// What a call is to the instance.
-pub enum Work {
-    /// A function, with one value for each parameter and the width of its result.
-    Function(Vec<Value>, Width),
-    /// A request for the component's HTTP handler.
-    Http(Box<Exchange>),
-}
 
 /// What a pool is made of.
 pub struct Parts {
@@ -102,44 +84,6 @@ pub struct Pool {
     /// Calls in all queues.
     queued: AtomicUsize,
     closed: AtomicBool,
-}
-
-#[derive(Default)]
-struct Lane {
-    queue: Mutex<VecDeque<Job>>,
-    /// As many as the queue holds; read by other lanes without its lock.
-    waiting: AtomicUsize,
-    /// How many of them are calls with streams.
-    streams: AtomicUsize,
-    instances: Mutex<Vec<Arc<Inbox>>>,
-    /// Instances of other lanes may take from this queue: its own have no room. Without need they
-    /// do not, since a call that changes its lane crosses threads twice.
-    overflows: AtomicBool,
-    /// A task looks whether more instances are needed.
-    looking: AtomicBool,
-}
-
-/// Room for whatever waits, to end it.
-const ANY: Room = Room { open: true, calls: true, empty: true };
-
-impl Lane {
-    /// Notes for readers without the lock that this call comes into the queue.
-    fn entered(&self, queue: &VecDeque<Job>, call: &Call) {
-        self.waiting.store(queue.len() + 1, Relaxed);
-        self.streams.fetch_add(usize::from(call.flow.is_some()), Relaxed);
-    }
-
-    /// Notes that this call left the queue.
-    fn left(&self, queue: &VecDeque<Job>, call: &Call) {
-        self.waiting.store(queue.len(), Relaxed);
-        self.streams.fetch_sub(usize::from(call.flow.is_some()), Relaxed);
-    }
-
-    /// Notes what the queue holds, after many calls came or went.
-    fn recount(&self, queue: &VecDeque<Job>) {
-        self.waiting.store(queue.len(), Relaxed);
-        self.streams.store(queue.iter().filter(|job| job.call.flow.is_some()).count(), Relaxed);
-    }
 }
 
 /// An open stream of a service, counted until it is dropped.
@@ -217,32 +161,13 @@ impl Pool {
         }
     }
 
-    /// The first call that fits. Streams pass by the calls before them, which go in order: one that
-    /// wants an instance for itself would never get it otherwise.
-    fn first(&self, lane: usize, queue: &VecDeque<Job>, room: Room) -> Option<usize> {
-        let mut held = false;
-        for (place, job) in queue.iter().enumerate() {
-            let need = self.need(&job.call);
-            if need == Need::Stream || !held {
-                if room.fits(need) {
-                    return Some(place);
-                }
-                held = true;
-                if self.lanes[lane].streams.load(Relaxed) == 0 {
-                    return None;
-                }
-            }
-        }
-        None
-    }
-
     fn pop(&self, lane: usize, room: Room) -> Option<Job> {
         if self.lanes[lane].waiting.load(Relaxed) == 0 {
             return None;
         }
         let mut queue = lock(&self.lanes[lane].queue);
         loop {
-            let place = self.first(lane, &queue, room)?;
+            let place = self.lanes[lane].first(&queue, room, |call| self.need(call))?;
             let job = queue.remove(place)?;
             self.lanes[lane].left(&queue, &job.call);
             self.queued.fetch_sub(1, Relaxed);

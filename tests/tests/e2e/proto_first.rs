@@ -166,17 +166,14 @@ async fn only_a_gateway_can_be_told_what_it_handles() {
 }
 
 #[tokio::test]
-async fn the_code_of_a_guest_is_what_is_made_of_its_file() {
+async fn the_proto_files_that_a_component_gives_make_the_same_code_as_its_own() {
     let file = proto("guests/talk/proto/test/talk/v1/talk.proto");
     let include = proto("guests/talk/proto");
-    let made =
+    let own =
         Command::microhost(["gen".as_ref(), "rust".as_ref(), file.as_os_str(), "--include".as_ref(), include.as_os_str()]).run().await;
-    let kept = std::fs::read_to_string(proto("guests/talk/src/proto.rs")).expect("the guest has it");
-    assert_eq!(made.succeeded().trim(), kept.trim(), "microhost gen rust … -o guests/talk/src makes it anew");
-}
-
-#[tokio::test]
-async fn the_proto_files_that_a_component_gives_make_the_same_code_again() {
+    let own = own.succeeded();
+    // The guest's build script makes it by the same generator, so that it compiles is shown.
+    assert!(own.contains("trait Talk") && own.contains("struct TalkServer") && own.contains("struct TalkClient"), "{own}");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let component = guest("talk");
     Command::microhost(["gen".as_ref(), "proto".as_ref(), component.as_os_str(), "-o".as_ref(), "proto".as_ref()])
@@ -185,8 +182,7 @@ async fn the_proto_files_that_a_component_gives_make_the_same_code_again() {
         .await
         .succeeded();
     let made = Command::microhost(["gen", "rust", "proto/test/talk/v1/talk.proto", "-I", "proto"]).within(folder.path()).run().await;
-    let kept = std::fs::read_to_string(proto("guests/talk/src/proto.rs")).expect("the guest has it");
-    assert_eq!(made.succeeded().trim(), kept.trim());
+    assert_eq!(made.succeeded(), own);
 }
 
 #[tokio::test]

@@ -14,7 +14,8 @@ use super::outcome::{broken_request, status};
 use crate::rpc::{HttpBody, HttpFuture, HttpHandler, HttpRequest};
 use crate::status::{Code, Status};
 use crate::wasm::call::{Call, Outcome, Target};
-use crate::wasm::pool::{Job, Pool, Work};
+use crate::wasm::pool::Pool;
+use crate::wasm::queue::{Job, Work};
 
 /// What log lines and traces call the method of a request.
 const METHOD: &str = "http";
