@@ -22,17 +22,17 @@ const FIRST_BATCH: usize = 4;
 /// Bytes of a `stream<u8>` that make a message at most.
 const CHUNK: usize = 64 << 10;
 
-/// Whether there is room for more of the reply, in bytes.
+/// Whether there is room for more of the reply.
 enum Room {
-    For(usize),
+    Is,
     Later,
     Never,
 }
 
 fn room(side: &Side, cx: &mut Context<'_>) -> Room {
     match side.flow().reply.poll_room(cx) {
-        Poll::Ready(Some(room)) => Room::For(room),
-        Poll::Ready(None) => Room::Never,
+        Poll::Ready(true) => Room::Is,
+        Poll::Ready(false) => Room::Never,
         Poll::Pending => Room::Later,
     }
 }
@@ -65,12 +65,12 @@ impl StreamConsumer<State> for Elements {
     ) -> Polled<StreamResult> {
         let mut taken = 0;
         loop {
-            let room = match room(&self.side, cx) {
-                Room::For(room) => room,
+            match room(&self.side, cx) {
+                Room::Is => {}
                 Room::Never => return Poll::Ready(Ok(StreamResult::Dropped)),
                 Room::Later if taken > 0 => return Poll::Ready(Ok(StreamResult::Completed)),
                 Room::Later => return wait(finish),
-            };
+            }
             let count = source.remaining(&mut store).min(self.batch);
             if count == 0 {
                 return Poll::Ready(Ok(StreamResult::Completed));
@@ -78,13 +78,11 @@ impl StreamConsumer<State> for Elements {
             let mut items = Vec::with_capacity(count);
             abi::read(&mut source, &mut store, taken, &mut items)?;
             taken += items.len();
-            if !self.side.send(items.into_iter().map(|item| item.0)) {
+            let Some(bytes) = self.side.send(items.into_iter().map(|item| item.0)) else {
                 return Poll::Ready(Ok(StreamResult::Dropped));
-            }
+            };
             // Small elements are taken by the hundred, large ones one by one.
-            let left = self.side.flow().reply.room();
-            let each = (room.saturating_sub(left) / count).max(1);
-            self.batch = (left / each).clamp(1, MAX_BATCH);
+            self.batch = (self.side.flow().reply.room() / (bytes / count).max(1)).clamp(1, MAX_BATCH);
         }
     }
 }
@@ -115,7 +113,7 @@ impl StreamConsumer<State> for Chunks {
         finish: bool,
     ) -> Polled<StreamResult> {
         match room(&self.0, cx) {
-            Room::For(_) => {}
+            Room::Is => {}
             Room::Never => return Poll::Ready(Ok(StreamResult::Dropped)),
             Room::Later => return wait(finish),
         }
@@ -127,7 +125,7 @@ impl StreamConsumer<State> for Chunks {
         let chunk = bytes[..bytes.len().min(CHUNK)].to_vec();
         direct.mark_read(chunk.len());
         let sent = self.0.send(std::iter::once(Ok(Value::Bytes(chunk))));
-        Poll::Ready(Ok(if sent { StreamResult::Completed } else { StreamResult::Dropped }))
+        Poll::Ready(Ok(if sent.is_some() { StreamResult::Completed } else { StreamResult::Dropped }))
     }
 }
 

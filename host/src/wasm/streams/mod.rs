@@ -183,23 +183,25 @@ impl Side {
         }
     }
 
-    /// Sends elements on; `false` where that fails, which ends the call.
-    fn send(&self, elements: impl Iterator<Item = Result<Value, TooLarge>>) -> bool {
+    /// Sends elements on; their bytes, or `None` where that fails, which ends the call.
+    fn send(&self, elements: impl Iterator<Item = Result<Value, TooLarge>>) -> Option<usize> {
         self.0.progressed();
         let flow = self.flow();
-        let mut failure = None;
+        let (mut failure, mut bytes) = (None, 0);
         flow.reply.push(elements.map_while(|element| {
             let message = match element {
                 Ok(element) => flow.wire.message(element),
                 Err(TooLarge) => Err(Status::new(Code::ResourceExhausted, "a message of the reply takes more than the limit host-memory")),
             };
-            message.map_err(|status| failure = Some(status)).ok()
+            message.inspect(|message| bytes += message.len()).map_err(|status| failure = Some(status)).ok()
         }));
-        let sent = failure.is_none();
-        if let Some(status) = failure {
-            self.fail(status);
+        match failure {
+            None => Some(bytes),
+            Some(status) => {
+                self.fail(status);
+                None
+            }
         }
-        sent
     }
 
     fn fail(&self, status: Status) {
