@@ -26,12 +26,14 @@ pub fn python() -> Option<PathBuf> {
 
 /// Node, and the folder that has Connect's packages for it.
 pub fn node() -> Option<(PathBuf, PathBuf)> {
-    let folder = target().join("tools").join("node");
+    let folder = target().join("tools").join("node-packages");
     let packages = folder.join("node_modules");
     let install = format!("cp tests/tests/e2e/node/package*.json {0} && npm ci --prefix {0}", folder.display());
     tool("Connect for Node", &[packages.join("@connectrpc").join("connect-node")], &install)?;
     let paths = std::env::var_os("PATH").unwrap_or_default();
-    let places: Vec<PathBuf> = std::env::split_paths(&paths).map(|place| place.join("node")).collect();
+    // A folder of that name is no program.
+    let places = std::env::split_paths(&paths).map(|place| place.join("node")).filter(|place| !place.is_dir());
+    let places: Vec<PathBuf> = places.collect();
     Some((tool("Node", &places, "apt-get install nodejs npm")?, folder))
 }
 
