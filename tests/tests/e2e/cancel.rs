@@ -103,12 +103,12 @@ async fn a_client_that_vanishes_ends_its_call_while_others_in_the_instance_finis
     let host = sleeper().await;
     report(&host).await;
     for version in [Version::One, Version::Two] {
-        let other = host.call(SLEEP, &json!({"ms": 1000})).ok();
+        let mut connection = Connection::open(host.address, version).await.expect("HTTP is spoken");
+        let answer = tokio::spawn(connection.begin(host.call(HANG, &json!({})).into_request()).await.expect("the connection takes a call"));
+        host.metric_becomes(IN_FLIGHT, &[("endpoint", "Hang")], |calls| calls == 1.0).await;
+        let other = host.call(SLEEP, &json!({"ms": 2000})).ok();
         let vanishing = async {
-            let mut connection = Connection::open(host.address, version).await.expect("HTTP is spoken");
-            let answer =
-                tokio::spawn(connection.begin(host.call(HANG, &json!({})).into_request()).await.expect("the connection takes a call"));
-            host.metric_becomes(IN_FLIGHT, &[("endpoint", "Hang")], |calls| calls == 1.0).await;
+            host.metric_becomes(IN_FLIGHT, &[("endpoint", "Sleep")], |calls| calls == 1.0).await;
             drop(connection);
             soon("the call's end", answer).await.expect("the task ends").expect_err("the connection is gone");
             host.metric_becomes(IN_FLIGHT, &[("endpoint", "Hang")], |calls| calls == 0.0).await;
