@@ -1,4 +1,4 @@
-//! The page that every server of plain HTTP answers, which `guests/site` (WASI 0.3) and `guests/page`
+//! The page that every server of plain HTTP answers, which `guests/hello` (WASI 0.3) and `guests/page`
 //! (WASI 0.2) do in microhost and in `wasmtime serve`.
 
 /// Where it is.

@@ -16,7 +16,7 @@ use report::Report;
 mod report;
 
 /// The components, packages of `guests/`, and the edition of `wasi:http` that they are written for.
-const GUESTS: [(&str, &str); 2] = [("site", "0.3"), ("page", "0.2")];
+const GUESTS: [(&str, &str); 2] = [("hello", "0.3"), ("page", "0.2")];
 /// More sockets than any sane run needs, fewer than a process may open by default.
 const MAX_CONNECTIONS: usize = 1000;
 /// How to come by what is measured against.
