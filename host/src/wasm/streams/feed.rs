@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, FutureProducer, StreamProducer, StreamResult, VecBuffer};
 
-use super::{Next, Polled, Side, unpinned};
+use super::{Next, Polled, Side};
 use crate::schema::Value;
 use crate::status::{Code, Status};
 use crate::wasm::abi::Item;
@@ -85,7 +85,7 @@ impl StreamProducer<State> for Chunks {
         if destination.remaining(&mut store) == Some(0) {
             return Poll::Ready(Ok(StreamResult::Completed));
         }
-        let me = unpinned(self);
+        let me = self.get_mut();
         // Empty chunks carry nothing that a stream of bytes could show.
         while me.read == me.chunk.len() {
             let mut next = Vec::new();

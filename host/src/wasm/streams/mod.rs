@@ -4,7 +4,6 @@
 //! Nothing lies between the guest and the wire but one bounded buffer for the reply. A guest that
 //! reads makes the host poll the socket; a reply that is read makes room for what the guest writes.
 
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -188,13 +187,15 @@ impl Side {
         self.0.progressed();
         let flow = self.flow();
         let (mut failure, mut bytes) = (None, 0);
-        flow.reply.push(elements.map_while(|element| {
+        let ready = elements.map_while(|element| {
             let message = match element {
                 Ok(element) => flow.wire.message(element),
                 Err(TooLarge) => Err(Status::new(Code::ResourceExhausted, "a message of the reply takes more than the limit host-memory")),
             };
             message.inspect(|message| bytes += message.len()).map_err(|status| failure = Some(status)).ok()
-        }));
+        });
+        let ready = ready.collect();
+        flow.reply.push(ready);
         match failure {
             None => Some(bytes),
             Some(status) => {
@@ -211,8 +212,3 @@ impl Side {
 
 /// What an end does with a call that is polled in its store.
 type Polled<T> = Poll<wasmtime::Result<T>>;
-
-/// Pinning without projections: the ends hold nothing that must not move.
-fn unpinned<T: Unpin>(pinned: Pin<&mut T>) -> &mut T {
-    pinned.get_mut()
-}

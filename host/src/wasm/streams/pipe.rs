@@ -71,8 +71,9 @@ impl Pipe {
         if inner.size < self.capacity { Poll::Ready(true) } else { Poll::Pending }
     }
 
-    /// Adds messages. They are dropped where nobody reads any more.
-    pub fn push(&self, messages: impl Iterator<Item = Bytes>) {
+    /// Adds messages. They are dropped where nobody reads any more. They are to be ready: the reader may
+    /// wait for the lock, on a lane that others share.
+    pub fn push(&self, messages: Vec<Bytes>) {
         let mut inner = self.lock();
         for message in messages {
             if !inner.closed {
@@ -107,7 +108,7 @@ impl Pipe {
         self.wake();
     }
 
-    /// The bytes that there is room for now.
+    /// The bytes that there is room for at this moment.
     pub fn room(&self) -> usize {
         self.capacity.saturating_sub(self.lock().size)
     }
@@ -177,7 +178,7 @@ mod tests {
     #[test]
     fn a_full_pipe_makes_its_writer_wait_until_something_is_read() {
         let pipe = Pipe::new(100);
-        pipe.push([Bytes::from_static(&[0; 50])].into_iter());
+        pipe.push(vec![Bytes::from_static(&[0; 50])]);
         assert!(room(&pipe).is_pending());
         assert!(matches!(next(&pipe), Poll::Ready(Piped::Message(message)) if message.len() == 50));
         assert_eq!((room(&pipe), pipe.room()), (Poll::Ready(true), 100));
@@ -186,7 +187,7 @@ mod tests {
     #[test]
     fn a_good_end_waits_for_the_messages_and_for_the_verdict() {
         let pipe = Pipe::new(100);
-        pipe.push([Bytes::new()].into_iter());
+        pipe.push(vec![Bytes::new()]);
         pipe.settle(Ok(()));
         assert!(matches!(next(&pipe), Poll::Ready(Piped::Message(_))));
         assert!(next(&pipe).is_pending());
@@ -198,7 +199,7 @@ mod tests {
     #[test]
     fn a_failure_comes_after_what_was_written_before_it() {
         let pipe = Pipe::new(100);
-        pipe.push([Bytes::new()].into_iter());
+        pipe.push(vec![Bytes::new()]);
         pipe.fail(Status::new(Code::Aborted, "no more"));
         pipe.settle(Ok(()));
         assert!(matches!(next(&pipe), Poll::Ready(Piped::Message(_))));
@@ -208,9 +209,9 @@ mod tests {
     #[test]
     fn a_pipe_whose_reader_has_gone_holds_nothing() {
         let pipe = Pipe::new(100);
-        pipe.push([Bytes::from_static(b"a")].into_iter());
+        pipe.push(vec![Bytes::from_static(b"a")]);
         pipe.close();
-        pipe.push([Bytes::from_static(b"b")].into_iter());
+        pipe.push(vec![Bytes::from_static(b"b")]);
         assert!(pipe.lock().queue.is_empty());
         assert!(pipe.poll_over(&mut Context::from_waker(&noop_waker())).is_ready());
     }
