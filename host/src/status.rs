@@ -1,5 +1,6 @@
 //! How a call ends when it does not succeed: gRPC's codes, one table for every protocol.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -132,12 +133,13 @@ struct Inner {
     details: Vec<Detail>,
     metadata: HeaderMap,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+    value: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Status {
     /// A status with a message for the caller.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Status {
-        Status(Box::new(Inner { code, message: message.into(), details: Vec::new(), metadata: HeaderMap::new(), cause: None }))
+        Status(Box::new(Inner { code, message: message.into(), details: Vec::new(), metadata: HeaderMap::new(), cause: None, value: None }))
     }
 
     /// Adds an error detail for the caller.
@@ -145,6 +147,18 @@ impl Status {
     pub fn with_detail(mut self, detail: Detail) -> Status {
         self.0.details.push(detail);
         self
+    }
+
+    /// Keeps the error as the service's own type has it, for a caller in the same host.
+    #[must_use]
+    pub fn with_value<T: Any + Send + Sync>(mut self, value: T) -> Status {
+        self.0.value = Some(Box::new(value));
+        self
+    }
+
+    /// The error as the service's own type has it, where it is of this host and of this type.
+    pub fn take_value<T: Any + Send + Sync>(&mut self) -> Option<T> {
+        self.0.value.take()?.downcast().ok().map(|value| *value)
     }
 
     /// Sets the metadata sent with the error, as headers or trailers by the protocol.

@@ -10,18 +10,20 @@ use anyhow::Context;
 use crate::admin::{Overview, Phase};
 use crate::edge;
 use crate::lanes::Lanes;
+use crate::middleware::Local;
 use crate::rpc::Router;
-use crate::schema::Handled;
-use crate::settings::SettingsError;
 use crate::stats::CacheStats;
 use crate::wasm::cache::{self, DEFAULT_CAPACITY};
+use crate::wasm::directory::Directory;
 use crate::wasm::engine::GuestEngine;
 use crate::wasm::load::Loader;
-use crate::wasm::service::{Plan, Service, Starter};
+use crate::wasm::service::Starter;
 
+mod host;
 mod options;
 mod stop;
 
+pub use host::{Failed, Host, Running};
 pub use options::{Cache, Load, Options, Ready, ReadyEndpoint, ReadyService};
 
 /// How long calls that run may take to end once the host is told to stop.
@@ -42,11 +44,15 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         Cache::Folder(folder) => Some(cache::Cache::open(&folder, DEFAULT_CAPACITY, Arc::clone(&cache_stats))?),
     };
     let engine = GuestEngine::new()?;
-    let starter = Starter::new(&engine, &lanes)?;
-    let loader = Loader::new(engine, cache);
     let overview = Arc::new(Overview::new(Arc::new(Router::default()), cache_stats));
+    let directory = Arc::new(Directory::default());
+    let channel = Arc::new(Local::new(Arc::clone(&overview.router)));
+    let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory))?;
+    let host = Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview));
     // Every service before the address: what cannot be loaded must not be called.
-    let services = loads.into_iter().map(|load| start(&loader, &starter, &overview, load)).collect::<anyhow::Result<Vec<_>>>()?;
+    if let Some((_, error)) = host.start(loads).into_iter().next() {
+        return Err(error);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the host's own runtime")?;
     runtime.block_on(async {
         let mut stop = stop::Stop::listen().context("cannot listen for signals")?;
@@ -55,7 +61,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         on_ready(&Ready {
             address: serving.address(),
             tls: listen.tls.is_some(),
-            services: services.iter().map(|(service, name)| ready(service, name)).collect(),
+            services: host.running().iter().map(|running| running.ready()).collect(),
         });
         let signal = stop.next().await;
         tracing::info!(signal, "stopping: calls that run may end, a second signal stops at once");
@@ -69,64 +75,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         }
         anyhow::Ok(())
     })?;
-    for (service, _) in &services {
-        service.close();
-    }
+    host.close();
     lanes.stop(LANES_GRACE);
     Ok(())
-}
-
-/// Loads one service and makes it known to all that shows or routes.
-fn start(loader: &Loader, starter: &Starter, overview: &Overview, load: Load) -> anyhow::Result<(Service, String)> {
-    let Load { name, component, isolation, safe, handles, http, limits, grants } = load;
-    let began = Instant::now();
-    let loaded = loader.load(&component, &limits)?;
-    tracing::debug!(service = name, compiled = loaded.compiled, seconds = began.elapsed().as_secs_f64(), "loaded");
-    if !handles.is_empty() && !loaded.schema.handled.as_ref().is_some_and(Handled::takes_anything) {
-        let why = "only a component that exports `microhost:service/handler` and brings no descriptors takes the calls of other services";
-        anyhow::bail!(SettingsError::Value { what: format!("`handles` of {name}"), why: why.to_owned() });
-    }
-    let descriptors = loaded.schema.descriptors();
-    let service = starter.start(Plan { name: name.clone(), limits, grants, isolation, safe, http }, loaded)?;
-    for refused in &service.schema().refused {
-        tracing::warn!(service = name, function = refused.function, "not served: {}", refused.why);
-    }
-    overview.router.set(&name, service.endpoints()).with_context(|| format!("cannot serve {name}"))?;
-    overview.router.set_http(&name, service.http()).with_context(|| format!("cannot serve {name}"))?;
-    if let Some(gateway) = service.gateway() {
-        overview.router.set_gateway(&name, &handles, gateway).with_context(|| format!("cannot serve {name}"))?;
-    }
-    overview.catalog.set(&name, descriptors).with_context(|| format!("cannot describe {name}"))?;
-    overview.count_service(&name, Arc::clone(service.stats()));
-    for exported in service.schema().names() {
-        overview.health.set(exported, true);
-    }
-    Ok((service, name))
-}
-
-fn ready(service: &Service, name: &str) -> ReadyService {
-    let schema = service.schema();
-    let typed = schema.services.iter().flat_map(|of| {
-        of.methods.iter().map(|method| ReadyEndpoint {
-            service: of.name.clone(),
-            method: method.name.clone(),
-            kind: method.kind,
-            example: method.example(),
-        })
-    });
-    let handled = schema.handled.iter().flat_map(|handled| &handled.services).flat_map(|of| {
-        of.methods.iter().map(|method| ReadyEndpoint {
-            service: of.name.clone(),
-            method: method.name.clone(),
-            kind: method.kind,
-            example: method.example(),
-        })
-    });
-    ReadyService {
-        name: name.to_owned(),
-        endpoints: typed.chain(handled).collect(),
-        gateway: service.gateway().is_some(),
-        http: service.http_route().cloned(),
-        refused: schema.refused.clone(),
-    }
 }

@@ -17,8 +17,9 @@ use super::compression::{self, Encoding};
 use super::content::connect_name;
 use super::metadata::{self, BASE64, BASE64_URL};
 use super::timeout;
+use super::unary::Answer;
 use super::unary::{Call, Peer};
-use crate::rpc::{Reply, Route};
+use crate::rpc::Route;
 use crate::schema::Codec;
 use crate::status::{Code, Status};
 
@@ -39,7 +40,7 @@ pub(super) async fn post(peer: &Peer, route: Route, codec: Codec, head: &mut htt
     }
 }
 
-async fn call(peer: &Peer, route: Route, codec: Codec, head: &mut http::request::Parts, body: &mut Incoming) -> Result<Reply, Status> {
+async fn call(peer: &Peer, route: Route, codec: Codec, head: &mut http::request::Parts, body: &mut Incoming) -> Result<Answer, Status> {
     let (deadline, encoding) = match of_head(&head.headers) {
         Ok(known) => known,
         Err(status) => {
@@ -173,7 +174,7 @@ fn decoded(value: &str) -> Cow<'_, [u8]> {
     percent_encoding::percent_decode_str(value).into()
 }
 
-fn success(peer: &Peer, name: &'static str, accepted: Option<Encoding>, reply: Reply) -> Response<Body> {
+fn success(peer: &Peer, name: &'static str, accepted: Option<Encoding>, reply: Answer) -> Response<Body> {
     let mut headers = metadata::own(reply.headers);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(name));
     let body = match compression::pack(accepted, &reply.body) {

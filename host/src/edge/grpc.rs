@@ -16,9 +16,10 @@ use super::body::Body;
 use super::compression::{self, Encoding};
 use super::metadata::{self, BASE64};
 use super::request::{self, Layout};
+use super::unary::Answer;
 use super::unary::{Call, Peer};
 use super::{envelope, timeout};
-use crate::rpc::{Reply, Route};
+use crate::rpc::Route;
 use crate::schema::Codec;
 use crate::status::{Code, Detail, Status};
 
@@ -81,7 +82,7 @@ pub(super) async fn call(
     head: Head,
     request: &mut http::request::Parts,
     body: &mut Incoming,
-) -> Result<Reply, Status> {
+) -> Result<Answer, Status> {
     let (deadline, encoding) = match of_head(&request.headers) {
         Ok(known) => known,
         Err(status) => {
@@ -171,7 +172,7 @@ fn details(status: &Status) -> Option<HeaderValue> {
     Some(HeaderValue::try_from(BASE64.encode(message.encode_to_vec())).expect("base64 is printable ASCII"))
 }
 
-fn success(peer: &Peer, name: &'static str, accepted: Option<Encoding>, reply: Reply) -> Response<Body> {
+fn success(peer: &Peer, name: &'static str, accepted: Option<Encoding>, reply: Answer) -> Response<Body> {
     let unsent = peer.hold(reply.body.len());
     let (message, encoding) = envelope::packed(accepted, reply.body);
     let mut response = Response::new(Body::Trailed(Some(message.held_by(unsent)), Some(ok_trailers(reply.trailers))));

@@ -12,7 +12,8 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::admin::{Overview, Phase, Snapshot};
 use crate::rpc::{
-    self, CallFuture, Endpoint, Event, Events, Handler, MethodKind, OpenFuture, Reply, Route, Served, StreamReply, StreamRequest,
+    self, CallFuture, Endpoint, Event, Events, Form, Handler, MethodKind, OpenFuture, Payload, Reply, Route, Served, StreamReply,
+    StreamRequest,
 };
 use crate::schema::Codec;
 use crate::status::{Code, Status};
@@ -89,13 +90,17 @@ struct Checker(Arc<Overview>);
 
 impl Handler for Checker {
     fn call(&self, request: rpc::Request) -> CallFuture {
-        let result = check(&self.0.health.snapshot(), request.codec, &request.body);
-        Box::pin(std::future::ready(result.map(|body| Reply { body, ..Reply::default() })))
+        let result = encoded(request.form, request.body).and_then(|(codec, body)| check(&self.0.health.snapshot(), codec, &body));
+        Box::pin(std::future::ready(result.map(|body| Reply { body: body.into(), ..Reply::default() })))
     }
 
     fn open(&self, _: StreamRequest) -> OpenFuture {
         Box::pin(std::future::ready(Err(rpc::wrong_kind())))
     }
+}
+
+fn encoded(form: Form, message: Payload) -> Result<(Codec, Bytes), Status> {
+    Ok((form.codec()?, message.bytes()?))
 }
 
 fn check(snapshot: &Snapshot, codec: Codec, body: &[u8]) -> Result<Bytes, Status> {
@@ -131,8 +136,9 @@ impl Handler for Watcher {
         Box::pin(async move {
             // The edge brings exactly one.
             let message = request.messages.next().await.transpose()?.unwrap_or_default();
-            let service = requested(request.codec, &message)?;
-            Ok(StreamReply { headers: HeaderMap::new(), events: states(&overview, service, request.codec) })
+            let (codec, message) = encoded(request.form, message)?;
+            let service = requested(codec, &message)?;
+            Ok(StreamReply { headers: HeaderMap::new(), events: states(&overview, service, codec) })
         })
     }
 }
@@ -168,7 +174,7 @@ fn states(overview: &Overview, service: String, codec: Codec) -> Events {
             let over = snapshot.phase == Phase::Draining;
             if last != Some(now) || over {
                 let watch = if over { Watch::Last } else { Watch::On(Some(now)) };
-                return Some((Event::Message(response(codec, now)), (changes, service, watch)));
+                return Some((Event::Message(response(codec, now).into()), (changes, service, watch)));
             }
         }
     });

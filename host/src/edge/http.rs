@@ -20,7 +20,7 @@ use super::body::{Body, Chunk};
 use super::request;
 use super::unary::Peer;
 use crate::middleware::{self, Counted};
-use crate::rpc::{Caller, HttpBody, HttpRequest, HttpServed};
+use crate::rpc::{HttpBody, HttpRequest, HttpServed};
 use crate::status::{Code, Status};
 
 /// Seconds after which a client may try again where the service has too much to do.
@@ -37,7 +37,7 @@ pub(super) async fn serve(peer: &Peer, served: Arc<HttpServed>, mut head: Parts,
     }
     let bodiless = head.method == Method::HEAD;
     let body = (!body.is_end_stream()).then(|| body.map_err(broken).boxed_unsync());
-    let call = HttpRequest { head, body, caller: Caller { peer: Some(peer.address) } };
+    let call = HttpRequest { head, body, caller: peer.caller() };
     let (result, mut counted) = middleware::serve_http(&served, call).await;
     match result {
         // Those are the server's to send, and a 101 would hand the connection over.

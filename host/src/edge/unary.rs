@@ -12,7 +12,7 @@ use http::HeaderMap;
 use super::Edge;
 use super::activity::{Activity, UnsentGuard};
 use crate::middleware;
-use crate::rpc::{Caller, Reply, Request, Route};
+use crate::rpc::{Caller, Form, Request, Route};
 use crate::schema::Codec;
 use crate::status::{Code, Status};
 
@@ -38,6 +38,11 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    /// Who calls, for the handler.
+    pub(super) fn caller(&self) -> Caller {
+        Caller { peer: Some(self.address), ..Caller::default() }
+    }
+
     /// Counts a reply as unsent where it is large.
     pub(super) fn hold(&self, length: usize) -> Option<UnsentGuard> {
         (length >= COUNTED).then(|| self.activity.hold(length))
@@ -61,6 +66,13 @@ pub(super) fn late() -> Status {
     Status::new(Code::DeadlineExceeded, "the deadline passed before the call was done")
 }
 
+/// A reply on its way out.
+pub(super) struct Answer {
+    pub(super) body: Bytes,
+    pub(super) headers: HeaderMap,
+    pub(super) trailers: HeaderMap,
+}
+
 /// A call whose request is read.
 pub(super) struct Call {
     pub(super) route: Route,
@@ -72,17 +84,18 @@ pub(super) struct Call {
 
 impl Call {
     /// Has the call served.
-    pub(super) async fn run(self, peer: &Peer) -> Result<Reply, Status> {
+    pub(super) async fn run(self, peer: &Peer) -> Result<Answer, Status> {
         peer.admit()?;
         let Call { route, codec, body, headers, deadline } = self;
-        let request = Request { codec, body, headers, deadline, caller: Caller { peer: Some(peer.address) } };
+        let request = Request { form: Form::Encoded(codec), body: body.into(), headers, deadline, caller: peer.caller() };
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return Err(late());
         }
         let mut serving = pin!(middleware::serve(route, request));
-        match deadline.and_then(|deadline| deadline.checked_add(GRACE)) {
+        let reply = match deadline.and_then(|deadline| deadline.checked_add(GRACE)) {
             None => serving.await,
             Some(limit) => Box::pin(tokio::time::timeout_at(limit.into(), serving.as_mut())).await.unwrap_or_else(|_| Err(late())),
-        }
+        }?;
+        Ok(Answer { body: reply.body.bytes()?, headers: reply.headers, trailers: reply.trailers })
     }
 }

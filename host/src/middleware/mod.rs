@@ -10,10 +10,14 @@ use crate::rpc::{Reply, Request, Route};
 use crate::stats::EndpointStats;
 use crate::status::{Code, Status};
 
+mod client;
 mod http;
+mod local;
 mod stream;
 
 pub use self::http::{Counted, serve_http};
+pub use client::{Client, MAX_DEPTH, Origin, Outgoing};
+pub use local::Local;
 pub use stream::{Opened, Progress, open};
 
 /// The server chain. Dropping the future cancels the call.

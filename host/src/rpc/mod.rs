@@ -7,16 +7,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ::http::HeaderMap;
-use bytes::Bytes;
 
 use crate::stats::EndpointStats;
 use crate::status::{Code, Status};
 
+mod channel;
 mod http;
+mod payload;
 mod router;
 mod stream;
 
+pub use self::channel::Channel;
 pub use self::http::{HttpBody, HttpFuture, HttpHandler, HttpRequest, HttpServed};
+pub use payload::{Form, Payload};
 pub use router::{Gateway, Route, Router, RouterError};
 pub use stream::{Event, Events, Messages, OpenFuture, StreamReply, StreamRequest};
 
@@ -27,15 +30,19 @@ pub use crate::schema::{Codec, MethodKind};
 pub struct Caller {
     /// The address that the connection came from; `None` for a call from within this host.
     pub peer: Option<SocketAddr>,
+    /// The service of this host that calls, by its name in the settings; `None` for a call from outside.
+    pub service: Option<Arc<str>>,
+    /// How many calls of services led to this one: 0 for a call from outside.
+    pub depth: u32,
 }
 
 /// A unary call on its way to a handler.
 #[derive(Debug)]
 pub struct Request {
-    /// How [`Request::body`] is encoded, and how the reply's is to be.
-    pub codec: Codec,
-    /// One message, not compressed, without any envelope.
-    pub body: Bytes,
+    /// How [`Request::body`] is written, and how the reply's is to be.
+    pub form: Form,
+    /// One message.
+    pub body: Payload,
     /// The headers as they came, the protocol's own among them; see [`metadata`].
     pub headers: HeaderMap,
     /// When the caller stops waiting. The service's own limit may be sooner.
@@ -47,8 +54,8 @@ pub struct Request {
 /// A unary call's answer.
 #[derive(Debug, Default)]
 pub struct Reply {
-    /// One message in the codec of the request, not compressed, without any envelope.
-    pub body: Bytes,
+    /// One message in the form of the request.
+    pub body: Payload,
     /// Metadata to send before the message.
     pub headers: HeaderMap,
     /// Metadata to send after the message.

@@ -6,24 +6,23 @@
 use std::pin::Pin;
 use std::time::Instant;
 
-use bytes::Bytes;
 use futures::Stream;
 use http::HeaderMap;
 
-use super::{Caller, Codec};
+use super::{Caller, Form, Payload};
 use crate::status::Status;
 
-/// Messages on their way in: each one whole, not compressed, without any envelope.
+/// Messages on their way in, each one whole.
 ///
 /// It ends with `None` when the caller has sent its last one. An error ends the call: the caller
 /// broke the protocol or went away, and what comes after is not asked for.
-pub type Messages = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
+pub type Messages = Pin<Box<dyn Stream<Item = Result<Payload, Status>> + Send>>;
 
 /// A call on its way to a handler, of any kind: how many messages its [`StreamRequest::messages`]
 /// brings depends on the endpoint's kind.
 pub struct StreamRequest {
-    /// How messages are encoded, and how the reply's are to be.
-    pub codec: Codec,
+    /// How messages are written, and how the reply's are to be.
+    pub form: Form,
     /// The headers as they came, the protocol's own among them; see [`super::metadata`].
     pub headers: HeaderMap,
     /// When the caller stops waiting. The service's own limit may be sooner.
@@ -37,8 +36,8 @@ pub struct StreamRequest {
 /// What a reply brings after its headers.
 #[derive(Debug)]
 pub enum Event {
-    /// One message in the codec of the request, not compressed, without any envelope.
-    Message(Bytes),
+    /// One message in the form of the request.
+    Message(Payload),
     /// The last event: the trailers of a call that went well, or how it failed.
     End(Result<HeaderMap, Status>),
 }

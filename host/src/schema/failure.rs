@@ -12,6 +12,9 @@ use crate::status::{Code, Detail, Status};
 /// A status' message is cut here; protocols carry it in a header.
 const MAX_MESSAGE: usize = 1024;
 
+/// Cases that stand for whatever has no case of its own, by their words.
+const CATCH_ALL: [&str; 3] = ["other", "unknown", "internal"];
+
 /// The plan for the errors of one function.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -42,6 +45,10 @@ struct Case {
     /// The name, hyphens as spaces.
     words: String,
     message: Message,
+    /// Its name is that of its code.
+    named: bool,
+    /// It has no payload.
+    bare: bool,
 }
 
 /// Where a case's message is.
@@ -70,10 +77,10 @@ pub(super) fn plan(builder: &mut Builder<'_>, source: &Source, export: &Export<'
         Resolved::Scalar(Type::String) => return Failure { speech: Speech::Text, detail: None },
         Resolved::Scalar(_) => Speech::Quoted,
         Resolved::Defined(id, kind) => match kind {
-            TypeDefKind::Variant(variant) => {
-                Speech::Cases(variant.cases.iter().map(|case| Case::of(&case.name, message_of(source, case.ty))).collect())
-            }
-            TypeDefKind::Enum(cases) => Speech::Cases(cases.cases.iter().map(|case| Case::of(&case.name, Message::Words)).collect()),
+            TypeDefKind::Variant(variant) => Speech::Cases(
+                variant.cases.iter().map(|case| Case::of(&case.name, message_of(source, case.ty), case.ty.is_none())).collect(),
+            ),
+            TypeDefKind::Enum(cases) => Speech::Cases(cases.cases.iter().map(|case| Case::of(&case.name, Message::Words, true)).collect()),
             TypeDefKind::Record(record) => {
                 let code = record.fields.iter().enumerate().find(|(_, field)| field.name == "code").and_then(|(place, field)| {
                     let Resolved::Defined(_, TypeDefKind::Enum(cases)) = source.resolved(field.ty) else { return None };
@@ -92,8 +99,9 @@ pub(super) fn plan(builder: &mut Builder<'_>, source: &Source, export: &Export<'
 }
 
 impl Case {
-    fn of(name: &str, message: Message) -> Case {
-        Case { code: code_named(name).unwrap_or(Code::Unknown), words: name.replace('-', " "), message }
+    fn of(name: &str, message: Message, bare: bool) -> Case {
+        let code = code_named(name);
+        Case { code: code.unwrap_or(Code::Unknown), words: name.replace('-', " "), message, named: code.is_some(), bare }
     }
 }
 
@@ -159,6 +167,45 @@ impl Failure {
             Some(detail) => status.with_detail(detail),
             None => status,
         })
+    }
+
+    /// The code of an error.
+    pub(super) fn code(&self, value: Option<&Value>) -> Code {
+        let code = match (&self.speech, value) {
+            (Speech::Cases(cases), Some(Value::Variant(case, _))) => cases.get(*case as usize).map(|case| case.code),
+            (Speech::Record(Record { code: Some((place, codes)), .. }), Some(Value::Record(fields))) => match fields.get(*place) {
+                Some(Value::Variant(case, None)) => codes.get(*case as usize).copied().flatten(),
+                _ => None,
+            },
+            _ => None,
+        };
+        code.unwrap_or(Code::Unknown)
+    }
+
+    /// The error that says what a status says; `None` where the type has none. The inner `None` is the
+    /// error without a payload.
+    pub(super) fn express(&self, status: &Status) -> Option<Option<Value>> {
+        let text = || Value::String(status.message().to_owned());
+        match &self.speech {
+            Speech::Silent => Some(None),
+            Speech::Text => Some(Some(text())),
+            Speech::Cases(cases) => {
+                let sayable = |case: &&Case| case.bare || matches!(case.message, Message::Payload);
+                let same = cases.iter().position(|case| case.named && case.code == status.code() && sayable(&case));
+                let place =
+                    same.or_else(|| CATCH_ALL.iter().find_map(|name| cases.iter().position(|case| case.words == *name && sayable(&case))))?;
+                let payload = (!cases[place].bare).then(|| Box::new(text()));
+                Some(Some(Value::Variant(u32::try_from(place).ok()?, payload)))
+            }
+            Speech::Record(Record { code: Some((place, codes)), message: Some(message), bare: true, .. }) => {
+                let case = codes.iter().position(|code| *code == Some(status.code()))?;
+                let mut fields = [text(), text()];
+                fields[*place] = Value::Variant(u32::try_from(case).ok()?, None);
+                fields[*message] = text();
+                Some(Some(Value::Record(fields.into())))
+            }
+            Speech::Record(_) | Speech::Quoted => None,
+        }
     }
 
     /// Whether code and message hold all of the error.

@@ -30,6 +30,7 @@ mod openapi;
 mod output;
 mod proto;
 mod read;
+mod signature;
 mod text;
 mod value;
 
@@ -40,12 +41,14 @@ pub use codec::Codec;
 pub use flow::{Flowing, Passing};
 pub use handled::{Handled, HandledMessage, HandledMethod, HandledService, comment};
 pub use model::{Field, Message};
+pub use signature::{Fingerprint, Signature};
 pub use value::{Handle, Value};
 
 use failure::Failure;
 use fault::Fault;
 use model::Types;
 use read::Source;
+use signature::Signer;
 
 /// A request has no more values than this: each takes some 32 bytes, and a byte of a message is
 /// enough to make one.
@@ -63,6 +66,10 @@ pub struct Schema {
     pub services: Vec<Service>,
     /// Exported functions that cannot be served, with the reason; the rest is served all the same.
     pub refused: Vec<Refused>,
+    /// The interfaces of other services that it imports, as services: what it calls as if it were its own.
+    pub needs: Vec<Service>,
+    /// Imported functions of other services that cannot be called, with the reason.
+    pub unmet: Vec<Refused>,
     /// What its handler serves, where it exports one.
     pub handled: Option<Handled>,
     /// The export by which it answers plain HTTP, if it does: `wasi:http/handler@0.3.0`.
@@ -143,6 +150,10 @@ pub struct Method {
     pub name: String,
     /// The function as WIT writes it: `say-hello: async func(name: string) -> string`.
     pub signature: String,
+    /// Its type, for whoever calls it with values.
+    pub fingerprint: Fingerprint,
+    /// Its type, for people.
+    pub types_of: Signature,
     /// What the WIT says about it.
     pub docs: Option<String>,
     /// Which side sends more than one message.
@@ -218,35 +229,45 @@ impl Schema {
             }
         };
         let (exports, refused) = source.exports();
-        let mut builder = build::Builder::new(&source, &exports);
-        let mut drafts = Vec::with_capacity(exports.len());
-        for export in &exports {
-            let plans: Vec<Plan> = export.functions.iter().map(|function| Plan::of(&mut builder, &source, export, function)).collect();
-            drafts.push((builder.service_name(export), builder.file_of(export), plans));
+        let (services, types) = Schema::services(&source, &exports);
+        let files = descriptor::order(&types, &services)?;
+        let (wanted, unmet) = source.needs();
+        // Types of their own: an interface may be imported and exported in two versions.
+        let (needs, _) = Schema::services(&source, &wanted);
+        Ok(Schema { services, refused, needs, unmet, handled, http: source.http(), imports: source.imports(), types, files, wit })
+    }
+
+    /// Interfaces as services, and the messages that they use.
+    fn services(source: &Source, interfaces: &[read::Export<'_>]) -> (Vec<Service>, Arc<Types>) {
+        let mut builder = build::Builder::new(source, interfaces);
+        let mut drafts = Vec::with_capacity(interfaces.len());
+        for interface in interfaces {
+            let plans: Vec<Plan> = interface.functions.iter().map(|function| Plan::of(&mut builder, source, interface, function)).collect();
+            drafts.push((builder.service_name(interface), builder.file_of(interface), plans));
         }
         let types = Arc::new(builder.finish());
-        let services: Vec<Service> = exports
-            .iter()
-            .zip(drafts)
-            .map(|(export, (name, file, plans))| {
-                let mut methods: Vec<Method> = Vec::with_capacity(plans.len());
-                for (function, plan) in export.functions.iter().zip(plans) {
-                    let name = names::free(names::pascal(&function.name), |name| methods.iter().any(|method| method.name == name));
-                    methods.push(Method {
-                        function: function.name.clone(),
-                        name,
-                        signature: source.signature(function),
-                        docs: function.docs.contents.clone(),
-                        kind: plan.kind(),
-                        types: Arc::clone(&types),
-                        plan,
-                    });
-                }
-                Service { interface: export.export.clone(), name, docs: export.docs.map(str::to_string), methods, file }
-            })
-            .collect();
-        let files = descriptor::order(&types, &services)?;
-        Ok(Schema { services, refused, handled, http: source.http(), imports: source.imports(), types, files, wit })
+        let mut signer = Signer::new(source);
+        let mut services = Vec::with_capacity(interfaces.len());
+        for (interface, (name, file, plans)) in interfaces.iter().zip(drafts) {
+            let mut methods: Vec<Method> = Vec::with_capacity(plans.len());
+            for (function, plan) in interface.functions.iter().zip(plans) {
+                let name = names::free(names::pascal(&function.name), |name| methods.iter().any(|method| method.name == name));
+                let (fingerprint, types_of) = signer.sign(function);
+                methods.push(Method {
+                    function: function.name.clone(),
+                    name,
+                    signature: source.signature(function),
+                    fingerprint,
+                    types_of,
+                    docs: function.docs.contents.clone(),
+                    kind: plan.kind(),
+                    types: Arc::clone(&types),
+                    plan,
+                });
+            }
+            services.push(Service { interface: interface.export.clone(), name, docs: interface.docs.map(str::to_string), methods, file });
+        }
+        (services, types)
     }
 
     /// The component's world as a WIT package in binary form, with the descriptors of its handler, of
@@ -398,6 +419,22 @@ impl Method {
             (Some(failure), Value::Variant(1, value)) => Err(failure.status(&self.types, value.map(|value| *value), limit)),
             _ => Err(Fault::mismatch().into_status()),
         }
+    }
+
+    /// The code of the failure that a function returned; `None` for a success.
+    pub fn failure(&self, result: &Value) -> Option<Code> {
+        match result {
+            Value::Variant(1, payload) if self.plan.fallible => Some(self.plan.failure.code(payload.as_deref())),
+            _ => None,
+        }
+    }
+
+    /// A status as what the function returns for it, so that a caller hears of it in its own terms: for
+    /// an error type that is a `string`, a record of a code and a message, or has a case of the code's
+    /// name, or one named `other`, `unknown` or `internal`. `None` where the type has no way to say it.
+    pub fn failing(&self, status: &Status) -> Option<Value> {
+        let error = if self.plan.fallible { self.plan.failure.express(status)? } else { return None };
+        Some(Value::Variant(1, error.map(Box::new)))
     }
 
     /// The result without the `result` around it.

@@ -177,6 +177,24 @@ impl Source {
         (served, refused)
     }
 
+    /// The interfaces of other services that are imported, and their functions that cannot be called.
+    pub(super) fn needs(&self) -> (Vec<Export<'_>>, Vec<Refused>) {
+        let (mut needs, mut unmet) = (Vec::new(), Vec::new());
+        for (key, item) in &self.resolve.worlds[self.world].imports {
+            let WorldItem::Interface { id, .. } = item else { continue };
+            let interface = &self.resolve.interfaces[*id];
+            if self.origin(key, *id) != Origin::Service {
+                continue;
+            }
+            let (Some(package), Some(name)) = (interface.package, interface.name.as_deref()) else { continue };
+            let export = self.resolve.name_world_key(key);
+            let functions = self.carried(&export, interface.functions.values(), &mut unmet);
+            needs.push(Export { export, package, name, docs: interface.docs.contents.as_deref(), functions });
+        }
+        needs.retain(|need| !need.functions.is_empty());
+        (needs, unmet)
+    }
+
     fn carried<'r>(&self, export: &str, functions: impl Iterator<Item = &'r Function>, refused: &mut Vec<Refused>) -> Vec<&'r Function> {
         let mut carried = Vec::new();
         for function in functions {

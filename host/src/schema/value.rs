@@ -52,6 +52,22 @@ pub enum Value {
     Handle(Handle),
 }
 
+impl Value {
+    /// About how much memory the value takes, in bytes.
+    pub fn size(&self) -> usize {
+        let own = size_of::<Value>();
+        own + match self {
+            Value::String(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            Value::List(values) | Value::Record(values) => values.iter().map(Value::size).sum(),
+            Value::Map(entries) => entries.iter().map(|(key, value)| key.size() + value.size()).sum(),
+            Value::Variant(_, Some(payload)) => payload.size(),
+            Value::Flags(words) => size_of_val(words.as_slice()),
+            _ => 0,
+        }
+    }
+}
+
 /// The end of a stream or future, which only the floor that runs guests knows how to use.
 #[derive(Clone)]
 pub struct Handle(Arc<dyn Any + Send + Sync>);

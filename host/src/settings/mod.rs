@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+mod calls;
 mod grant;
 mod limits;
 mod route;
 
+pub use calls::CallGrant;
 pub use grant::{GrantedHost, HttpGrant};
 pub use limits::{Limits, parse_bytes, parse_duration};
 pub use route::HttpRoute;
@@ -97,6 +99,11 @@ pub struct Grants {
     pub http: Vec<HttpGrant>,
     /// Whether the guest may open sockets and look up names.
     pub sockets: bool,
+    /// What the guest may call of other services: `shop.payments.Payment`, `shop.payments.Payment/Charge`, `*`.
+    pub calls: Vec<CallGrant>,
+    /// Services that the guest imports and that may come later: without, it starts only beside them. Until
+    /// they come, its calls fail with `unavailable`.
+    pub late: Vec<CallGrant>,
 }
 
 /// A folder that a guest is granted.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use http::HeaderMap;
 use tokio::sync::oneshot;
@@ -16,7 +15,7 @@ use super::call::{Call, Outcome, Target};
 use super::pool::{Pool, StreamSlot, Waiting};
 use super::queue::{Job, Work};
 use super::streams::{Flow, Piped, Wire};
-use crate::rpc::{CallFuture, Codec, Event, Events, Handler, OpenFuture, Reply, Request, StreamReply, StreamRequest, wrong_kind};
+use crate::rpc::{CallFuture, Event, Events, Form, Handler, OpenFuture, Payload, Reply, Request, StreamReply, StreamRequest, wrong_kind};
 use crate::schema::{Flowing, Method, MethodKind, Passing, Schema, Value};
 use crate::status::{Code, Status};
 
@@ -44,14 +43,48 @@ impl Function {
         if method.kind != MethodKind::Unary {
             return Err(wrong_kind());
         }
-        let Request { codec, body, headers, deadline, caller } = request;
-        let args = method.decode(codec, &body)?;
+        let Request { form, body, headers, deadline, caller } = request;
+        let args = self.arguments(form, body)?;
         let limits = self.pool.limits();
         let deadline = sooner(deadline, limits.timeout);
         let (call, outcome) = Call::new(Arc::clone(&self.target), headers, caller, deadline, None);
         let waiting = self.begin(&call, args)?;
         let outcome = settled(outcome, waiting, deadline).await?;
-        finish(&call, outcome.and_then(|value| method.encode(codec, value, limits.reply)))
+        finish(&call, outcome.and_then(|value| self.reply(form, value)))
+    }
+
+    /// The arguments of a call whose caller does not stream.
+    fn arguments(&self, form: Form, body: Payload) -> Result<Vec<Value>, Status> {
+        match (form, body) {
+            (Form::Encoded(codec), body) => self.method().decode(codec, &body.bytes()?),
+            (Form::Values(fingerprint), Payload::Value(Value::Record(args))) if fingerprint == self.method().fingerprint => Ok(args),
+            (Form::Values(_), _) => Err(self.other_type()),
+        }
+    }
+
+    /// The reply's one message, for what the function returned.
+    fn reply(&self, form: Form, value: Option<Value>) -> Result<Payload, Status> {
+        match form {
+            Form::Encoded(codec) => self.method().encode(codec, value, self.pool.limits().reply).map(Payload::Bytes),
+            Form::Values(_) => self.returned(value).map(Payload::Value),
+        }
+    }
+
+    /// A whole result as it is for a caller of the same type. An error of the function's own is a
+    /// failed call all the same, for whoever counts; the caller finds its value in the status.
+    fn returned(&self, value: Option<Value>) -> Result<Value, Status> {
+        let value = value.unwrap_or(Value::Record(Vec::new()));
+        match self.method().failure(&value) {
+            Some(code) => Err(Status::new(code, "the service failed").with_value(value)),
+            None => Ok(value),
+        }
+    }
+
+    /// A typed caller was linked when the function had its type, and the function has another now.
+    fn other_type(&self) -> Status {
+        let Target { service, method, .. } = &*self.target;
+        let why = format!("{service}/{method} has another type than its caller was linked with; start the caller again");
+        Status::new(Code::Unimplemented, why)
     }
 
     /// Queues a call.
@@ -67,23 +100,28 @@ impl Function {
             return Err(wrong_kind());
         }
         let slot = self.pool.open_stream()?;
-        let StreamRequest { codec, headers, deadline, caller, mut messages } = request;
+        let StreamRequest { form, headers, deadline, caller, mut messages } = request;
+        if let Form::Values(fingerprint) = form
+            && fingerprint != method.fingerprint
+        {
+            return Err(self.other_type());
+        }
         let limits = self.pool.limits();
         let deadline = sooner(deadline, limits.stream_timeout);
         let (args, incoming) = match method.takes() {
             Passing::Values => {
                 let message = within(deadline, messages.next()).await?.unwrap_or_else(|| Err(no_message()))?;
-                (method.decode(codec, &message)?, None)
+                (self.arguments(form, message)?, None)
             }
             Passing::Stream | Passing::Bytes | Passing::Future => (Vec::new(), Some(messages)),
         };
-        let wire = Typed { function: Arc::clone(&self), codec };
+        let wire = Typed { function: Arc::clone(&self), form };
         let flow = Flow::new(Box::new(wire), incoming, limits.stream_buffer);
         let (call, outcome) = Call::new(Arc::clone(&self.target), headers, caller, deadline, Some(flow));
         let waiting = self.begin(&call, args)?;
         let outcome = settled(outcome, waiting, deadline).await?;
         if method.returns() == Passing::Values {
-            let Reply { body, headers, trailers } = finish(&call, outcome.and_then(|value| method.encode(codec, value, limits.reply)))?;
+            let Reply { body, headers, trailers } = finish(&call, outcome.and_then(|value| self.reply(form, value)))?;
             return Ok(StreamReply { headers, events: one(body, trailers) });
         }
         begun(call, outcome, slot)
@@ -119,7 +157,7 @@ pub async fn settled(outcome: oneshot::Receiver<Outcome>, waiting: Waiting<'_>, 
 }
 
 /// A whole reply, with the metadata that the guest set.
-pub fn finish(call: &Call, body: Result<Bytes, Status>) -> Result<Reply, Status> {
+pub fn finish(call: &Call, body: Result<Payload, Status>) -> Result<Reply, Status> {
     let body = body.map_err(|status| failed(call, status))?;
     let metadata = std::mem::take(&mut *call.reply.lock().expect("no holder panics"));
     Ok(Reply { body, headers: metadata.headers, trailers: metadata.trailers })
@@ -138,7 +176,7 @@ fn told(status: Status, mut all: HeaderMap, trailers: HeaderMap) -> Status {
 }
 
 /// The events of a reply of one message.
-fn one(body: Bytes, trailers: HeaderMap) -> Events {
+fn one(body: Payload, trailers: HeaderMap) -> Events {
     Box::pin(stream::iter([Event::Message(body), Event::End(Ok(trailers))]))
 }
 
@@ -192,7 +230,7 @@ impl Drop for Streaming {
 /// The messages of a typed function.
 struct Typed {
     function: Arc<Function>,
-    codec: Codec,
+    form: Form,
 }
 
 impl Typed {
@@ -210,19 +248,36 @@ impl Wire for Typed {
         self.function.method().returns()
     }
 
-    fn element(&self, message: Bytes) -> Result<Value, Status> {
-        self.function.method().decode_item(self.codec, &message)
+    fn element(&self, message: Payload) -> Result<Value, Status> {
+        match self.form {
+            Form::Encoded(codec) => self.function.method().decode_item(codec, &message.bytes()?),
+            Form::Values(_) => message.value(),
+        }
     }
 
-    fn message(&self, element: Value) -> Result<Bytes, Status> {
-        self.function.method().encode_item(self.codec, element, self.limit())
+    fn message(&self, element: Value) -> Result<Payload, Status> {
+        match self.form {
+            Form::Encoded(codec) => self.function.method().encode_item(codec, element, self.limit()).map(Payload::Bytes),
+            Form::Values(_) => Ok(Payload::Value(element)),
+        }
     }
 
     fn flowing(&self, result: Option<Value>) -> Result<Flowing, Status> {
+        if let (Form::Values(_), Some(value)) = (self.form, &result)
+            && self.function.method().failure(value).is_some()
+        {
+            return Err(self.function.returned(result).err().unwrap_or_else(wrong_kind));
+        }
         self.function.method().flowing(result, self.limit())
     }
 
     fn ended(&self, value: Value) -> Result<(), Status> {
+        if let Form::Values(_) = self.form
+            && let Value::Variant(1, _) = value
+        {
+            let status = self.function.method().ended(value.clone(), self.limit()).err();
+            return Err(status.unwrap_or_else(wrong_kind).with_value(value));
+        }
         self.function.method().ended(value, self.limit())
     }
 }

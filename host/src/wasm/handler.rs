@@ -14,7 +14,8 @@ use super::pool::{Pool, Waiting};
 use super::queue::{Job, Work};
 use super::streams::{Flow, Wire};
 use crate::rpc::{
-    CallFuture, Caller, Codec, Endpoint, Gateway, Handler, OpenFuture, Reply, Request, Served, StreamReply, StreamRequest, wrong_kind,
+    CallFuture, Caller, Codec, Endpoint, Gateway, Handler, OpenFuture, Payload, Reply, Request, Served, StreamReply, StreamRequest,
+    wrong_kind,
 };
 use crate::schema::{Flowing, HandledMethod, MethodKind, Passing, Schema, Value};
 use crate::stats::EndpointStats;
@@ -115,13 +116,14 @@ impl Method {
         let metadata = entries(headers).map(|(name, value)| Value::Record(vec![Value::String(name), Value::Bytes(value)]));
         let left = |deadline: Instant| u64::try_from(deadline.saturating_duration_since(Instant::now()).as_nanos()).unwrap_or(u64::MAX);
         let peer = caller.peer.map(|peer| Value::String(peer.to_string()));
+        let service = caller.service.as_ref().map(|service| Value::String(service.to_string()));
         Value::Record(vec![
             Value::String(self.call.service.to_string()),
             Value::String(self.call.method.to_string()),
             Value::String(codec.name().to_owned()),
             Value::List(metadata.collect()),
             option(deadline.map(|deadline| Value::U64(left(deadline)))),
-            Value::Record(vec![option(peer)]),
+            Value::Record(vec![option(peer), option(service)]),
         ])
     }
 
@@ -129,7 +131,8 @@ impl Method {
         if self.kind().is_some_and(|kind| kind != MethodKind::Unary) {
             return Err(wrong_kind());
         }
-        let Request { codec, body, headers, deadline, caller } = request;
+        let Request { form, body, headers, deadline, caller } = request;
+        let (codec, body) = (form.codec()?, body.bytes()?);
         let pool = &self.handler.pool;
         let args = vec![self.head(codec, &headers, deadline, &caller), Value::Bytes(self.request(codec, body)?.into())];
         let deadline = sooner(deadline, pool.limits().timeout);
@@ -137,7 +140,7 @@ impl Method {
         let waiting = Waiting::new(&call, pool);
         pool.submit(Job { call: Arc::clone(&call), work: Work::Function(args, self.handler.call.width) })?;
         let outcome = settled(outcome, waiting, deadline).await?;
-        finish(&call, outcome.and_then(succeeded).and_then(|value| self.reply(codec, bytes(value)?)))
+        finish(&call, outcome.and_then(succeeded).and_then(|value| self.reply(codec, bytes(value)?).map(Payload::Bytes)))
     }
 
     async fn open(self: Arc<Self>, request: StreamRequest) -> Result<StreamReply, Status> {
@@ -146,7 +149,8 @@ impl Method {
         }
         let pool = &self.handler.pool;
         let slot = pool.open_stream()?;
-        let StreamRequest { codec, headers, deadline, caller, messages } = request;
+        let StreamRequest { form, headers, deadline, caller, messages } = request;
+        let codec = form.codec()?;
         let args = vec![self.head(codec, &headers, deadline, &caller)];
         let limits = pool.limits();
         let deadline = sooner(deadline, limits.stream_timeout);
@@ -175,12 +179,12 @@ impl Wire for Undecoded {
         Passing::Stream
     }
 
-    fn element(&self, message: Bytes) -> Result<Value, Status> {
-        Ok(Value::Bytes(self.method.request(self.codec, message)?.into()))
+    fn element(&self, message: Payload) -> Result<Value, Status> {
+        Ok(Value::Bytes(self.method.request(self.codec, message.bytes()?)?.into()))
     }
 
-    fn message(&self, element: Value) -> Result<Bytes, Status> {
-        self.method.reply(self.codec, bytes(Some(element))?)
+    fn message(&self, element: Value) -> Result<Payload, Status> {
+        self.method.reply(self.codec, bytes(Some(element))?).map(Payload::Bytes)
     }
 
     fn flowing(&self, result: Option<Value>) -> Result<Flowing, Status> {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use wasmtime::component::Component;
@@ -27,7 +27,7 @@ pub struct Loaded {
     /// The compiled component.
     pub component: Component,
     /// Its services and imports.
-    pub schema: Schema,
+    pub schema: Arc<Schema>,
     /// Whether it was compiled for this; else it came from the cache.
     pub compiled: bool,
 }
@@ -125,7 +125,7 @@ impl Loader {
                 tracing::warn!(%error, "the compiled component could not be cached; the next start compiles it again");
             }
         }
-        Ok(Loaded { component, schema, compiled: true })
+        Ok(Loaded { component, schema: Arc::new(schema), compiled: true })
     }
 
     fn cached(&self, key: &[u8; 32]) -> Option<Loaded> {
@@ -134,7 +134,7 @@ impl Loader {
         // SAFETY: the cache hands out only what it wrote itself, from this engine's own `serialize`, and verified against its key.
         let component = unsafe { Component::deserialize_file(self.engine.get(), entry.path()) };
         match component {
-            Ok(component) => Some(Loaded { component, schema, compiled: false }),
+            Ok(component) => Some(Loaded { component, schema: Arc::new(schema), compiled: false }),
             Err(error) => {
                 tracing::warn!(error = format!("{error:#}"), "a compile cache entry does not fit this engine; compiling anew");
                 None

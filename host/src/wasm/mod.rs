@@ -10,6 +10,7 @@ mod abi;
 mod bell;
 pub mod cache;
 mod call;
+pub mod directory;
 pub mod engine;
 mod function;
 mod handler;

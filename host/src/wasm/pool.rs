@@ -15,10 +15,11 @@ use super::http::Door;
 use super::inbox::{Inbox, Need, Room};
 use super::keeper;
 use super::log::ServiceLog;
-use super::outgoing::Client;
+use super::outgoing::Client as HttpClient;
 use super::queue::{ANY, Job, Lane};
 use super::state::State;
 use crate::lanes::{self, Lanes};
+use crate::middleware::Client;
 use crate::settings::{Grants, Isolation, Limits};
 use crate::stats::ServiceStats;
 use crate::status::{Code, Status};
@@ -43,6 +44,8 @@ pub struct Parts {
     pub lanes: Lanes,
     /// What is counted.
     pub stats: Arc<ServiceStats>,
+    /// What its instances call other services by.
+    pub peers: Client,
 }
 
 /// Held by whoever waits: if it goes before the outcome comes, the call is abandoned, and taken out
@@ -77,7 +80,7 @@ impl Drop for Waiting<'_> {
 pub struct Pool {
     parts: Parts,
     log: Arc<ServiceLog>,
-    client: Arc<Client>,
+    client: Arc<HttpClient>,
     lanes: Vec<Lane>,
     /// Instances alive or being made.
     alive: AtomicUsize,
@@ -100,7 +103,7 @@ impl Pool {
     pub fn new(parts: Parts) -> Arc<Pool> {
         let lanes = (0..parts.lanes.count()).map(|_| Lane::default()).collect();
         let log = Arc::new(ServiceLog::new(Arc::clone(&parts.name), &parts.limits, Arc::clone(&parts.stats)));
-        let client = Arc::new(Client::new(Arc::clone(&parts.name), &parts.grants.http, Arc::clone(&log)));
+        let client = Arc::new(HttpClient::new(Arc::clone(&parts.name), &parts.grants.http, Arc::clone(&log)));
         Arc::new(Pool {
             parts,
             log,
@@ -429,8 +432,13 @@ impl Pool {
         &self.log
     }
 
-    /// What its instances call others by.
-    pub fn client(&self) -> &Arc<Client> {
+    /// What its instances call other services by.
+    pub fn peers(&self) -> &Client {
+        &self.parts.peers
+    }
+
+    /// What its instances send requests of HTTP by.
+    pub fn client(&self) -> &Arc<HttpClient> {
         &self.client
     }
 

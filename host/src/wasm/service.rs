@@ -8,6 +8,7 @@ use wasmtime::component::{Component, ComponentExportIndex, Linker};
 
 use super::abi::Width;
 use super::call::Target;
+use super::directory::{Directory, NeedError};
 use super::engine::GuestEngine;
 use super::function::{self, Function};
 use super::handler::{self, Exported};
@@ -17,7 +18,8 @@ use super::load::Loaded;
 use super::pool::{Parts, Pool};
 use super::state::State;
 use crate::lanes::Lanes;
-use crate::rpc::{Endpoint, Gateway, Handler, HttpServed, Served};
+use crate::middleware::Client;
+use crate::rpc::{Channel, Endpoint, Gateway, Handler, HttpServed, Served};
 use crate::schema::Schema;
 use crate::settings::{Grants, HttpRoute, Isolation, Limits};
 use crate::stats::{EndpointStats, ServiceStats};
@@ -51,6 +53,14 @@ pub enum StartError {
         name: String,
         /// The interfaces that are missing.
         imports: Vec<String>,
+    },
+    /// What it imports of other services cannot be had.
+    #[error("{name} needs what it cannot have:\n{}", .needs.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Needs {
+        /// The service.
+        name: String,
+        /// The imports that cannot be had, with reasons.
+        needs: Vec<NeedError>,
     },
     /// An import exists and has another type, or lacks a function.
     #[error("{name} does not fit this host: {why}")]
@@ -107,6 +117,8 @@ pub struct Starter {
     wasi: Linker<State>,
     engine: Engine,
     lanes: Lanes,
+    channel: Arc<dyn Channel>,
+    directory: Arc<Directory>,
 }
 
 /// A service that takes calls.
@@ -121,10 +133,16 @@ pub struct Service {
 }
 
 impl Starter {
-    /// Prepares the linking of components for this engine, to run on these lanes.
-    pub fn new(engine: &GuestEngine, lanes: &Lanes) -> Result<Starter, super::engine::EngineError> {
+    /// Prepares the linking of components for this engine, to run on these lanes. They call others by
+    /// the channel, and what they import of others is checked against the directory.
+    pub fn new(
+        engine: &GuestEngine,
+        lanes: &Lanes,
+        channel: Arc<dyn Channel>,
+        directory: Arc<Directory>,
+    ) -> Result<Starter, super::engine::EngineError> {
         let wasi = imports::wasi(engine.get()).map_err(super::engine::EngineError)?;
-        Ok(Starter { wasi, engine: engine.get().clone(), lanes: lanes.clone() })
+        Ok(Starter { wasi, engine: engine.get().clone(), lanes: lanes.clone(), channel, directory })
     }
 
     /// Links a component, and makes it a service that has no instance yet. Nothing of the component
@@ -137,9 +155,16 @@ impl Starter {
                 return Err(StartError::Grant { name, why: format!("the granted folder {} is no folder", folder.path.display()) });
             }
         }
-        let pre = self.link(&name, &component)?;
+        if let Some(unmet) = schema.unmet.first() {
+            let why = format!("it imports {}, which cannot be called: {}", unmet.function, unmet.why);
+            return Err(StartError::Link { name, why });
+        }
+        if let Err(needs) = self.directory.check(&name, &schema, &grants) {
+            return Err(StartError::Needs { name, needs });
+        }
+        let pre = self.link(&name, &component, &schema)?;
         let shared: Arc<str> = name.as_str().into();
-        let schema = Arc::new(schema);
+        let peers = Client::new(Arc::clone(&shared), &grants.calls, Arc::clone(&self.channel));
         let (mut exports, functions) = self.functions(&component, &schema);
         let handles = self.handler(&name, &component, &schema, &mut exports)?;
         let door = Door::of(&pre);
@@ -159,8 +184,18 @@ impl Starter {
         }
         let max_request = limits.request;
         let stats = Arc::new(ServiceStats::default());
-        let pool =
-            Pool::new(Parts { name: Arc::clone(&shared), pre, exports, door, limits, grants, isolation, lanes: self.lanes.clone(), stats });
+        let pool = Pool::new(Parts {
+            name: Arc::clone(&shared),
+            pre,
+            exports,
+            door,
+            limits,
+            grants,
+            isolation,
+            lanes: self.lanes.clone(),
+            stats,
+            peers,
+        });
         let is_safe = |service: &str, method: &str| safe.iter().any(|safe| safe.split_once('/') == Some((service, method)));
         let mut endpoints: Vec<(Endpoint, Arc<dyn Handler>)> = Vec::with_capacity(functions.len());
         for found in functions {
@@ -220,12 +255,13 @@ impl Starter {
         Ok(Some((find("call")?, find("open")?)))
     }
 
-    fn link(&self, name: &str, component: &Component) -> Result<wasmtime::component::InstancePre<State>, StartError> {
+    fn link(&self, name: &str, component: &Component, schema: &Schema) -> Result<wasmtime::component::InstancePre<State>, StartError> {
         let failed = |error: wasmtime::Error| StartError::Link { name: name.to_owned(), why: format!("{error:#}") };
         let ty = component.component_type();
         let missing: Vec<String> = ty
             .imports(&self.engine)
             .filter(|(import, item)| !import.starts_with("wasi:") && !imports::is_known(import) && self.needs_somebody(&item.ty))
+            .filter(|(import, _)| !schema.needs.iter().any(|need| need.interface == *import))
             .map(|(import, _)| import.to_owned())
             .collect();
         if !missing.is_empty() {

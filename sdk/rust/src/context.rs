@@ -17,6 +17,8 @@ use crate::bindings::microhost::service::context::{Entry, MetadataError as HostE
 pub struct Caller {
     /// The address that the connection came from; none for a call from within this host.
     pub peer: Option<SocketAddr>,
+    /// The service of this host that calls, by its name in the settings; none for a call from outside.
+    pub service: Option<String>,
 }
 
 /// Metadata of a call or a reply: names in lower case, each with one or more values.
@@ -119,7 +121,7 @@ mod host {
     }
 
     pub fn get_caller() -> Caller {
-        Caller { peer: None }
+        Caller { peer: None, service: None }
     }
 
     pub fn time_left() -> Option<u64> {
@@ -141,7 +143,7 @@ mod host {
 
 impl From<host_types::Caller> for Caller {
     fn from(caller: host_types::Caller) -> Caller {
-        Caller { peer: caller.peer.and_then(|peer| peer.parse().ok()) }
+        Caller { peer: caller.peer.and_then(|peer| peer.parse().ok()), service: caller.service }
     }
 }
 

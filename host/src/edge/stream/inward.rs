@@ -13,7 +13,7 @@ use super::link::Link;
 use crate::edge::compression::Encoding;
 use crate::edge::envelope::{self, HEAD};
 use crate::edge::web::Text;
-use crate::rpc::Route;
+use crate::rpc::{Payload, Route};
 use crate::status::{Code, Status};
 
 /// What is reserved at most for a message that only announces its length.
@@ -155,9 +155,9 @@ impl Inward {
 }
 
 impl Stream for Inward {
-    type Item = Result<Bytes, Status>;
+    type Item = Result<Payload, Status>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Payload, Status>>> {
         let this = self.get_mut();
         let next = ready!(this.poll_message(cx)).transpose();
         match &next {
@@ -166,7 +166,7 @@ impl Stream for Inward {
             }
             Some(Err(_)) | None => this.end(),
         }
-        Poll::Ready(next)
+        Poll::Ready(next.map(|next| next.map(Payload::Bytes)))
     }
 }
 

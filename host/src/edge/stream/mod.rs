@@ -15,7 +15,7 @@ use super::request::{self, Layout};
 use super::unary::{GRACE, Peer, late};
 use super::web::Text;
 use crate::middleware::{self, Opened};
-use crate::rpc::{Caller, Messages, MethodKind, Route, StreamRequest};
+use crate::rpc::{Form, Messages, MethodKind, Route, StreamRequest};
 use crate::schema::Codec;
 use crate::status::Status;
 
@@ -58,7 +58,7 @@ pub(super) async fn answer(
         let (deadline, messages) = incoming(peer, &route, wire, &request, body, manner.link.as_ref()).await?;
         manner.limit = deadline.and_then(|deadline| deadline.checked_add(GRACE));
         let headers = std::mem::take(&mut request.headers);
-        let request = StreamRequest { codec, headers, deadline, caller: Caller { peer: Some(peer.address) }, messages };
+        let request = StreamRequest { form: Form::Encoded(codec), headers, deadline, caller: peer.caller(), messages };
         open(route, request, manner.limit).await
     };
     let mut response = Response::default();
@@ -102,7 +102,7 @@ async fn incoming(
     }
     let time = request::time_for(deadline, peer.edge.patience.body);
     let message = grpc::only_message(request, &mut body, wire.layout(), encoding, route.max_request, time).await?;
-    Ok((deadline, Box::pin(stream::once(std::future::ready(Ok(message))))))
+    Ok((deadline, Box::pin(stream::once(std::future::ready(Ok(message.into()))))))
 }
 
 async fn open(route: Route, request: StreamRequest, limit: Option<Instant>) -> Result<Opened, Status> {

@@ -98,7 +98,10 @@ impl Outward {
             }
             let Some(events) = &mut self.events else { return self.poll_rest(cx) };
             match Pin::new(events).poll_next(cx) {
-                Poll::Ready(Some(Event::Message(message))) => self.message(message),
+                Poll::Ready(Some(Event::Message(message))) => match message.bytes() {
+                    Ok(message) => self.message(message),
+                    Err(status) => self.fail(status),
+                },
                 Poll::Ready(Some(Event::End(Ok(trailers)))) => match self.due {
                     Some(1) => self.fail(wrong_count("ended without the one message of its reply")),
                     _ => self.end(Ok(trailers)),

@@ -21,7 +21,7 @@ use super::{Serving, serve_with};
 use crate::admin::{Overview, Phase};
 use crate::lanes::Lanes;
 use crate::rpc::{
-    self, CallFuture, Endpoint, Handler, MethodKind, OpenFuture, Reply, Route, Router, Served, StreamRequest, metadata, wrong_kind,
+    self, CallFuture, Endpoint, Handler, MethodKind, OpenFuture, Payload, Reply, Route, Router, Served, StreamRequest, metadata, wrong_kind,
 };
 use crate::settings::Listen;
 use crate::status::{Code, Detail, Status};
@@ -73,12 +73,20 @@ impl Handler for Echo {
     }
 }
 
+/// A request as text.
+fn text(body: &Payload) -> Option<&str> {
+    match body {
+        Payload::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
+        Payload::Value(_) => None,
+    }
+}
+
 /// Fails with the code that the request names, with a detail and metadata.
 struct Fail;
 
 impl Handler for Fail {
     fn call(&self, request: rpc::Request) -> CallFuture {
-        let code = std::str::from_utf8(&request.body).ok().and_then(Code::from_name).unwrap_or(Code::NotFound);
+        let code = text(&request.body).and_then(Code::from_name).unwrap_or(Code::NotFound);
         let detail = Detail { type_name: "t.Why".into(), value: Bytes::from_static(&[8, 1]), debug: Some("{\"why\":1}".into()) };
         let metadata = HeaderMap::from_iter([(http::HeaderName::from_static("x-meta"), HeaderValue::from_static("m"))]);
         let status = Status::new(code, "no \u{fc}ber-user").with_detail(detail).with_metadata(metadata).because("a secret cause");
@@ -141,7 +149,7 @@ struct Large;
 
 impl Handler for Large {
     fn call(&self, request: rpc::Request) -> CallFuture {
-        let length = std::str::from_utf8(&request.body).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+        let length = text(&request.body).and_then(|text| text.parse().ok()).unwrap_or(0);
         Box::pin(async move { Ok(Reply { body: vec![b'x'; length].into(), ..Reply::default() }) })
     }
 

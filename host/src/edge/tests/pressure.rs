@@ -4,7 +4,7 @@ use futures::{StreamExt as _, stream};
 
 use super::talk::{Heard, Protocol, Talk, WAYS, written};
 use super::*;
-use crate::rpc::{Event, StreamReply};
+use crate::rpc::{Event, Payload, StreamReply};
 
 /// What a handler has seen.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ fn listener(edge: TestEdge) -> Watched {
         Box::pin(async move {
             tokio::spawn(async move {
                 while let Some(message) = request.messages.next().await {
-                    let _ = tell.send(message.map_or_else(|status| Seen::Failed(status.code()), |message| Seen::Message(message.len())));
+                    let _ = tell.send(message.map_or_else(|status| Seen::Failed(status.code()), |message| Seen::Message(message.size())));
                 }
                 let _ = tell.send(Seen::Ended);
             });
@@ -169,7 +169,7 @@ async fn a_caller_that_does_not_read_is_not_spoken_to() {
             let message = Bytes::from(vec![7; SIZE]);
             let events = stream::repeat_with(move || {
                 said.fetch_add(1, Relaxed);
-                Event::Message(message.clone())
+                Event::Message(message.clone().into())
             });
             Box::pin(async { Ok(StreamReply { headers: HeaderMap::new(), events: Box::pin(events) }) })
         }
@@ -213,7 +213,7 @@ async fn a_handler_that_does_not_listen_is_not_spoken_to() {
         assert!(written < 32 << 20, "{written} bytes were taken in and nobody read them");
     }
     for _ in 0..10 {
-        assert_eq!(within(messages.next()).await.expect("a message").expect("valid").len(), 50_000);
+        assert_eq!(within(messages.next()).await.expect("a message").expect("valid").size(), 50_000);
     }
 }
 
@@ -247,7 +247,7 @@ async fn small_messages_that_nobody_reads_cost_no_connection() {
         assert_eq!(Answer::read(call("t.Test/Echo", 1).await).await.trailer("grpc-status"), "0");
     }
     for _ in 0..COUNT {
-        assert_eq!(within(messages.next()).await.expect("a message").expect("valid"), "");
+        assert_eq!(within(messages.next()).await.expect("a message").expect("valid"), Payload::default());
     }
     assert!(within(messages.next()).await.is_none());
     drop(deaf);
@@ -264,7 +264,7 @@ async fn a_deadline_ends_a_stream_that_its_handler_would_not() {
         edge.stream("Talks", Some(MethodKind::BidiStream), move |_| Box::pin(async move { says(vec![Event::Message("x".into())]) }));
     edge.stream("Silent", Some(MethodKind::BidiStream), |_| Box::pin(std::future::pending()));
     edge.stream("Endless", Some(MethodKind::BidiStream), |_| {
-        let events = stream::repeat_with(|| Event::Message(Bytes::from_static(&[7; 50])));
+        let events = stream::repeat_with(|| Event::Message(Bytes::from_static(&[7; 50]).into()));
         Box::pin(async { Ok(StreamReply { headers: HeaderMap::new(), events: Box::pin(events) }) })
     });
     for way in WAYS {
@@ -300,7 +300,7 @@ async fn a_quiet_stream_outlives_every_patience() {
     let edge = TestEdge::with(SHORT, Listen::default());
     edge.stream("Echo", Some(MethodKind::BidiStream), |request| {
         let events = request.messages.map(|message| match message {
-            Ok(message) => Event::Message(message),
+            Ok(message) => Event::Message(message.into()),
             Err(status) => Event::End(Err(status)),
         });
         let events = events.chain(stream::iter([Event::End(Ok(HeaderMap::new()))]));
@@ -333,7 +333,7 @@ async fn a_reader_that_pauses_is_waited_for() {
     let edge = TestEdge::with(SHORT, Listen::default());
     edge.stream("Large", Some(MethodKind::BidiStream), |_| {
         let message = Bytes::from(vec![7; 64 << 10]);
-        let events = stream::iter((0..200).map(move |_| Event::Message(message.clone())).chain([Event::End(Ok(HeaderMap::new()))]));
+        let events = stream::iter((0..200).map(move |_| Event::Message(message.clone().into())).chain([Event::End(Ok(HeaderMap::new()))]));
         Box::pin(async { Ok(StreamReply { headers: HeaderMap::new(), events: Box::pin(events) }) })
     });
     for way in [(Protocol::Grpc, Version::HTTP_2), (Protocol::Connect, Version::HTTP_11)] {
@@ -382,7 +382,7 @@ async fn streams_that_are_dropped_at_any_moment_leave_nothing() {
     let edge = TestEdge::start();
     let route = edge.stream("Echo", Some(MethodKind::BidiStream), |request| {
         let events = request.messages.map(|message| match message {
-            Ok(message) => Event::Message(message),
+            Ok(message) => Event::Message(message.into()),
             Err(status) => Event::End(Err(status)),
         });
         Box::pin(async { Ok(StreamReply { headers: HeaderMap::new(), events: Box::pin(events) }) })

@@ -26,7 +26,7 @@ fn echo(request: StreamRequest) -> OpenFuture {
     let events = stream::unfold((request.messages, Some(trailers)), |(mut messages, trailers)| async {
         let trailers = trailers?;
         Some(match messages.next().await {
-            Some(Ok(message)) => (Event::Message(message), (messages, Some(trailers))),
+            Some(Ok(message)) => (Event::Message(message.into()), (messages, Some(trailers))),
             Some(Err(status)) => (Event::End(Err(status)), (messages, None)),
             None => (Event::End(Ok(trailers)), (messages, None)),
         })
@@ -39,7 +39,7 @@ fn concat(mut request: StreamRequest) -> OpenFuture {
     Box::pin(async move {
         let mut all = Vec::new();
         while let Some(message) = request.messages.next().await {
-            all.extend_from_slice(&message?);
+            all.extend_from_slice(&message?.bytes()?);
         }
         reply(stream::iter([Event::Message(all.into()), ends()]))
     })
@@ -50,10 +50,11 @@ fn repeat(mut request: StreamRequest) -> OpenFuture {
     Box::pin(async move {
         let message = request.messages.next().await.expect("the edge brings one")?;
         assert!(request.messages.next().await.is_none(), "the edge brings one alone");
+        let message = message.bytes()?;
         let text = std::str::from_utf8(&message).expect("text");
         let (count, size) = text.split_once(' ').expect("two numbers");
         let (count, message) = (count.parse().expect("a number"), Bytes::from(vec![b'x'; size.parse().expect("a number")]));
-        reply(stream::iter((0..count).map(move |_| Event::Message(message.clone())).chain([ends()])))
+        reply(stream::iter((0..count).map(move |_| Event::Message(message.clone().into())).chain([ends()])))
     })
 }
 

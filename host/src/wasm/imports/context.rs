@@ -18,9 +18,7 @@ const MAX_REPLY_METADATA: usize = 16 << 10;
 pub(super) const FUNCTIONS: &[Row] = &[
     ("service", |link, name, kind| define(link, name, kind, |store, ()| Ok((of_call(store, |call| call.target.service.to_string()),)))),
     ("method", |link, name, kind| define(link, name, kind, |store, ()| Ok((of_call(store, |call| call.target.method.to_string()),)))),
-    ("get-caller", |link, name, kind| {
-        define(link, name, kind, |store, ()| Ok((of_call(store, |call| Caller { peer: call.caller.peer.map(|peer| peer.to_string()) }),)))
-    }),
+    ("get-caller", |link, name, kind| define(link, name, kind, |store, ()| Ok((of_call(store, |call| Caller::of(&call.caller)),)))),
     ("time-left", |link, name, kind| define(link, name, kind, |store, ()| Ok((of_call(store, |call| Some(time_left(call.deadline))),)))),
     ("metadata", |link, name, kind| {
         define(link, name, kind, |store, ()| {
@@ -35,6 +33,13 @@ pub(super) const FUNCTIONS: &[Row] = &[
 #[component(record)]
 struct Caller {
     peer: Option<String>,
+    service: Option<String>,
+}
+
+impl Caller {
+    fn of(caller: &rpc::Caller) -> Caller {
+        Caller { peer: caller.peer.map(|peer| peer.to_string()), service: caller.service.as_ref().map(|service| service.to_string()) }
+    }
 }
 
 #[derive(ComponentType, Lift, Lower)]

@@ -7,7 +7,6 @@
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use futures::task::AtomicWaker;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{FutureReader, StreamReader};
@@ -15,7 +14,7 @@ use wasmtime::component::{FutureReader, StreamReader};
 use super::abi::{Item, TooLarge};
 use super::call::Call;
 use super::state::State;
-use crate::rpc::Messages;
+use crate::rpc::{Messages, Payload};
 use crate::schema::{Flowing, Handle, Passing, Value};
 use crate::status::{Code, Status};
 
@@ -34,10 +33,10 @@ pub trait Wire: Send + Sync {
     fn returns(&self) -> Passing;
 
     /// An element from a message.
-    fn element(&self, message: Bytes) -> Result<Value, Status>;
+    fn element(&self, message: Payload) -> Result<Value, Status>;
 
     /// A message from an element.
-    fn message(&self, element: Value) -> Result<Bytes, Status>;
+    fn message(&self, element: Value) -> Result<Payload, Status>;
 
     /// The stream in what the function returned.
     fn flowing(&self, result: Option<Value>) -> Result<Flowing, Status>;
@@ -76,7 +75,7 @@ impl Flow {
 
     /// Hands the caller's messages that are there to `take`, until it wants no more. `Pending` means
     /// that more may come; there are no more when the call is over, too.
-    fn poll_messages(&self, cx: &mut Context<'_>, mut take: impl FnMut(Result<Bytes, Status>) -> Wants) -> Poll<Next> {
+    fn poll_messages(&self, cx: &mut Context<'_>, mut take: impl FnMut(Result<Payload, Status>) -> Wants) -> Poll<Next> {
         self.reading.register(cx.waker());
         let mut incoming = self.incoming.lock().expect("no holder panics");
         loop {
@@ -192,7 +191,7 @@ impl Side {
                 Ok(element) => flow.wire.message(element),
                 Err(TooLarge) => Err(Status::new(Code::ResourceExhausted, "a message of the reply takes more than the limit host-memory")),
             };
-            message.inspect(|message| bytes += message.len()).map_err(|status| failure = Some(status)).ok()
+            message.inspect(|message| bytes += message.size()).map_err(|status| failure = Some(status)).ok()
         });
         let ready = ready.collect();
         flow.reply.push(ready);

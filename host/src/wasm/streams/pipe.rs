@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use futures::task::AtomicWaker;
 
+use crate::rpc::Payload;
 use crate::status::Status;
 
 /// What a message is counted for beside its bytes.
@@ -17,7 +17,7 @@ const OVERHEAD: usize = 64;
 #[derive(Debug)]
 pub enum Piped {
     /// A message.
-    Message(Bytes),
+    Message(Payload),
     /// The last thing: how the messages ended.
     End(Result<(), Status>),
 }
@@ -34,7 +34,7 @@ pub struct Pipe {
 
 #[derive(Debug, Default)]
 struct Inner {
-    queue: VecDeque<Bytes>,
+    queue: VecDeque<Payload>,
     size: usize,
     /// The writer has no more messages.
     items_over: bool,
@@ -73,11 +73,11 @@ impl Pipe {
 
     /// Adds messages. They are dropped where nobody reads any more. They are to be ready: the reader may
     /// wait for the lock, on a lane that others share.
-    pub fn push(&self, messages: Vec<Bytes>) {
+    pub fn push(&self, messages: Vec<Payload>) {
         let mut inner = self.lock();
         for message in messages {
             if !inner.closed {
-                inner.size += message.len() + OVERHEAD;
+                inner.size += message.size() + OVERHEAD;
                 inner.queue.push_back(message);
             }
         }
@@ -134,7 +134,7 @@ impl Pipe {
         let mut inner = self.lock();
         if let Some(message) = inner.queue.pop_front() {
             let was_full = inner.size >= self.capacity;
-            inner.size -= message.len() + OVERHEAD;
+            inner.size -= message.size() + OVERHEAD;
             let has_room = inner.size < self.capacity;
             drop(inner);
             if was_full && has_room {
@@ -178,16 +178,16 @@ mod tests {
     #[test]
     fn a_full_pipe_makes_its_writer_wait_until_something_is_read() {
         let pipe = Pipe::new(100);
-        pipe.push(vec![Bytes::from_static(&[0; 50])]);
+        pipe.push(vec![vec![0; 50].into()]);
         assert!(room(&pipe).is_pending());
-        assert!(matches!(next(&pipe), Poll::Ready(Piped::Message(message)) if message.len() == 50));
+        assert!(matches!(next(&pipe), Poll::Ready(Piped::Message(message)) if message.size() == 50));
         assert_eq!((room(&pipe), pipe.room()), (Poll::Ready(true), 100));
     }
 
     #[test]
     fn a_good_end_waits_for_the_messages_and_for_the_verdict() {
         let pipe = Pipe::new(100);
-        pipe.push(vec![Bytes::new()]);
+        pipe.push(vec![Payload::default()]);
         pipe.settle(Ok(()));
         assert!(matches!(next(&pipe), Poll::Ready(Piped::Message(_))));
         assert!(next(&pipe).is_pending());
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_failure_comes_after_what_was_written_before_it() {
         let pipe = Pipe::new(100);
-        pipe.push(vec![Bytes::new()]);
+        pipe.push(vec![Payload::default()]);
         pipe.fail(Status::new(Code::Aborted, "no more"));
         pipe.settle(Ok(()));
         assert!(matches!(next(&pipe), Poll::Ready(Piped::Message(_))));
@@ -209,9 +209,9 @@ mod tests {
     #[test]
     fn a_pipe_whose_reader_has_gone_holds_nothing() {
         let pipe = Pipe::new(100);
-        pipe.push(vec![Bytes::from_static(b"a")]);
+        pipe.push(vec!["a".into()]);
         pipe.close();
-        pipe.push(vec![Bytes::from_static(b"b")]);
+        pipe.push(vec!["b".into()]);
         assert!(pipe.lock().queue.is_empty());
         assert!(pipe.poll_over(&mut Context::from_waker(&noop_waker())).is_ready());
     }

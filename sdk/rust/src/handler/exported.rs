@@ -12,6 +12,7 @@ use wit_bindgen::rt::async_support::{FutureReader, StreamReader, StreamWriter, s
 use super::outbox::Outbox;
 use super::{Failure, Handler, Head, Replies, Requests};
 use bindings::exports::microhost::service::handler as wit;
+use crate::bindings::microhost::service::types as host;
 
 /// What wit-bindgen makes of the interface, and the macro that exports it.
 pub mod bindings {
@@ -37,11 +38,11 @@ pub mod bindings {
 pub struct Exported<H>(PhantomData<H>);
 
 impl<H: Handler + 'static> wit::Guest for Exported<H> {
-    async fn call(head: wit::Head, message: Vec<u8>) -> Result<Vec<u8>, wit::Failure> {
+    async fn call(head: wit::Head, message: Vec<u8>) -> Result<Vec<u8>, host::Failure> {
         Ok(H::call(head.into(), message).await?)
     }
 
-    async fn open(head: wit::Head, messages: StreamReader<Vec<u8>>) -> Result<(StreamReader<Vec<u8>>, Ending), wit::Failure> {
+    async fn open(head: wit::Head, messages: StreamReader<Vec<u8>>) -> Result<(StreamReader<Vec<u8>>, Ending), host::Failure> {
         let outbox = Rc::new(Outbox::default());
         let mut work = Box::pin(H::open(head.into(), Requests::new(messages), Replies::new(Rc::clone(&outbox))));
         // Headers can be set until this returns, so it returns when the reply begins and not before.
@@ -65,7 +66,7 @@ impl<H: Handler + 'static> wit::Guest for Exported<H> {
 }
 
 /// How a reply ended.
-type Ending = FutureReader<Result<(), wit::Failure>>;
+type Ending = FutureReader<Result<(), host::Failure>>;
 
 /// Writes what the work sends while it goes on, unless it has its outcome already, and what is left
 /// after it.
@@ -119,13 +120,13 @@ impl From<wit::Head> for Head {
     }
 }
 
-impl From<Failure> for wit::Failure {
-    fn from(failure: Failure) -> wit::Failure {
+impl From<Failure> for host::Failure {
+    fn from(failure: Failure) -> host::Failure {
         let details = failure.details.into_iter();
-        wit::Failure {
+        host::Failure {
             code: failure.status.code,
             message: failure.status.message,
-            details: details.map(|detail| wit::Detail { type_name: detail.type_name, value: detail.value }).collect(),
+            details: details.map(|detail| host::Detail { type_name: detail.type_name, value: detail.value }).collect(),
         }
     }
 }

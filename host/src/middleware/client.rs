@@ -1,0 +1,185 @@
+//! What every call passes on its way from a service, top to bottom as written in [`Client::admit`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, HeaderName};
+
+use crate::rpc::{CallFuture, Caller, Channel, Form, Messages, OpenFuture, Payload, Request, StreamRequest};
+use crate::settings::CallGrant;
+use crate::status::{Code, Status};
+
+/// Calls that may lead to one another, the first one from outside not counted. A circle of calls that
+/// nobody ends is over here, while it holds few instances.
+pub const MAX_DEPTH: u32 = 32;
+
+/// What belongs to the trace of a call, and is passed on by the host alone (W3C "Trace Context" and
+/// "Baggage").
+const TRACE: [HeaderName; 3] =
+    [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate"), HeaderName::from_static("baggage")];
+
+/// The call that a service serves while it calls another one.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// When its own caller stops waiting.
+    pub deadline: Instant,
+    /// How many calls of services led to it.
+    pub depth: u32,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+}
+
+/// What a service sends with a call.
+pub struct Outgoing {
+    /// `/example.greeter.Greet/Hello`
+    pub path: Arc<str>,
+    /// How messages are written, both ways.
+    pub form: Form,
+    /// Metadata of the service's own.
+    pub metadata: HeaderMap,
+    /// How long the service waits; at most as long as its own caller.
+    pub timeout: Option<Duration>,
+}
+
+/// Calls other services on behalf of one.
+pub struct Client {
+    service: Arc<str>,
+    grants: Box<[CallGrant]>,
+    channel: Arc<dyn Channel>,
+}
+
+/// What is the same for calls with and without streams.
+struct Admitted {
+    headers: HeaderMap,
+    deadline: Option<Instant>,
+    caller: Caller,
+}
+
+impl Client {
+    /// The client of a service with this name in the settings, which may call what is granted.
+    pub fn new(service: Arc<str>, grants: &[CallGrant], channel: Arc<dyn Channel>) -> Client {
+        Client { service, grants: grants.into(), channel }
+    }
+
+    /// Calls a unary method; `origin` is the call that is being served, if one is.
+    ///
+    /// Fails with `permission_denied` where nothing grants the call, with `resource_exhausted` where too
+    /// many calls led to it, with `deadline_exceeded` where it is too late for it; else as
+    /// [`Channel::call`] does.
+    pub fn call(&self, origin: Option<Origin<'_>>, outgoing: Outgoing, body: Payload) -> CallFuture {
+        let Outgoing { path, form, metadata, timeout } = outgoing;
+        match self.admit(origin, &path, metadata, timeout) {
+            Ok(Admitted { headers, deadline, caller }) => self.channel.call(&path, Request { form, body, headers, deadline, caller }),
+            Err(status) => Box::pin(std::future::ready(Err(status))),
+        }
+    }
+
+    /// Calls a method with streams. Fails as [`Client::call`] does.
+    pub fn open(&self, origin: Option<Origin<'_>>, outgoing: Outgoing, messages: Messages) -> OpenFuture {
+        let Outgoing { path, form, metadata, timeout } = outgoing;
+        match self.admit(origin, &path, metadata, timeout) {
+            Ok(Admitted { headers, deadline, caller }) => {
+                self.channel.open(&path, StreamRequest { form, headers, deadline, caller, messages })
+            }
+            Err(status) => Box::pin(std::future::ready(Err(status))),
+        }
+    }
+
+    fn admit(&self, origin: Option<Origin<'_>>, path: &str, metadata: HeaderMap, timeout: Option<Duration>) -> Result<Admitted, Status> {
+        self.granted(path)?;
+        let depth = origin.map_or(0, |origin| origin.depth) + 1;
+        if depth > MAX_DEPTH {
+            return Err(Status::new(Code::ResourceExhausted, format!("more than {MAX_DEPTH} calls of services led to this one")));
+        }
+        let now = Instant::now();
+        let own = timeout.and_then(|timeout| now.checked_add(timeout));
+        let deadline = origin.map(|origin| origin.deadline).into_iter().chain(own).min();
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            return Err(Status::new(Code::DeadlineExceeded, "there is no time left for the call"));
+        }
+        let mut headers = metadata;
+        for name in &TRACE {
+            // Whatever the service said itself: it is not the service's to say.
+            headers.remove(name);
+            for value in origin.iter().flat_map(|origin| origin.headers.get_all(name)) {
+                headers.append(name, value.clone());
+            }
+        }
+        Ok(Admitted { headers, deadline, caller: Caller { peer: None, service: Some(Arc::clone(&self.service)), depth } })
+    }
+
+    fn granted(&self, path: &str) -> Result<(), Status> {
+        let (service, method) = path.strip_prefix('/').and_then(|path| path.split_once('/')).unwrap_or((path, ""));
+        if self.grants.iter().any(|grant| grant.covers(service, method)) {
+            return Ok(());
+        }
+        let name = &self.service;
+        Err(Status::new(
+            Code::PermissionDenied,
+            format!("{name} may not call {service}/{method}: grant it with calls = [\"{service}\"] under [service.{name}.grants]"),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::rpc::{Reply, wrong_kind};
+    use crate::schema::Codec;
+
+    /// Keeps what it was asked.
+    #[derive(Default)]
+    struct Asked(Mutex<Vec<Request>>);
+
+    impl Channel for Asked {
+        fn call(&self, _: &str, request: Request) -> CallFuture {
+            self.0.lock().expect("no holder panics").push(request);
+            Box::pin(std::future::ready(Ok(Reply::default())))
+        }
+
+        fn open(&self, _: &str, _: StreamRequest) -> OpenFuture {
+            Box::pin(std::future::ready(Err(wrong_kind())))
+        }
+    }
+
+    async fn call(origin: Option<Origin<'_>>, path: &str, metadata: HeaderMap) -> Result<Request, Status> {
+        let asked = Arc::new(Asked::default());
+        let client = Client::new("orders".into(), &["shop.Stock".parse().expect("a grant")], asked.clone());
+        let timeout = Some(Duration::from_secs(3600));
+        let outgoing = Outgoing { path: path.into(), form: Form::Encoded(Codec::Proto), metadata, timeout };
+        client.call(origin, outgoing, Payload::default()).await?;
+        let request = asked.0.lock().expect("no holder panics").pop();
+        Ok(request.expect("one call came"))
+    }
+
+    fn headers(of: &[(&'static str, &'static str)]) -> HeaderMap {
+        of.iter().map(|(name, value)| (HeaderName::from_static(name), http::HeaderValue::from_static(value))).collect()
+    }
+
+    #[tokio::test]
+    async fn what_nobody_granted_is_refused_with_what_to_write() {
+        let status = call(None, "/shop.Payments/Charge", HeaderMap::new()).await.expect_err("not granted");
+        assert_eq!(status.code(), Code::PermissionDenied);
+        assert!(status.message().contains("calls = [\"shop.Payments\"] under [service.orders.grants]"), "{}", status.message());
+    }
+
+    #[tokio::test]
+    async fn a_call_says_whose_it_is_and_ends_with_the_one_it_came_from() {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let of = headers(&[("traceparent", "00-1"), ("x-a", "b")]);
+        let origin = Origin { deadline, depth: 2, headers: &of };
+        let request = call(Some(origin), "/shop.Stock/Take", headers(&[("x-own", "c"), ("traceparent", "forged")])).await.expect("granted");
+        assert_eq!(request.deadline, Some(deadline));
+        assert_eq!(request.caller, Caller { peer: None, service: Some("orders".into()), depth: 3 });
+        assert_eq!(request.headers, headers(&[("x-own", "c"), ("traceparent", "00-1")]));
+    }
+
+    #[tokio::test]
+    async fn a_circle_of_calls_ends() {
+        let of = HeaderMap::new();
+        let origin = Origin { deadline: Instant::now() + Duration::from_secs(5), depth: MAX_DEPTH, headers: &of };
+        assert_eq!(call(Some(origin), "/shop.Stock/Take", HeaderMap::new()).await.expect_err("too deep").code(), Code::ResourceExhausted);
+    }
+}
