@@ -40,6 +40,7 @@ pub(super) const SDK: &[File] = files!("sdk/rust":
     "wit/context.wit",
     "wit/handler.wit",
     "wit/log.wit",
+    "wit/rpc.wit",
     "wit/types.wit",
     "wit/world.wit",
 );
