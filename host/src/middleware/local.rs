@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt as _, stream};
+
 use super::{Opened, open, serve};
-use crate::rpc::{CallFuture, Channel, OpenFuture, Request, Route, Router, StreamReply, StreamRequest};
+use crate::rpc::{CallFuture, Channel, Event, OpenFuture, Payload, Request, Route, Router, StreamReply, StreamRequest};
 use crate::status::{Code, Status};
 
 /// Calls what this host serves.
@@ -40,7 +42,16 @@ impl Channel for Local {
         let route = self.route(path);
         Box::pin(async move {
             let Opened { headers, events } = open(route?, request).await?;
-            Ok(StreamReply { headers, events: Box::pin(events) })
+            Ok(StreamReply { headers, events: Box::pin(events.flat_map(|event| stream::iter(each(event)))) })
         })
     }
+}
+
+/// An event for whoever takes messages one by one.
+fn each(event: Event) -> impl Iterator<Item = Event> {
+    let (messages, end) = match event {
+        Event::Message(message) => (Some(message), None),
+        end => (None, Some(end)),
+    };
+    messages.into_iter().flat_map(Payload::each).map(Event::Message).chain(end)
 }

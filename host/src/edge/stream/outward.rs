@@ -21,7 +21,7 @@ use crate::edge::compression::Encoding;
 use crate::edge::unary::late;
 use crate::edge::{envelope, web};
 use crate::middleware::Progress;
-use crate::rpc::Event;
+use crate::rpc::{Event, Payload, Run};
 use crate::status::{Code, Status};
 
 /// The body of a reply with a stream. Nothing is asked of the handler before the client's connection
@@ -98,6 +98,7 @@ impl Outward {
             }
             let Some(events) = &mut self.events else { return self.poll_rest(cx) };
             match Pin::new(events).poll_next(cx) {
+                Poll::Ready(Some(Event::Message(Payload::Run(run)))) => self.run(run),
                 Poll::Ready(Some(Event::Message(message))) => match message.bytes() {
                     Ok(message) => self.message(message),
                     Err(status) => self.fail(status),
@@ -125,6 +126,17 @@ impl Outward {
     /// Whether there is nothing more to come.
     pub(in crate::edge) fn is_end(&self) -> bool {
         self.events.is_none() && self.gather.is_empty() && self.trailers.is_none() && self.link.is_none() && self.skip.is_none()
+    }
+
+    /// Messages in the envelopes that all protocols have, unless something is to be done to each.
+    fn run(&mut self, run: Run) {
+        if self.accepted.is_none() && self.due.is_none() {
+            let length = run.bytes().len();
+            return self.gather.push(Chunk::plain(run.bytes().clone()), length);
+        }
+        for message in run {
+            self.message(message);
+        }
     }
 
     fn message(&mut self, message: Bytes) {

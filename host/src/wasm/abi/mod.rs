@@ -18,11 +18,13 @@ use wasmtime::{ValRaw, bail};
 
 use crate::schema::Value;
 
+mod batch;
 mod item;
 mod lift;
 mod lower;
 
-pub use item::{Item, read};
+pub use batch::Batch;
+pub use item::{Element, Item, Lifted, read};
 
 /// What the component model passes directly; more goes through memory ("Canonical ABI", flattening).
 const MAX_FLAT: usize = 16;
