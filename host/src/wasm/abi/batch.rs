@@ -21,6 +21,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// A batch with room for so many elements.
+    pub fn with_capacity(count: usize) -> Batch {
+        Batch { items: Vec::with_capacity(count), passed: 0, of: None }
+    }
+
     /// Adds an element.
     pub fn push(&mut self, value: Value) {
         self.items.push(Item::Value(Ok(value)));
@@ -36,9 +41,14 @@ impl Batch {
         self.items.push(Item::Part { of: self.of.take(), start: part.start, length: part.len() });
     }
 
+    /// How many elements there are.
+    pub fn len(&self) -> usize {
+        self.items.len() - self.passed
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.items.len() == self.passed
+        self.len() == 0
     }
 }
 

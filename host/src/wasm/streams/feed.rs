@@ -22,11 +22,15 @@ const MAX_BATCH: usize = 256;
 const CHUNK: usize = 64 << 10;
 
 /// `stream<t>`
-pub struct Elements(Side);
+pub struct Elements {
+    side: Side,
+    /// How many elements there were the last time.
+    usual: usize,
+}
 
 impl Elements {
     pub fn of(call: &Arc<Call>) -> Elements {
-        Elements(Side(Arc::clone(call)))
+        Elements { side: Side(Arc::clone(call)), usual: 0 }
     }
 }
 
@@ -35,7 +39,7 @@ impl StreamProducer<State> for Elements {
     type Buffer = Batch;
 
     fn poll_produce<'a>(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         store: StoreContextMut<'a, State>,
         mut destination: Destination<'a, Item, Batch>,
@@ -46,8 +50,8 @@ impl StreamProducer<State> for Elements {
             // The guest asks whether there is something; it will hear when it reads.
             return Poll::Ready(Ok(StreamResult::Completed));
         }
-        let mut batch = Batch::default();
-        let taken = self.0.poll_elements(cx, room, |element| match element {
+        let mut batch = Batch::with_capacity(self.usual.min(room));
+        let taken = self.side.poll_elements(cx, room, |element| match element {
             Taken::Value(value) => batch.push(value),
             Taken::Part { of, begins, part } => {
                 if begins {
@@ -62,6 +66,7 @@ impl StreamProducer<State> for Elements {
             Poll::Pending if batch.is_empty() => return Poll::Pending,
             Poll::Ready(Next::More) | Poll::Pending => StreamResult::Completed,
         };
+        self.usual = batch.len();
         destination.set_buffer(batch);
         Poll::Ready(Ok(result))
     }
