@@ -49,7 +49,7 @@ impl Gather {
 
     /// Adds messages in their envelopes. Not to be called when it is full.
     pub(super) fn push_run(&mut self, run: &Run) {
-        let waits = self.first.as_ref().map_or(self.small.len(), Buf::remaining);
+        let waits = self.first.as_ref().map_or(self.small.len(), |chunk| chunk.remaining());
         self.add(Chunk::plain(run.bytes().clone()), run.messages(), RUN.min(FRAME - waits));
     }
 

@@ -51,7 +51,7 @@ fn place(message: &Message, body: &[u8]) -> Result<Range<usize>, Fault> {
     match body {
         [] => return Ok(0..0),
         [KEY, length @ 0..LONG, rest @ ..] if rest.len() == usize::from(*length) => return Ok(2..body.len()),
-        [KEY, low @ LONG.., high @ 0..LONG, rest @ ..] if rest.len() == usize::from(*low - LONG) | usize::from(*high) << 7 => {
+        [KEY, low @ LONG..=u8::MAX, high @ 0..LONG, rest @ ..] if rest.len() == usize::from(*low - LONG) | usize::from(*high) << 7 => {
             return Ok(3..body.len());
         }
         _ => {}
