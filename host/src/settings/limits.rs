@@ -33,6 +33,8 @@ pub struct Limits {
     pub timeout: Duration,
     /// Calls with streams under way at once, over all instances.
     pub streams: usize,
+    /// Calls of other services under way at once, over all instances.
+    pub outgoing_calls: usize,
     /// Wall time of one call with streams.
     #[serde(deserialize_with = "duration")]
     pub stream_timeout: Duration,
@@ -81,6 +83,7 @@ impl Default for Limits {
             queue: 1024,
             timeout: Duration::from_secs(30),
             streams: 10_000,
+            outgoing_calls: 10_000,
             stream_timeout: Duration::from_secs(24 * 3600),
             stream_buffer: 64 << 10,
             cpu: Duration::from_secs(10),
@@ -118,6 +121,11 @@ const ROWS: &[Row] = &[
     Row { name: "queue", about: "calls that may wait for an instance (1024)", set: |l, v| number(v).map(|v| l.queue = v) },
     Row { name: "timeout", about: "wall time of one call (30s)", set: |l, v| parse_duration(v).map(|v| l.timeout = v) },
     Row { name: "streams", about: "calls with streams under way at once (10000)", set: |l, v| number(v).map(|v| l.streams = v) },
+    Row {
+        name: "outgoing-calls",
+        about: "calls of other services under way at once (10000)",
+        set: |l, v| number(v).map(|v| l.outgoing_calls = v),
+    },
     Row {
         name: "stream-timeout",
         about: "wall time of one call with streams (1day)",

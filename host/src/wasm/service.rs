@@ -166,7 +166,7 @@ impl Starter {
         }
         let pre = self.link(&name, &component, &schema)?;
         let shared: Arc<str> = name.as_str().into();
-        let peers = Client::new(Arc::clone(&shared), &grants.calls, Arc::clone(&self.channel));
+        let peers = Client::new(Arc::clone(&shared), &grants.calls, limits.outgoing_calls, Arc::clone(&self.channel));
         let (mut exports, functions) = self.functions(&component, &schema);
         let handles = self.handler(&name, &component, &schema, &mut exports)?;
         let door = Door::of(&pre);
