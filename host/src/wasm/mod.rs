@@ -26,6 +26,7 @@ mod limiter;
 pub mod load;
 mod log;
 mod outgoing;
+mod peers;
 mod pool;
 mod queue;
 pub mod service;
