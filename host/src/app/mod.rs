@@ -21,10 +21,17 @@ use crate::wasm::service::Starter;
 
 mod host;
 mod options;
+mod steps;
 mod stop;
+mod swap;
+mod versions;
+mod watch;
 
 pub use host::{Failed, Host, Running};
 pub use options::{Cache, Load, Options, Ready, ReadyEndpoint, ReadyService};
+pub use swap::{Swap, SwapError, Swapped, Why};
+pub use versions::{Draining, Trial, Versions};
+pub use watch::{Verdict, Watch};
 
 /// How long calls that run may take to end once the host is told to stop.
 const DRAIN_GRACE: Duration = Duration::from_secs(30);
@@ -48,7 +55,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let directory = Arc::new(Directory::default());
     let channel = Arc::new(Local::new(Arc::clone(&overview.router)));
     let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory))?;
-    let host = Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview));
+    let host = Arc::new(Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview)));
     // Every service before the address: what cannot be loaded must not be called.
     if let Some((_, error)) = host.start(loads).into_iter().next() {
         return Err(error);

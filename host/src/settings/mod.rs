@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 mod calls;
 mod grant;
+mod granted;
 mod limits;
 mod route;
 mod share;

@@ -96,10 +96,18 @@ impl Difference {
         let gained = new.methods.iter().filter(|method| is_new(&method.function));
         self.added.extend(gained.map(|method| Item { name: format!("{}/{}", new.name, method.name), signature: method.signature.clone() }));
         // Only what is left: a function that is gone has been told already.
-        let same = old.methods.iter().all(|method| new.methods.iter().any(|other| other.fingerprint == method.fingerprint && other.function == method.function));
+        let same = old
+            .methods
+            .iter()
+            .all(|method| new.methods.iter().any(|other| other.fingerprint == method.fingerprint && other.function == method.function));
         if same && let Some(why) = unfit(old, new) {
             let (before, after) = (old.interface.clone(), new.interface.clone());
-            self.changed.push(Change { name: old.name.clone(), before, after, why: format!("by semantic versioning callers do not take it: {why}") });
+            self.changed.push(Change {
+                name: old.name.clone(),
+                before,
+                after,
+                why: format!("by semantic versioning callers do not take it: {why}"),
+            });
         }
     }
 
@@ -173,7 +181,9 @@ fn imports(of: &Schema, other: &Schema) -> Vec<String> {
     let bare = |name: &str| name.split('@').next().unwrap_or_default().to_owned();
     let name = |schema: &Schema| -> Vec<(String, String)> {
         let asked = schema.imports().iter().filter(|import| !import.functions.is_empty());
-        asked.map(|import| (if import.origin == Origin::Service { import.name.clone() } else { bare(&import.name) }, import.name.clone())).collect()
+        asked
+            .map(|import| (if import.origin == Origin::Service { import.name.clone() } else { bare(&import.name) }, import.name.clone()))
+            .collect()
     };
     let known = name(other);
     name(of).into_iter().filter(|(key, _)| known.iter().all(|(other, _)| other != key)).map(|(_, name)| name).collect()

@@ -295,7 +295,7 @@ pub struct Entry {
     /// What it leads to.
     pub function: Arc<Function>,
     /// Keeps it there.
-    pub hold: Hold,
+    pub _hold: Hold,
 }
 
 impl Handler for Entry {

@@ -79,7 +79,7 @@ impl Gateway for Open {
                 safe: false,
                 kind: None,
             },
-            handler: Arc::new(Entry { method, hold: hold.clone() }),
+            handler: Arc::new(Entry { method, _hold: hold.clone() }),
             stats: Arc::clone(&exported.stats),
             max_request: exported.pool.limits().request,
         }
@@ -256,7 +256,7 @@ pub struct Entry {
     /// What it leads to.
     pub method: Arc<Method>,
     /// Keeps it there.
-    pub hold: Hold,
+    pub _hold: Hold,
 }
 
 impl Handler for Entry {

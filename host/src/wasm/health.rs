@@ -29,8 +29,9 @@ pub(super) async fn check(service: &Service) -> Result<(), Status> {
         };
         let asked = pool.lanes().spawn_on(lane, async move { handler.call(request).await });
         let reply = asked.await.map_err(|error| Status::new(Code::Unavailable, "the host ends").because(error))??;
-        let reply = HealthCheckResponse::decode(reply.body.bytes()?)
-            .map_err(|error| Status::new(Code::Internal, format!("{HEALTH}/Check answered with what is no HealthCheckResponse")).because(error))?;
+        let reply = HealthCheckResponse::decode(reply.body.bytes()?).map_err(|error| {
+            Status::new(Code::Internal, format!("{HEALTH}/Check answered with what is no HealthCheckResponse")).because(error)
+        })?;
         if reply.status() != ServingStatus::Serving {
             return Err(Status::new(Code::Unavailable, format!("{HEALTH}/Check answered {}", reply.status().as_str_name())));
         }

@@ -162,8 +162,8 @@ enum Way {
 impl Way {
     fn handler(&self, hold: Hold) -> Arc<dyn Handler> {
         match self {
-            Way::Function(function) => Arc::new(function::Entry { function: Arc::clone(function), hold }),
-            Way::Method(method) => Arc::new(handler::Entry { method: Arc::clone(method), hold }),
+            Way::Function(function) => Arc::new(function::Entry { function: Arc::clone(function), _hold: hold }),
+            Way::Method(method) => Arc::new(handler::Entry { method: Arc::clone(method), _hold: hold }),
         }
     }
 }
@@ -316,7 +316,8 @@ impl Starter {
     /// Defines what the component imports of other services.
     fn link_peers(&self, linker: &mut Linker<State>, ty: &types::Component, schema: &Arc<Schema>) -> wasmtime::Result<()> {
         for (need_at, need) in schema.needs.iter().enumerate() {
-            let Some(ComponentItem::ComponentInstance(instance)) = ty.get_import(&self.engine, &need.interface).map(|found| found.ty) else {
+            let Some(ComponentItem::ComponentInstance(instance)) = ty.get_import(&self.engine, &need.interface).map(|found| found.ty)
+            else {
                 continue;
             };
             let mut link = linker.instance(&need.interface)?;
@@ -422,7 +423,7 @@ impl Service {
         let http = self.http.as_ref().map(|(route, gate)| HttpServed {
             service: Arc::clone(&self.name),
             route: route.clone(),
-            handler: Arc::new(HttpEntry { gate: Arc::clone(gate), hold: self.held.hold() }),
+            handler: Arc::new(HttpEntry { gate: Arc::clone(gate), _hold: self.held.hold() }),
             stats: Arc::default(),
         });
         Offer { endpoints: self.endpoints.iter().map(serve).collect(), gateway, http }
@@ -489,6 +490,13 @@ impl Service {
 
     /// Takes no more calls, and ends every instance when it has none.
     pub fn close(&self) {
+        self.pool.close();
+    }
+}
+
+/// A service that nobody has has no calls to come.
+impl Drop for Service {
+    fn drop(&mut self) {
         self.pool.close();
     }
 }

@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use serde::Serialize;
+
 use crate::status::Code;
 
 /// Counts calls that have ended.
@@ -14,7 +16,7 @@ pub struct Tally {
 }
 
 /// What was counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Count {
     /// Calls that ended, however they did.
     pub ended: u64,

@@ -101,7 +101,7 @@ pub struct Entry {
     /// What it leads to.
     pub gate: Arc<Gate>,
     /// Keeps it there.
-    pub hold: Hold,
+    pub _hold: Hold,
 }
 
 impl HttpHandler for Entry {
