@@ -27,6 +27,8 @@ pub struct Host {
     lines: Mutex<BTreeMap<String, Arc<Line>>>,
     /// Held while what is served changes: in several places, and to others all at once.
     publishing: Mutex<()>,
+    /// What could not be started, and why.
+    failed: Mutex<BTreeMap<String, (Load, String)>>,
 }
 
 /// A service that runs.
@@ -49,7 +51,16 @@ pub type Failed = (String, anyhow::Error);
 impl Host {
     /// A host without services.
     pub fn new(loader: Loader, starter: Starter, directory: Arc<Directory>, overview: Arc<Overview>) -> Host {
-        Host { loader, starter, directory, overview, running: Mutex::default(), lines: Mutex::default(), publishing: Mutex::default() }
+        Host {
+            loader,
+            starter,
+            directory,
+            overview,
+            running: Mutex::default(),
+            lines: Mutex::default(),
+            publishing: Mutex::default(),
+            failed: Mutex::default(),
+        }
     }
 
     /// Loads and starts services. What one of them needs of another is found whichever comes first.
@@ -62,20 +73,29 @@ impl Host {
                     self.directory.offer(&load.name, Arc::clone(&component.schema));
                     loaded.push((load, component));
                 }
-                Err(error) => failed.push((load.name, error)),
+                Err(error) => {
+                    self.note_failure(&load, &error);
+                    failed.push((load.name, error));
+                }
             }
         }
         for (load, component) in loaded {
             let name = load.name.clone();
-            match self.serve(load, component) {
+            match self.serve(load.clone(), component) {
                 Ok(()) => {}
                 Err(error) => {
                     self.directory.withdraw(&name);
+                    self.note_failure(&load, &error);
                     failed.push((name, error));
                 }
             }
         }
         failed
+    }
+
+    fn note_failure(&self, load: &Load, error: &anyhow::Error) {
+        let noted = (load.clone(), format!("{error:#}"));
+        self.failed.lock().expect("no holder panics").insert(load.name.clone(), noted);
     }
 
     pub(super) fn load(&self, load: &Load) -> anyhow::Result<Loaded> {
@@ -128,6 +148,7 @@ impl Host {
         }
         self.directory.offer(name, Arc::clone(schema));
         overview.count_service(name, Arc::clone(running.service.stats()));
+        overview.journal.know(name, schema.names());
         let gone = before.iter().flat_map(|before| before.service.schema().names());
         overview.health.replace(gone, schema.names());
         self.running.lock().expect("no holder panics").insert(name.clone(), running);
@@ -147,6 +168,16 @@ impl Host {
     /// The services that run, by name.
     pub fn running(&self) -> Vec<Arc<Running>> {
         self.running.lock().expect("no holder panics").values().cloned().collect()
+    }
+
+    /// The services that could not be started, and why.
+    pub fn failed(&self) -> Vec<(Load, String)> {
+        self.failed.lock().expect("no holder panics").values().cloned().collect()
+    }
+
+    /// Who offers what.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// Takes no more calls, and ends every instance when it has none.

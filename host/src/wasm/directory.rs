@@ -62,6 +62,12 @@ impl Directory {
         self.0.lock().expect("no holder panics").remove(name);
     }
 
+    /// The service, by its name in the settings, that exports a service of this full name.
+    pub fn offering(&self, service: &str) -> Option<String> {
+        let offers = self.0.lock().expect("no holder panics");
+        offers.iter().find(|(_, schema)| schema.names().any(|name| name == service)).map(|(by, _)| by.clone())
+    }
+
     /// Whether all that the service called `name` imports of others can be had: each import is granted,
     /// and offered in a version and with types that fit, or may come later.
     pub fn check(&self, name: &str, schema: &Schema, grants: &Grants) -> Result<(), Vec<NeedError>> {
