@@ -24,6 +24,7 @@ use crate::stats::{CacheStats, EdgeStats, ServiceStats};
 mod access;
 mod api;
 mod catalog;
+pub mod change;
 mod control;
 pub mod door;
 mod figures;

@@ -32,9 +32,8 @@ mod watch;
 
 pub use host::{Failed, Host, Running};
 pub use options::{Cache, Entrance, Load, Options, Ready, ReadyEndpoint, ReadyService};
-pub use swap::{Swap, SwapError, Swapped, Why};
-pub use versions::{Draining, Trial, Versions};
-pub use watch::{Verdict, Watch};
+pub use swap::{DEFAULT_GRACE, Swap, SwapError, Why};
+pub use watch::Watch;
 
 /// How long calls that run may take to end once the host is told to stop.
 const DRAIN_GRACE: Duration = Duration::from_secs(30);

@@ -6,15 +6,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::versions::{Canary, Kept, Line, Turn};
-use super::{Host, Load, Running, Verdict, Watch, steps};
+use super::{Host, Load, Running, Watch, steps};
+use crate::admin::change::{Swapped, Verdict};
 use crate::settings::{Grants, Share};
 use crate::wasm::difference::Difference;
 use crate::wasm::service::StartError;
+
+/// How long calls have to end that are under way, unless the order says otherwise.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 
 /// What a service is swapped for, and how.
 #[derive(Clone, Debug)]
@@ -33,25 +36,6 @@ pub struct Swap {
     pub force: bool,
     /// When to take the new version back.
     pub watch: Option<Watch>,
-}
-
-/// A swap that was made.
-#[derive(Clone, Debug, Serialize)]
-pub struct Swapped {
-    /// The service.
-    pub service: String,
-    /// The version that ran before.
-    pub from: u32,
-    /// The version that has come.
-    pub to: u32,
-    /// The share of calls that it has; none where it has all.
-    pub canary: Option<Share>,
-    /// What is different in it.
-    pub difference: Difference,
-    /// What whoever swaps should know: what callers lose by force.
-    pub notes: Vec<String>,
-    /// What came of watching it, where that was asked for.
-    pub verdict: Option<Verdict>,
 }
 
 /// A swap that was not made. The version that ran goes on as if nothing had been asked.
@@ -175,9 +159,9 @@ impl Host {
             notes.extend(steps::trim(&mut load, &after));
         }
         let new = self.warmed(&change, Kept { version: change.line.next(), load, loaded }).await?;
-        let swapped = Swapped { canary: share, difference, notes, ..Swapped::of(&change.serving, &new) };
+        let made = Swapped { canary: share, difference, notes, ..swapped(&change.serving, &new) };
         let text = share.map(|share| share.to_string());
-        tracing::info!(service, from = swapped.from, to = swapped.to, canary = text, "swapped");
+        tracing::info!(service, from = made.from, to = made.to, canary = text, "swapped");
         match share {
             Some(share) => self.try_out(change, Arc::clone(&new), share),
             None => {
@@ -190,7 +174,7 @@ impl Host {
             Some(watch) => Some(self.watched(new, watch, grace).await),
             None => None,
         };
-        Ok(Swapped { verdict, ..swapped })
+        Ok(Swapped { verdict, ..made })
     }
 
     /// Gives all calls to the version that is tried.
@@ -200,11 +184,11 @@ impl Host {
         let Canary { running: new, .. } = canary.ok_or_else(|| change.refuse(Why::NoTrial))?;
         self.switch(&change, Arc::clone(&new)).map_err(|why| change.refuse(why))?;
         change.line.others().canary = None;
-        let swapped = Swapped::of(&change.serving, &new);
-        tracing::info!(service, from = swapped.from, to = swapped.to, "promoted");
+        let made = swapped(&change.serving, &new);
+        tracing::info!(service, from = made.from, to = made.to, "promoted");
         let old = Arc::clone(&change.serving);
         change.retire(old, grace);
-        Ok(swapped)
+        Ok(made)
     }
 
     /// Takes the version back that is tried, or, where none is, goes back to the version before.
@@ -226,10 +210,10 @@ impl Host {
         let canary = change.line.others().canary.take();
         if let Some(Canary { running, .. }) = canary {
             self.join(&change);
-            let swapped = Swapped::of(&running, &change.serving);
-            tracing::info!(service = swapped.service, version = running.version, "a version that was tried is taken back");
+            let made = swapped(&running, &change.serving);
+            tracing::info!(service = made.service, version = running.version, "a version that was tried is taken back");
             change.retire(running, grace);
-            return Ok(swapped);
+            return Ok(made);
         }
         let kept = change.line.others().previous.clone();
         let kept = kept.ok_or_else(|| change.refuse(Why::NoPrevious))?;
@@ -238,11 +222,11 @@ impl Host {
         let difference = Difference::of(before, &after);
         let old = self.warmed(&change, kept).await?;
         self.switch(&change, Arc::clone(&old)).map_err(|why| change.refuse(why))?;
-        let swapped = Swapped { difference, notes, ..Swapped::of(&change.serving, &old) };
-        tracing::info!(service = swapped.service, from = swapped.from, to = swapped.to, "rolled back");
+        let made = Swapped { difference, notes, ..swapped(&change.serving, &old) };
+        tracing::info!(service = made.service, from = made.from, to = made.to, "rolled back");
         let gone = Arc::clone(&change.serving);
         change.retire(gone, grace);
-        Ok(swapped)
+        Ok(made)
     }
 
     /// The right to change which version of a service runs. Waits while many versions of it drain.
@@ -267,16 +251,15 @@ impl Host {
     }
 }
 
-impl Swapped {
-    fn of(from: &Running, to: &Running) -> Swapped {
-        Swapped {
-            service: to.load.name.clone(),
-            from: from.version,
-            to: to.version,
-            canary: None,
-            difference: Difference::default(),
-            notes: Vec::new(),
-            verdict: None,
-        }
+/// A change from one version to another, of which nothing else is to be told.
+fn swapped(from: &Running, to: &Running) -> Swapped {
+    Swapped {
+        service: to.load.name.clone(),
+        from: from.version,
+        to: to.version,
+        canary: None,
+        difference: Difference::default(),
+        notes: Vec::new(),
+        verdict: None,
     }
 }

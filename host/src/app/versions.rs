@@ -4,14 +4,13 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
 use super::{Host, Load, Running};
+use crate::admin::change::{Draining, Trial, Versions};
 use crate::settings::Share;
 use crate::wasm::load::Loaded;
-use crate::wasm::tally::Count;
 
 /// Versions of one service that drain at once; who would add one waits. Each holds instances and code.
 const MAX_DRAINING: usize = 8;
@@ -123,43 +122,6 @@ impl Line {
             running.service.close();
         }
     }
-}
-
-/// The versions of a service.
-#[derive(Clone, Debug, Serialize)]
-pub struct Versions {
-    /// The one that runs.
-    pub serving: u32,
-    /// The one that a rollback brings back.
-    pub previous: Option<u32>,
-    /// One that is tried with a share of the calls.
-    pub canary: Option<Trial>,
-    /// Those that end their last calls.
-    pub draining: Vec<Draining>,
-    /// A swap is under way.
-    pub swapping: bool,
-}
-
-/// A version that is tried.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Trial {
-    /// Its number.
-    pub version: u32,
-    /// Its share of the calls.
-    pub share: Share,
-    /// How its calls ended so far.
-    pub calls: Count,
-}
-
-/// A version that ends its last calls.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Draining {
-    /// Its number.
-    pub version: u32,
-    /// Its instances that are left.
-    pub instances: usize,
-    /// For how long it has had no new calls, in seconds.
-    pub seconds: f64,
 }
 
 impl Host {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{Host, Running};
+use crate::admin::change::Verdict;
 use crate::settings::Share;
 use crate::wasm::tally::Count;
 
@@ -23,31 +23,6 @@ pub struct Watch {
     pub max_error_rate: Share,
     /// How long it is watched.
     pub time: Duration,
-}
-
-/// What came of a watch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "verdict")]
-pub enum Verdict {
-    /// The version stays.
-    Kept {
-        /// How its calls ended.
-        calls: Count,
-    },
-    /// Too many calls failed, and the version before it serves again.
-    TakenBack {
-        /// How its calls ended.
-        calls: Count,
-    },
-    /// Too many calls failed, and the version before it could not be had.
-    Stuck {
-        /// How its calls ended.
-        calls: Count,
-        /// Why it goes on serving.
-        why: String,
-    },
-    /// Somebody swapped it or took it back meanwhile.
-    Overtaken,
 }
 
 impl Host {

@@ -3,13 +3,14 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::directory::unfit;
 use crate::schema::{Handled, HandledMessage, Origin, Schema, Service};
 
 /// The difference of two versions, by what callers see.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Difference {
     /// What only the new version offers.
     pub added: Vec<Item>,
@@ -24,7 +25,8 @@ pub struct Difference {
 }
 
 /// Something that callers reach.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Item {
     /// Its name: `example.greeter.Greet/Hello`.
     pub name: String,
@@ -33,7 +35,8 @@ pub struct Item {
 }
 
 /// Something that callers reach and that has another type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Change {
     /// Its name.
     pub name: String,
