@@ -16,10 +16,12 @@ use http_body_util::{BodyExt, Full, Limited, StreamBody};
 use hyper::body::Frame;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::Level;
 
+use super::change::Change;
 use super::journal::{Tail, Wanted};
 use super::view::{Description, HostView, LogEntry, Problem, ServiceView};
 use super::{Control, Overview, PREFIX, Phase, Snapshot, figures};
@@ -113,10 +115,14 @@ impl Api {
     }
 
     /// Does what a POST asks for, by what its body says in JSON.
-    async fn change(&self, path: &str, segments: &[&str], _body: &[u8]) -> Result<Response<ApiBody>, Status> {
-        match segments[..] {
-            _ => Ok(wrong_method(path)),
-        }
+    async fn change(&self, path: &str, segments: &[&str], body: &[u8]) -> Result<Response<ApiBody>, Status> {
+        let (service, change) = match segments[..] {
+            ["services", name, "swap"] => (name, Change::Swap(order(body)?)),
+            ["services", name, "promote"] => (name, Change::Promote(order(body)?)),
+            ["services", name, "rollback"] => (name, Change::Rollback(order(body)?)),
+            _ => return Ok(wrong_method(path)),
+        };
+        Ok(json(&Arc::clone(&self.control).change(service.to_owned(), change).await?))
     }
 
     fn host(&self) -> HostView {
@@ -184,7 +190,11 @@ impl Api {
             text.freeze()
         };
         if !follow {
-            return Ok(reply(StatusCode::OK, "application/x-ndjson", Full::new(lines(&self.overview.journal.last(&wanted))).boxed_unsync()));
+            return Ok(reply(
+                StatusCode::OK,
+                "application/x-ndjson",
+                Full::new(lines(&self.overview.journal.last(&wanted))).boxed_unsync(),
+            ));
         }
         let (before, tail) = self.overview.journal.follow(wanted)?;
         let following = Following { before: Some(lines(&before)), tail, health: self.overview.health.watch(), way };
@@ -264,10 +274,15 @@ fn segments(path: &str) -> Result<Vec<String>, Status> {
     rest.split('/').map(decoded).collect()
 }
 
+/// What a POST asks for; no body at all asks for nothing in particular.
+fn order<T: DeserializeOwned>(body: &[u8]) -> Result<T, Status> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| invalid(format!("the request's body: {error}")))
+}
+
 fn wrong_method(path: &str) -> Response<ApiBody> {
     let message = format!("{path} is read with GET");
-    let mut response =
-        problem(StatusCode::METHOD_NOT_ALLOWED, Problem { code: Code::Unimplemented.name().to_owned(), message });
+    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, Problem { code: Code::Unimplemented.name().to_owned(), message });
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     response
 }
@@ -281,7 +296,10 @@ fn invalid(what: String) -> Status {
 }
 
 fn nowhere(path: &str) -> Status {
-    let there = ["host", "services", "services/NAME", "stats", "logs"].map(|page| format!("{PREFIX}{PATH}{page}")).join(", ");
+    let there =
+        ["host", "services", "services/NAME", "stats", "logs", "services/NAME/swap", "services/NAME/promote", "services/NAME/rollback"]
+            .map(|page| format!("{PREFIX}{PATH}{page}"))
+            .join(", ");
     Status::new(Code::NotFound, format!("there is no {path}; there are {there}"))
 }
 

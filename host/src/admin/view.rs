@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::change::Versions;
+
 /// A host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -98,6 +100,8 @@ pub struct Description {
     pub grants: BTreeMap<String, Vec<String>>,
     /// Its limits by name, as they would be written in the settings.
     pub limits: BTreeMap<String, String>,
+    /// Its versions; none where it does not run.
+    pub versions: Option<Versions>,
 }
 
 /// An endpoint.

@@ -1,12 +1,18 @@
 //! The host as the admin API sees it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Host, Load, Running};
+use futures::future::BoxFuture;
+
+use super::{DEFAULT_GRACE, Host, Load, Running, Swap, SwapError, Watch, Why};
 use crate::admin::Control;
+use crate::admin::change::{Change, SwapOrder, Swapped, TurnOrder};
 use crate::admin::view::{Description, EndpointView, FieldView, ImportView, MessageView, RefusedView, ServiceView, State};
 use crate::schema::{Handled, Schema};
-use crate::settings::{Grants, Isolation};
+use crate::settings::{Grants, Isolation, Share};
+use crate::status::{Code, Status};
 
 impl Control for Host {
     fn services(&self) -> Vec<ServiceView> {
@@ -22,6 +28,52 @@ impl Control for Host {
         }
         let (load, why) = self.failed().into_iter().find(|(load, _)| load.name == name)?;
         Some(described(failed(&load, why), &load))
+    }
+
+    fn change(self: Arc<Host>, service: String, change: Change) -> BoxFuture<'static, Result<Swapped, Status>> {
+        Box::pin(async move {
+            let changed = match change {
+                Change::Swap(order) => self.swap(swap_of(service, order)?).await,
+                Change::Promote(TurnOrder { grace_ms }) => self.promote(&service, grace(grace_ms)).await,
+                Change::Rollback(TurnOrder { grace_ms }) => self.rollback(&service, grace(grace_ms)).await,
+            };
+            changed.map_err(Status::from)
+        })
+    }
+}
+
+/// An order of the API as the app takes it.
+fn swap_of(service: String, order: SwapOrder) -> Result<Swap, Status> {
+    let SwapOrder { component, grants: texts, canary, grace_ms, force, watch } = order;
+    let invalid = |why: String| Status::new(Code::InvalidArgument, why);
+    let mut grants = Grants::default();
+    for text in texts {
+        grants.add(&text).map_err(|why| invalid(format!("the grant {text:?}: {why}")))?;
+    }
+    // The host's own folder is not that of whoever asks.
+    let relative = grants.folders.values().map(|folder| &folder.path).chain([&component]).find(|path| !path.is_absolute());
+    if let Some(path) = relative {
+        return Err(invalid(format!("{} is not an absolute path", path.display())));
+    }
+    if let Some(share) = canary.filter(|share| *share == Share::NONE || *share == Share::ALL) {
+        return Err(invalid(format!("a canary has more than none of the calls and less than all, got {share}")));
+    }
+    let watch = watch.map(|watch| Watch { max_error_rate: watch.max_error_rate, time: Duration::from_millis(watch.time_ms) });
+    Ok(Swap { service, component, grants, canary, grace: grace(grace_ms), force, watch })
+}
+
+fn grace(millis: Option<u64>) -> Duration {
+    millis.map_or(DEFAULT_GRACE, Duration::from_millis)
+}
+
+impl From<SwapError> for Status {
+    fn from(error: SwapError) -> Status {
+        let code = match error.why {
+            Why::Unknown { .. } => Code::NotFound,
+            Why::Busy => Code::Aborted,
+            _ => Code::FailedPrecondition,
+        };
+        Status::new(code, error.to_string())
     }
 }
 
@@ -44,10 +96,10 @@ impl Host {
             functions: need.methods.iter().map(|method| method.function.clone()).collect(),
             by: self.directory().offering(&need.name),
         });
-        let gateway = match running.service.gateway() {
-            Some(_) if running.load.handles.is_empty() => vec!["*".to_owned()],
-            Some(_) => running.load.handles.clone(),
-            None => Vec::new(),
+        let gateway = match running.service.is_gateway() {
+            true if running.load.handles.is_empty() => vec!["*".to_owned()],
+            true => running.load.handles.clone(),
+            false => Vec::new(),
         };
         Description {
             endpoints: endpoints(running),
@@ -60,6 +112,7 @@ impl Host {
             http: running.service.http_route().map(ToString::to_string),
             gateway,
             imports: imports.collect(),
+            versions: self.versions(&running.load.name),
             ..described(self.view(running), &running.load)
         }
     }
@@ -92,6 +145,7 @@ fn described(service: ServiceView, load: &Load) -> Description {
         imports: Vec::new(),
         grants: granted(&load.grants),
         limits: load.limits.shown(),
+        versions: None,
     }
 }
 
@@ -148,11 +202,7 @@ fn messages(schema: &Schema) -> Vec<MessageView> {
     });
     let handled = schema.handled.iter().flat_map(Handled::messages).map(|message| MessageView {
         name: message.name,
-        fields: message
-            .fields
-            .into_iter()
-            .map(|(number, name, json_name, kind)| FieldView { number, name, json_name, kind })
-            .collect(),
+        fields: message.fields.into_iter().map(|(number, name, json_name, kind)| FieldView { number, name, json_name, kind }).collect(),
     });
     typed.chain(handled).collect()
 }
@@ -170,5 +220,8 @@ fn granted(grants: &Grants) -> BTreeMap<String, Vec<String>> {
         ("calls", grants.calls.iter().map(ToString::to_string).collect()),
         ("late", grants.late.iter().map(ToString::to_string).collect()),
     ];
-    all.into_iter().filter(|(_, granted): &(_, Vec<String>)| !granted.is_empty()).map(|(kind, granted)| (kind.to_owned(), granted)).collect()
+    all.into_iter()
+        .filter(|(_, granted): &(_, Vec<String>)| !granted.is_empty())
+        .map(|(kind, granted)| (kind.to_owned(), granted))
+        .collect()
 }

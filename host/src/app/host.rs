@@ -2,26 +2,31 @@
 //! named does not matter, and one that fails takes no other down.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context;
 
+use super::versions::Line;
 use super::{Load, ReadyEndpoint, ReadyService};
-use crate::admin::Overview;
+use crate::admin::{Clash, Overview};
 use crate::schema::Handled;
 use crate::settings::SettingsError;
 use crate::wasm::directory::Directory;
 use crate::wasm::load::{Loaded, Loader};
-use crate::wasm::service::{Plan, Service, Starter};
+use crate::wasm::service::{Figures, Plan, Service, StartError, Starter};
 
 /// The services of a host, and what it takes to start more.
 pub struct Host {
     loader: Loader,
-    starter: Starter,
-    directory: Arc<Directory>,
-    overview: Arc<Overview>,
+    pub(super) starter: Starter,
+    pub(super) directory: Arc<Directory>,
+    pub(super) overview: Arc<Overview>,
     running: Mutex<BTreeMap<String, Arc<Running>>>,
+    /// The versions of each service beside the one that runs.
+    lines: Mutex<BTreeMap<String, Arc<Line>>>,
+    /// Held while what is served changes: in several places, and to others all at once.
+    publishing: Mutex<()>,
     /// What could not be started, and why.
     failed: Mutex<BTreeMap<String, (Load, String)>>,
 }
@@ -34,6 +39,10 @@ pub struct Running {
     pub service: Service,
     /// When it started.
     pub since: SystemTime,
+    /// Which version of the service it is, from 1.
+    pub version: u32,
+    /// Its compiled component, for a way back.
+    pub(super) loaded: Loaded,
 }
 
 /// A service that could not be started, by its name.
@@ -42,7 +51,16 @@ pub type Failed = (String, anyhow::Error);
 impl Host {
     /// A host without services.
     pub fn new(loader: Loader, starter: Starter, directory: Arc<Directory>, overview: Arc<Overview>) -> Host {
-        Host { loader, starter, directory, overview, running: Mutex::default(), failed: Mutex::default() }
+        Host {
+            loader,
+            starter,
+            directory,
+            overview,
+            running: Mutex::default(),
+            lines: Mutex::default(),
+            publishing: Mutex::default(),
+            failed: Mutex::default(),
+        }
     }
 
     /// Loads and starts services. What one of them needs of another is found whichever comes first.
@@ -64,7 +82,7 @@ impl Host {
         for (load, component) in loaded {
             let name = load.name.clone();
             match self.serve(load.clone(), component) {
-                Ok(running) => drop(self.running.lock().expect("no holder panics").insert(name, Arc::new(running))),
+                Ok(()) => {}
                 Err(error) => {
                     self.directory.withdraw(&name);
                     self.note_failure(&load, &error);
@@ -80,7 +98,7 @@ impl Host {
         self.failed.lock().expect("no holder panics").insert(load.name.clone(), noted);
     }
 
-    fn load(&self, load: &Load) -> anyhow::Result<Loaded> {
+    pub(super) fn load(&self, load: &Load) -> anyhow::Result<Loaded> {
         let began = Instant::now();
         let loaded = self.loader.load(&load.component, &load.limits)?;
         tracing::debug!(service = load.name, compiled = loaded.compiled, seconds = began.elapsed().as_secs_f64(), "loaded");
@@ -93,29 +111,61 @@ impl Host {
     }
 
     /// Starts a loaded service, and makes it known to all that shows or routes.
-    fn serve(&self, load: Load, loaded: Loaded) -> anyhow::Result<Running> {
-        let Load { name, isolation, safe, handles, http, limits, grants, .. } = load.clone();
-        let overview = &self.overview;
-        let descriptors = loaded.schema.descriptors();
-        let service = self.starter.start(Plan { name: name.clone(), limits, grants, isolation, safe, http }, loaded)?;
-        for refused in &service.schema().refused {
-            tracing::warn!(service = name, function = refused.function, "not served: {}", refused.why);
+    fn serve(&self, load: Load, loaded: Loaded) -> anyhow::Result<()> {
+        let running = self.begin(load, loaded, 1, Figures::default())?;
+        for refused in &running.service.schema().refused {
+            tracing::warn!(service = running.load.name, function = refused.function, "not served: {}", refused.why);
         }
-        overview.router.set(&name, service.endpoints()).with_context(|| format!("cannot serve {name}"))?;
-        overview.router.set_http(&name, service.http()).with_context(|| format!("cannot serve {name}"))?;
-        if let Some(gateway) = service.gateway() {
-            overview.router.set_gateway(&name, &handles, gateway).with_context(|| format!("cannot serve {name}"))?;
+        let publishing = self.publishing();
+        self.publish(&publishing, Arc::new(running), None)
+    }
+
+    /// Links a version of a service, which is not known to anybody yet.
+    pub(super) fn begin(&self, load: Load, loaded: Loaded, version: u32, figures: Figures) -> Result<Running, StartError> {
+        let Load { name, isolation, safe, http, limits, grants, .. } = load.clone();
+        let service = self.starter.start(Plan { name, limits, grants, isolation, safe, http, figures }, loaded.clone())?;
+        Ok(Running { load, service, since: SystemTime::now(), version, loaded })
+    }
+
+    /// The right to change what is served.
+    pub(super) fn publishing(&self) -> MutexGuard<'_, ()> {
+        self.publishing.lock().expect("no holder panics")
+    }
+
+    /// Makes a version known to all that shows or routes, in place of the one before it. Calls find the
+    /// one or the other, whole.
+    ///
+    /// Fails, and changes nothing, where another service has what this one offers.
+    pub(super) fn publish(&self, _: &MutexGuard<'_, ()>, running: Arc<Running>, before: Option<&Running>) -> anyhow::Result<()> {
+        let (overview, name, schema) = (&self.overview, &running.load.name, running.service.schema());
+        let clashes = overview.catalog.set(name, schema.descriptors()).with_context(|| format!("cannot describe {name}"))?;
+        if let Err(error) = overview.router.put(name, running.service.offer(&running.load.handles)) {
+            match before {
+                Some(before) => drop(overview.catalog.set(name, before.service.schema().descriptors())?),
+                None => overview.catalog.remove(name),
+            }
+            return Err(anyhow::Error::from(error).context(format!("cannot serve {name}")));
         }
-        for clash in overview.catalog.set(&name, descriptors).with_context(|| format!("cannot describe {name}"))? {
-            let (other, what) = (clash.other, clash.name);
+        for Clash { other, name: what } in clashes {
             tracing::warn!(service = name, other, what, "both bring this, in different shapes: reflection shows the other's");
         }
-        overview.count_service(&name, Arc::clone(service.stats()));
-        overview.journal.know(&name, service.schema().names());
-        for exported in service.schema().names() {
-            overview.health.set(exported, true);
-        }
-        Ok(Running { load, service, since: SystemTime::now() })
+        self.directory.offer(name, Arc::clone(schema));
+        overview.count_service(name, Arc::clone(running.service.stats()));
+        overview.journal.know(name, schema.names());
+        let gone = before.iter().flat_map(|before| before.service.schema().names());
+        overview.health.replace(gone, schema.names());
+        self.running.lock().expect("no holder panics").insert(name.clone(), running);
+        Ok(())
+    }
+
+    /// The version of a service that runs.
+    pub fn serving(&self, name: &str) -> Option<Arc<Running>> {
+        self.running.lock().expect("no holder panics").get(name).cloned()
+    }
+
+    /// The other versions of a service.
+    pub(super) fn line(&self, name: &str) -> Arc<Line> {
+        Arc::clone(self.lines.lock().expect("no holder panics").entry(name.to_owned()).or_default())
     }
 
     /// The services that run, by name.
@@ -135,6 +185,9 @@ impl Host {
 
     /// Takes no more calls, and ends every instance when it has none.
     pub fn close(&self) {
+        for line in self.lines.lock().expect("no holder panics").values() {
+            line.close();
+        }
         for running in self.running() {
             running.service.close();
         }
@@ -164,7 +217,7 @@ impl Running {
         ReadyService {
             name: self.load.name.clone(),
             endpoints: typed.chain(handled).collect(),
-            gateway: self.service.gateway().is_some(),
+            gateway: self.service.is_gateway(),
             http: self.service.http_route().cloned(),
             refused: schema.refused.clone(),
         }

@@ -24,10 +24,16 @@ mod control;
 mod entrance;
 mod host;
 mod options;
+mod steps;
 mod stop;
+mod swap;
+mod versions;
+mod watch;
 
 pub use host::{Failed, Host, Running};
 pub use options::{Cache, Entrance, Load, Options, Ready, ReadyEndpoint, ReadyService};
+pub use swap::{DEFAULT_GRACE, Swap, SwapError, Why};
+pub use watch::Watch;
 
 /// How long calls that run may take to end once the host is told to stop.
 const DRAIN_GRACE: Duration = Duration::from_secs(30);

@@ -120,9 +120,10 @@ enum Rest {
 /// the other one of the two where there is but one.
 fn rest(peer: &Peer, head: &http::request::Parts) -> Rest {
     let (path, router) = (head.uri.path(), &peer.edge.overview.router);
-    let http = router.find_http(path).map(Rest::Http);
+    // Each is asked for only where it may answer: a version that is tried takes its share of look-ups.
+    let http = || router.find_http(path).map(Rest::Http);
     let gateway = || router.rest(path).map(Rest::Gateway);
-    let found = if content(head).is_some() { gateway().or(http) } else { http.or_else(gateway) };
+    let found = if content(head).is_some() { gateway().or_else(http) } else { http().or_else(gateway) };
     found.unwrap_or(Rest::Nobody)
 }
 

@@ -15,12 +15,13 @@ mod channel;
 mod http;
 mod payload;
 mod router;
+mod split;
 mod stream;
 
 pub use self::channel::Channel;
 pub use self::http::{HttpBody, HttpFuture, HttpHandler, HttpRequest, HttpServed};
 pub use payload::{Form, Payload};
-pub use router::{Gateway, Route, Router, RouterError};
+pub use router::{Gateway, Offer, Route, Router, RouterError};
 pub use stream::{Event, Events, Messages, OpenFuture, StreamReply, StreamRequest};
 
 pub use crate::schema::{Codec, MethodKind};

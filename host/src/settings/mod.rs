@@ -10,14 +10,17 @@ use serde::Deserialize;
 mod admin;
 mod calls;
 mod grant;
+mod granted;
 mod limits;
 mod route;
+mod share;
 
 pub use admin::{Admin, HostName};
 pub use calls::CallGrant;
 pub use grant::{GrantedHost, HttpGrant};
 pub use limits::{Limits, parse_bytes, parse_duration};
 pub use route::HttpRoute;
+pub use share::Share;
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]

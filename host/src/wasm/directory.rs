@@ -71,18 +71,20 @@ impl Directory {
     /// Whether all that the service called `name` imports of others can be had: each import is granted,
     /// and offered in a version and with types that fit, or may come later.
     pub fn check(&self, name: &str, schema: &Schema, grants: &Grants) -> Result<(), Vec<NeedError>> {
-        let faults: Vec<NeedError> = schema.needs.iter().filter_map(|need| self.fault(name, need, grants)).collect();
+        let faults: Vec<NeedError> = schema.needs.iter().filter_map(|need| self.fault(name, schema, need, grants)).collect();
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 
-    fn fault(&self, name: &str, need: &Service, grants: &Grants) -> Option<NeedError> {
+    fn fault(&self, name: &str, own: &Schema, need: &Service, grants: &Grants) -> Option<NeedError> {
         let (import, service) = (need.interface.clone(), need.name.clone());
         let granted = need.methods.iter().all(|method| grants.calls.iter().any(|grant| grant.covers(&service, &method.name)));
         if !granted {
             return Some(NeedError::Grant { name: name.to_owned(), import, service });
         }
         let offers = self.0.lock().expect("no holder panics");
-        let mut offered = offers.iter().filter_map(|(by, schema)| Some((by, schema.services.iter().find(|other| other.name == service)?)));
+        // What it offers itself is what it will offer, not what a version before it does.
+        let offers = offers.iter().map(|(by, schema)| (by, if *by == *name { own } else { &**schema }));
+        let mut offered = offers.filter_map(|(by, schema)| Some((by, schema.services.iter().find(|other| other.name == service)?)));
         match offered.next() {
             Some((by, other)) => unfit(need, other).map(|why| NeedError::Unfit { import, by: by.clone(), why }),
             None if grants.late.iter().any(|late| late.covers(&service, "")) => None,
@@ -163,7 +165,9 @@ mod tests {
             directory.offer("stock", offered);
         }
         let grants: Grants = toml::from_str(grants).expect("grants");
-        directory.check("orders", &need(needed), &grants).map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        directory
+            .check("orders", &need(needed), &grants)
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     }
 
     const GRANT: &str = "calls = [\"shop.stock.Stock\"]";

@@ -9,6 +9,7 @@ use wasmtime::component::GuestTaskId;
 use super::bell::Bell;
 use super::call::Call;
 use super::engine::TICK;
+use crate::status::Status;
 
 /// What a call wants of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub struct Inbox {
     pub empty: AtomicBool,
     /// Takes no more calls.
     pub retiring: AtomicBool,
+    /// Ends as soon as no call runs, whatever the guest would still do.
+    pub cut: AtomicBool,
     /// Has begun to take calls.
     pub started: AtomicBool,
     /// Plain functions of the host that the guest waits in, and all of the instance with it.
@@ -82,6 +85,7 @@ impl Inbox {
             free: AtomicUsize::new(0),
             empty: AtomicBool::new(true),
             retiring: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             started: AtomicBool::new(false),
             occupied: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
@@ -109,6 +113,25 @@ impl Inbox {
         self.free.store(0, Relaxed);
         self.open.store(false, Relaxed);
         self.bell.instance.wake();
+    }
+
+    /// Ends every call with a failure, and the instance with them; how many calls it had.
+    pub fn cut(&self, failure: impl Fn() -> Status) -> usize {
+        self.retire();
+        let calls: Vec<Arc<Call>> = self.lock().iter().map(|(_, call)| Arc::clone(call)).collect();
+        let live = calls.iter().filter(|call| !call.is_abandoned()).count();
+        for call in calls {
+            call.end(Err(failure()));
+            call.abandon();
+        }
+        self.cut.store(true, Relaxed);
+        self.bell.abandoned();
+        live
+    }
+
+    /// Whether there is nothing left to wait for.
+    pub fn is_cut_off(&self) -> bool {
+        self.cut.load(Relaxed) && self.lock().is_empty()
     }
 
     /// The call that began as this task.
