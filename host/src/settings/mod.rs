@@ -11,11 +11,13 @@ mod calls;
 mod grant;
 mod limits;
 mod route;
+mod share;
 
 pub use calls::CallGrant;
 pub use grant::{GrantedHost, HttpGrant};
 pub use limits::{Limits, parse_bytes, parse_duration};
 pub use route::HttpRoute;
+pub use share::CpuShare;
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -2,13 +2,14 @@
 //! the thread back to whoever waits.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use tokio::sync::oneshot;
 
 use super::bell::Bell;
+use super::quota::Held;
 use super::streams::Flow;
 use crate::rpc::Caller;
 use crate::schema::Value;
@@ -64,6 +65,8 @@ pub struct Call {
     runs_in: Mutex<Option<Arc<Bell>>>,
     cpu_ns: AtomicU64,
     done: Mutex<Option<oneshot::Sender<Outcome>>>,
+    /// What is counted of the call for its service, for as long as anything of the call is left.
+    held: OnceLock<Held>,
 }
 
 impl Call {
@@ -87,6 +90,7 @@ impl Call {
             runs_in: Mutex::new(None),
             cpu_ns: AtomicU64::new(0),
             done: Mutex::new(Some(done)),
+            held: OnceLock::new(),
         };
         (Arc::new(call), outcome)
     }
@@ -118,6 +122,13 @@ impl Call {
 
     fn done(&self) -> Option<oneshot::Sender<Outcome>> {
         self.done.lock().expect("no holder panics").take()
+    }
+
+    /// Keeps what is counted of the call until the call is dropped. Only the first counts: a call is
+    /// queued once.
+    pub fn hold(&self, held: Held) {
+        // What is not kept is given back.
+        drop(self.held.set(held));
     }
 
     /// Whether nobody waits any longer.

@@ -25,6 +25,7 @@ mod log;
 mod outgoing;
 mod pool;
 mod queue;
+mod quota;
 pub mod service;
 mod state;
 mod streams;

@@ -17,6 +17,8 @@ use super::keeper;
 use super::log::ServiceLog;
 use super::outgoing::Client as HttpClient;
 use super::queue::{ANY, Job, Lane};
+pub use super::quota::Held as StreamSlot;
+use super::quota::Quota;
 use super::state::State;
 use crate::lanes::{self, Lanes};
 use crate::middleware::Client;
@@ -66,6 +68,11 @@ impl<'a> Waiting<'a> {
     pub fn over(mut self) {
         self.over = true;
     }
+
+    /// What a caller is told whose deadline has passed: also why, where a limit of the service held it up.
+    pub fn late(&self, status: Status) -> Status {
+        self.pool.late(status)
+    }
 }
 
 impl Drop for Waiting<'_> {
@@ -81,6 +88,7 @@ pub struct Pool {
     parts: Parts,
     log: Arc<ServiceLog>,
     client: Arc<HttpClient>,
+    quota: Arc<Quota>,
     lanes: Vec<Lane>,
     /// Instances alive or being made.
     alive: AtomicUsize,
@@ -89,25 +97,19 @@ pub struct Pool {
     closed: AtomicBool,
 }
 
-/// An open stream of a service, counted until it is dropped.
-pub struct StreamSlot(Arc<Pool>);
-
-impl Drop for StreamSlot {
-    fn drop(&mut self) {
-        self.0.parts.stats.streams.fetch_sub(1, Relaxed);
-    }
-}
-
 impl Pool {
     /// An empty pool: instances come with calls.
     pub fn new(parts: Parts) -> Arc<Pool> {
         let lanes = (0..parts.lanes.count()).map(|_| Lane::default()).collect();
         let log = Arc::new(ServiceLog::new(Arc::clone(&parts.name), &parts.limits, Arc::clone(&parts.stats)));
-        let client = Arc::new(HttpClient::new(Arc::clone(&parts.name), &parts.grants.http, Arc::clone(&log)));
+        let quota = Quota::new(Arc::clone(&parts.name), &parts.limits, Arc::clone(&parts.stats));
+        let connections = parts.limits.connections;
+        let client = Arc::new(HttpClient::new(Arc::clone(&parts.name), &parts.grants.http, connections, &quota, Arc::clone(&log)));
         Arc::new(Pool {
             parts,
             log,
             client,
+            quota,
             lanes,
             alive: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
@@ -117,8 +119,8 @@ impl Pool {
 
     /// Queues a call.
     ///
-    /// Fails with `resource_exhausted` where the queue is full, and with `unavailable` where the
-    /// service is being stopped.
+    /// Fails with `resource_exhausted` where the queue is full or another limit of the service is reached,
+    /// and with `unavailable` where the service is being stopped.
     pub fn submit(self: &Arc<Pool>, job: Job) -> Result<(), Status> {
         if self.closed.load(Relaxed) {
             return Err(Status::new(Code::Unavailable, "the service is being stopped"));
@@ -126,7 +128,14 @@ impl Pool {
         let lane = lanes::current().unwrap_or(0);
         if self.queued.load(Relaxed) >= self.parts.limits.queue.max(1) && !self.purge() {
             self.parts.stats.shed.fetch_add(1, Relaxed);
-            return Err(Status::new(Code::ResourceExhausted, "the service has too many calls waiting; try again later"));
+            return Err(self.overcrowded());
+        }
+        let arguments = job.work.size();
+        match &job.call.flow {
+            None => job.call.hold(self.quota.call(arguments)?),
+            // Its place among the streams is held by whoever opened it.
+            Some(_) if arguments > 0 => job.call.hold(self.quota.hold(arguments)?),
+            Some(_) => {}
         }
         self.push(lane, job);
         if !self.wake(lane) {
@@ -139,12 +148,27 @@ impl Pool {
     ///
     /// Fails with `resource_exhausted` where the service has as many as its limit `streams` allows.
     pub fn open_stream(self: &Arc<Pool>) -> Result<StreamSlot, Status> {
-        let slot = StreamSlot(Arc::clone(self));
-        let open = self.parts.stats.streams.fetch_add(1, Relaxed);
-        if usize::try_from(open).unwrap_or(0) >= self.parts.limits.streams {
-            return Err(Status::new(Code::ResourceExhausted, "the service has too many streams open; try again later"));
+        self.quota.stream()
+    }
+
+    /// What callers are told when the queue is full: why calls wait, where that is known.
+    fn overcrowded(&self) -> Status {
+        let queue = self.parts.limits.queue;
+        if self.quota.is_full_of(self.alive.load(Relaxed)) {
+            return self.quota.full();
         }
-        Ok(slot)
+        match self.quota.throttled() {
+            Some(why) => Status::new(Code::ResourceExhausted, why),
+            None => self.quota.reached("queue", queue, &queue.max(1).saturating_mul(2).to_string()),
+        }
+    }
+
+    /// What a caller is told whose deadline has passed: also why, where a limit of the service held it up.
+    pub fn late(&self, status: Status) -> Status {
+        match self.quota.throttled() {
+            Some(why) => Status::new(status.code(), format!("{}: {why}", status.message())),
+            None => status,
+        }
     }
 
     fn push(&self, lane: usize, job: Job) {
@@ -268,7 +292,7 @@ impl Pool {
             pool.lanes[lane].looking.store(false, Relaxed);
             // What changed while the flag was being lowered: a place for another instance, or an
             // instance of another lane where this one has none.
-            let may_make = pool.alive.load(Relaxed) < pool.most_instances();
+            let may_make = pool.may_make(pool.alive.load(Relaxed));
             let may_move = || !pool.has_instance(lane) && pool.others(lane).any(|other| pool.has_instance(other));
             if pool.lanes[lane].waiting.load(Relaxed) > 0 && (may_make || may_move()) && !pool.wake(lane) {
                 pool.look_for_more(lane);
@@ -318,12 +342,12 @@ impl Pool {
 
     /// Takes the right to make an instance.
     fn reserve(&self) -> bool {
-        let most = self.most_instances();
-        self.alive.fetch_update(Relaxed, Relaxed, |alive| (alive < most).then_some(alive + 1)).is_ok()
+        self.alive.fetch_update(Relaxed, Relaxed, |alive| self.may_make(alive).then_some(alive + 1)).is_ok()
     }
 
-    fn most_instances(&self) -> usize {
-        self.parts.limits.instances
+    /// Whether there may be another instance beside so many.
+    fn may_make(&self, alive: usize) -> bool {
+        alive < self.parts.limits.instances && (alive == 0 || !self.quota.is_full_of(alive))
     }
 
     /// A lane without an instance, when no more can be made, gives its calls to one that has some.
@@ -425,6 +449,11 @@ impl Pool {
     /// What is counted.
     pub fn stats(&self) -> &Arc<ServiceStats> {
         &self.parts.stats
+    }
+
+    /// The service's bounds over all its instances.
+    pub fn quota(&self) -> &Arc<Quota> {
+        &self.quota
     }
 
     /// The service's log.

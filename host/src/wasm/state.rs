@@ -13,13 +13,13 @@ use super::inbox::Inbox;
 use super::limiter::Limiter;
 use super::log::{Output, ServiceLog};
 use super::outgoing::{Client, Outgoing};
-use crate::settings::{Grants, Limits};
+use crate::settings::Grants;
 
 /// The most random bytes that a guest may ask for at once.
 const MAX_RANDOM: u64 = 1 << 20;
 
-/// The most handles that an instance may hold of the host's resources.
-const MAX_HANDLES: usize = 10_000;
+/// One in so many of an instance's handles may be of the host's resources: these hold more than others.
+const HOSTS_PART: usize = 6;
 
 /// The data of one store.
 pub struct State {
@@ -47,10 +47,11 @@ pub struct FolderError {
 
 impl State {
     /// The state of a new instance: closed stdin, output to the log, and of this machine only what
-    /// is granted.
+    /// is granted. It may hold so many handles.
     pub fn new(
         grants: &Grants,
         client: &Arc<Client>,
+        handles: usize,
         limiter: Limiter,
         log: Arc<ServiceLog>,
         inbox: Arc<Inbox>,
@@ -73,7 +74,7 @@ impl State {
             wasi.preopened_dir(&folder.path, guest, perms).map_err(|source| FolderError { path: folder.path.clone(), source })?;
         }
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MAX_HANDLES);
+        table.set_max_capacity(handles / HOSTS_PART);
         Ok(State {
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
@@ -85,11 +86,6 @@ impl State {
             log,
             inbox,
         })
-    }
-
-    /// Bytes that one host call may copy into the host, for `Store::set_hostcall_fuel`.
-    pub fn host_bytes(limits: &Limits) -> usize {
-        limits.host_memory
     }
 }
 
