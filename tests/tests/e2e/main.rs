@@ -27,6 +27,7 @@ mod stop;
 mod streams;
 mod streams_bounds;
 mod streams_foreign;
+mod swap;
 mod tls;
 mod tour;
 mod traps;
