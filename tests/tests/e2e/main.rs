@@ -21,6 +21,7 @@ mod peers;
 mod pool;
 mod proto_first;
 mod protocols;
+mod rpc;
 mod rude;
 mod settings;
 mod stop;
