@@ -56,6 +56,11 @@ impl Programs {
         Command::new(&self.bench)
     }
 
+    /// The component.
+    pub fn guest(&self) -> &Path {
+        &self.guest
+    }
+
     /// A native server at a free port.
     pub fn native(&self, native: Native) -> Command {
         let mut command = self.bench();
@@ -70,12 +75,17 @@ impl Programs {
 
     /// microhost at a free port, with the compile cache in `cache`.
     pub fn microhost_with_cache(&self, isolation: Isolation, cache: &Path) -> Command {
-        let mut command = Command::new(&self.microhost);
-        command.arg("run");
         match isolation {
-            Isolation::Shared => command.arg(&self.guest),
-            Isolation::Request => command.arg(self.folder.path().join(REQUEST)),
-        };
+            Isolation::Shared => self.settings(&self.guest, cache),
+            Isolation::Request => self.settings(&self.folder.path().join(REQUEST), cache),
+        }
+    }
+
+    /// microhost at a free port, with what a settings file or a component says, and the compile cache in
+    /// `cache`.
+    pub fn settings(&self, what: &Path, cache: &Path) -> Command {
+        let mut command = Command::new(&self.microhost);
+        command.arg("run").arg(what);
         command.args(["--listen", "127.0.0.1:0"]).env("XDG_CACHE_HOME", cache);
         // What is set for other runs on this machine: the ready line is read from JSON, at `info`.
         command.env_remove("MICROHOST_LOG").env_remove("MICROHOST_LOG_FORMAT");
