@@ -42,7 +42,7 @@ impl Programs {
         let programs = Programs {
             bench: std::env::current_exe().context("cannot find this program")?,
             microhost: microhost.map_or_else(build_microhost, existing)?,
-            guest: guest.map_or_else(|| build_guest(package), existing)?,
+            guest: component(guest, package)?,
             folder: tempfile::Builder::new().prefix("microhost-bench-").tempdir().context("cannot make a folder for the compile cache")?,
         };
         let component = toml_string(&programs.guest)?;
@@ -68,9 +68,21 @@ impl Programs {
         command
     }
 
+    /// A compile cache that is kept for the whole run.
+    pub fn cache(&self) -> PathBuf {
+        self.folder.path().join("cache")
+    }
+
+    /// Writes a settings file of this name, which is kept for the whole run.
+    pub fn write_settings(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let file = self.folder.path().join(name);
+        fs::write(&file, text).context("cannot write a settings file")?;
+        Ok(file)
+    }
+
     /// microhost at a free port, with a compile cache that is kept for the whole run.
     pub fn microhost(&self, isolation: Isolation) -> Command {
-        self.microhost_with_cache(isolation, &self.folder.path().join("cache"))
+        self.microhost_with_cache(isolation, &self.cache())
     }
 
     /// microhost at a free port, with the compile cache in `cache`.
@@ -104,6 +116,11 @@ impl Programs {
     pub fn empty_cache(&self) -> Result<TempDir> {
         tempfile::tempdir_in(self.folder.path()).context("cannot make a folder for a compile cache")
     }
+}
+
+/// The component that is named, or, without, that of a package of `guests/`, built.
+pub fn component(named: Option<&Path>, package: &str) -> Result<PathBuf> {
+    named.map_or_else(|| build_guest(package), existing)
 }
 
 fn existing(path: &Path) -> Result<PathBuf> {
@@ -151,7 +168,8 @@ fn program_of(message: &Value, name: &str) -> Option<PathBuf> {
     message["executable"].as_str().or_else(|| files.into_iter().find(|file| file.ends_with(".wasm"))).map(PathBuf::from)
 }
 
-fn toml_string(path: &Path) -> Result<String> {
+/// A path as TOML writes a string.
+pub fn toml_string(path: &Path) -> Result<String> {
     let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
     // A JSON string is a TOML string too.
     Ok(serde_json::to_string(text)?)
