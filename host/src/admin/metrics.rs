@@ -27,17 +27,17 @@ pub(super) fn text(overview: &Arc<Overview>) -> String {
     out
 }
 
-type CounterRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicU64);
-type GaugeRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicI64);
+pub(super) type CounterRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicU64);
+pub(super) type GaugeRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicI64);
 
-const SERVICE_GAUGES: &[GaugeRow<ServiceStats>] = &[
+pub(super) const SERVICE_GAUGES: &[GaugeRow<ServiceStats>] = &[
     ("microhost_instances", "Instances alive.", |s| &s.instances),
     ("microhost_streams", "Calls with streams under way.", |s| &s.streams),
     ("microhost_queued_calls", "Calls that wait for a place in an instance.", |s| &s.queued),
     ("microhost_instance_memory_bytes", "Linear memory of all instances.", |s| &s.memory_bytes),
 ];
 
-const SERVICE_COUNTERS: &[CounterRow<ServiceStats>] = &[
+pub(super) const SERVICE_COUNTERS: &[CounterRow<ServiceStats>] = &[
     ("microhost_instances_started", "Instances ever made.", |s| &s.instances_started),
     ("microhost_traps", "Instances ended by a trap.", |s| &s.traps),
     ("microhost_shed_calls", "Calls refused because the queue was full.", |s| &s.shed),
@@ -189,7 +189,7 @@ fn calls(encoder: &mut DescriptorEncoder, routes: &[Row]) -> fmt::Result {
     Ok(())
 }
 
-fn seconds(us: u64) -> f64 {
+pub(super) fn seconds(us: u64) -> f64 {
     us as f64 / 1e6
 }
 
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn calls_are_shown_by_service_endpoint_and_code_with_their_times() {
-        let overview = Arc::new(Overview::new(Arc::default(), Arc::default()));
+        let overview = Arc::new(Overview::new(Arc::default(), Arc::default(), Arc::default()));
         let stats = Arc::new(EndpointStats::default());
         stats.ended(Code::Ok, Duration::from_micros(80));
         stats.ended(Code::NotFound, Duration::from_secs(60));

@@ -22,6 +22,8 @@ pub struct Host {
     directory: Arc<Directory>,
     overview: Arc<Overview>,
     running: Mutex<BTreeMap<String, Arc<Running>>>,
+    /// What could not be started, and why.
+    failed: Mutex<BTreeMap<String, (Load, String)>>,
 }
 
 /// A service that runs.
@@ -40,7 +42,7 @@ pub type Failed = (String, anyhow::Error);
 impl Host {
     /// A host without services.
     pub fn new(loader: Loader, starter: Starter, directory: Arc<Directory>, overview: Arc<Overview>) -> Host {
-        Host { loader, starter, directory, overview, running: Mutex::default() }
+        Host { loader, starter, directory, overview, running: Mutex::default(), failed: Mutex::default() }
     }
 
     /// Loads and starts services. What one of them needs of another is found whichever comes first.
@@ -53,20 +55,29 @@ impl Host {
                     self.directory.offer(&load.name, Arc::clone(&component.schema));
                     loaded.push((load, component));
                 }
-                Err(error) => failed.push((load.name, error)),
+                Err(error) => {
+                    self.note_failure(&load, &error);
+                    failed.push((load.name, error));
+                }
             }
         }
         for (load, component) in loaded {
             let name = load.name.clone();
-            match self.serve(load, component) {
+            match self.serve(load.clone(), component) {
                 Ok(running) => drop(self.running.lock().expect("no holder panics").insert(name, Arc::new(running))),
                 Err(error) => {
                     self.directory.withdraw(&name);
+                    self.note_failure(&load, &error);
                     failed.push((name, error));
                 }
             }
         }
         failed
+    }
+
+    fn note_failure(&self, load: &Load, error: &anyhow::Error) {
+        let noted = (load.clone(), format!("{error:#}"));
+        self.failed.lock().expect("no holder panics").insert(load.name.clone(), noted);
     }
 
     fn load(&self, load: &Load) -> anyhow::Result<Loaded> {
@@ -95,8 +106,12 @@ impl Host {
         if let Some(gateway) = service.gateway() {
             overview.router.set_gateway(&name, &handles, gateway).with_context(|| format!("cannot serve {name}"))?;
         }
-        overview.catalog.set(&name, descriptors).with_context(|| format!("cannot describe {name}"))?;
+        for clash in overview.catalog.set(&name, descriptors).with_context(|| format!("cannot describe {name}"))? {
+            let (other, what) = (clash.other, clash.name);
+            tracing::warn!(service = name, other, what, "both bring this, in different shapes: reflection shows the other's");
+        }
         overview.count_service(&name, Arc::clone(service.stats()));
+        overview.journal.know(&name, service.schema().names());
         for exported in service.schema().names() {
             overview.health.set(exported, true);
         }
@@ -106,6 +121,16 @@ impl Host {
     /// The services that run, by name.
     pub fn running(&self) -> Vec<Arc<Running>> {
         self.running.lock().expect("no holder panics").values().cloned().collect()
+    }
+
+    /// The services that could not be started, and why.
+    pub fn failed(&self) -> Vec<(Load, String)> {
+        self.failed.lock().expect("no holder panics").values().cloned().collect()
+    }
+
+    /// Who offers what.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// Takes no more calls, and ends every instance when it has none.

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use crate::admin::{Overview, Phase};
+use crate::admin::door::Door;
+use crate::admin::{Api, Control, Overview, Phase};
 use crate::edge;
 use crate::lanes::Lanes;
 use crate::middleware::Local;
@@ -19,12 +20,14 @@ use crate::wasm::engine::GuestEngine;
 use crate::wasm::load::Loader;
 use crate::wasm::service::Starter;
 
+mod control;
+mod entrance;
 mod host;
 mod options;
 mod stop;
 
 pub use host::{Failed, Host, Running};
-pub use options::{Cache, Load, Options, Ready, ReadyEndpoint, ReadyService};
+pub use options::{Cache, Entrance, Load, Options, Ready, ReadyEndpoint, ReadyService};
 
 /// How long calls that run may take to end once the host is told to stop.
 const DRAIN_GRACE: Duration = Duration::from_secs(30);
@@ -36,7 +39,7 @@ const LANES_GRACE: Duration = Duration::from_secs(2);
 ///
 /// Fails where a service cannot be loaded or the address cannot be bound; nothing is served then.
 pub fn run(options: Options) -> anyhow::Result<()> {
-    let Options { listen, services: loads, cache, on_ready } = options;
+    let Options { listen, door, name, journal, services: loads, cache, on_ready } = options;
     let lanes = Lanes::start(available_parallelism().unwrap_or(NonZeroUsize::MIN)).context("cannot start the lanes")?;
     let cache_stats = Arc::new(CacheStats::default());
     let cache = match cache {
@@ -44,11 +47,11 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         Cache::Folder(folder) => Some(cache::Cache::open(&folder, DEFAULT_CAPACITY, Arc::clone(&cache_stats))?),
     };
     let engine = GuestEngine::new()?;
-    let overview = Arc::new(Overview::new(Arc::new(Router::default()), cache_stats));
+    let overview = Arc::new(Overview::new(Arc::new(Router::default()), cache_stats, journal));
     let directory = Arc::new(Directory::default());
     let channel = Arc::new(Local::new(Arc::clone(&overview.router)));
     let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory))?;
-    let host = Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview));
+    let host = Arc::new(Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview)));
     // Every service before the address: what cannot be loaded must not be called.
     if let Some((_, error)) = host.start(loads).into_iter().next() {
         return Err(error);
@@ -56,11 +59,17 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the host's own runtime")?;
     runtime.block_on(async {
         let mut stop = stop::Stop::listen().context("cannot listen for signals")?;
-        let serving = edge::serve(&listen, Arc::clone(&overview), &lanes)?;
+        let socket = entrance::socket(&door, name.as_ref())?;
+        let control: Arc<dyn Control> = Arc::clone(&host) as _;
+        let api = Arc::new(Api::new(name.as_ref().map(ToString::to_string), control, Arc::clone(&overview)));
+        let serving = edge::serve(&listen, Arc::clone(&overview), Some(Arc::clone(&api)), &lanes)?;
+        api.serves_at(serving.address(), listen.tls.is_some());
+        let door = socket.map(|socket| Door::open(socket, api)).transpose()?;
         overview.health.enter(Phase::Ready);
         on_ready(&Ready {
             address: serving.address(),
             tls: listen.tls.is_some(),
+            door: door.as_ref().map(|door| door.path().to_owned()),
             services: host.running().iter().map(|running| running.ready()).collect(),
         });
         let signal = stop.next().await;
@@ -72,6 +81,10 @@ pub fn run(options: Options) -> anyhow::Result<()> {
                 tracing::info!(seconds = began.elapsed().as_secs_f64(), connections_cut = cut, "stopped");
             }
             signal = stop.next() => tracing::warn!(signal, "stopped at once; calls that ran were cut off"),
+        }
+        overview.journal.end();
+        if let Some(door) = door {
+            door.close().await;
         }
         anyhow::Ok(())
     })?;

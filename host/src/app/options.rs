@@ -3,20 +3,40 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use crate::admin::Journal;
 use crate::schema::{MethodKind, Refused};
-use crate::settings::{Grants, HttpRoute, Isolation, Limits, Listen};
+use crate::settings::{Grants, HostName, HttpRoute, Isolation, Limits, Listen};
 
 /// What a host is asked to run.
 pub struct Options {
     /// Where and how to listen.
     pub listen: Listen,
+    /// How commands reach the host.
+    pub door: Entrance,
+    /// What commands call the host; its process id where it has no name.
+    pub name: Option<HostName>,
+    /// The log, as the door shows it. Whoever sets up the program's log has it listen there.
+    pub journal: Arc<Journal>,
     /// The services to load; at least one.
     pub services: Vec<Load>,
     /// Where compiled components are kept.
     pub cache: Cache,
     /// Called once, when every service is loaded and the address is bound.
     pub on_ready: Box<dyn FnOnce(&Ready) + Send>,
+}
+
+/// How commands reach a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// Not at all.
+    Shut,
+    /// By a socket in the folder that the user's hosts share. Where the folder cannot be used, the host
+    /// runs without, and says so: nobody asked for it.
+    Usual,
+    /// By a socket at this path.
+    At(PathBuf),
 }
 
 /// One service to load.
@@ -64,6 +84,8 @@ pub struct Ready {
     pub address: SocketAddr,
     /// Whether the listener speaks TLS.
     pub tls: bool,
+    /// The socket by which commands reach the host, if there is one.
+    pub door: Option<PathBuf>,
     /// The services, in the order of [`Options::services`].
     pub services: Vec<ReadyService>,
 }

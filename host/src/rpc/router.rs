@@ -62,6 +62,12 @@ struct Open {
 }
 
 impl Open {
+    /// What is shown of it: the method `*` of the services that it has, or of `*`.
+    fn shown(&self) -> Route {
+        let services = self.services.as_ref().map_or_else(|| "*".to_owned(), |services| services.join(","));
+        Arc::new(self.gateway.endpoint(&services, "*"))
+    }
+
     fn names(&self, service: &str) -> bool {
         self.services.as_ref().is_some_and(|services| services.binary_search_by(|name| name.as_str().cmp(service)).is_ok())
     }
@@ -108,12 +114,24 @@ impl Router {
     pub fn all(&self) -> Vec<Route> {
         let table = self.table.load();
         let mut all: Vec<_> = table.routes.values().cloned().collect();
-        for open in &table.gateways {
-            let services = open.services.as_ref().map_or_else(|| "*".to_owned(), |services| services.join(","));
-            all.push(Arc::new(open.gateway.endpoint(&services, "*")));
-        }
+        all.extend(table.gateways.iter().map(Open::shown));
         all.sort_by(|a, b| (&a.endpoint.service, &a.endpoint.method).cmp(&(&b.endpoint.service, &b.endpoint.method)));
         all
+    }
+
+    /// The endpoints of `owner`, sorted by path, its gateway as in [`Router::all`].
+    pub fn of(&self, owner: &str) -> Vec<Route> {
+        let table = self.table.load();
+        let paths = table.owners.get(owner).into_iter().flatten();
+        let mut own: Vec<Route> = paths.filter_map(|path| table.routes.get(path).cloned()).collect();
+        own.sort_by(|a, b| (&a.endpoint.service, &a.endpoint.method).cmp(&(&b.endpoint.service, &b.endpoint.method)));
+        own.extend(table.gateways.iter().filter(|open| open.owner == owner).map(Open::shown));
+        own
+    }
+
+    /// The route of plain HTTP that `owner` has.
+    pub fn http_of(&self, owner: &str) -> Option<Arc<HttpServed>> {
+        self.table.load().http.iter().find(|(by, _)| by == owner).map(|(_, served)| Arc::clone(served))
     }
 
     /// Sets the endpoints of `owner` to exactly these, at once.

@@ -1,13 +1,14 @@
 //! What one service may use. Every limit is always on; a setting only moves it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::SettingsError;
 
 /// The bounds of one service.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
     /// The component's file, in bytes.
@@ -32,6 +33,8 @@ pub struct Limits {
     pub timeout: Duration,
     /// Calls with streams under way at once, over all instances.
     pub streams: usize,
+    /// Calls of other services under way at once, over all instances.
+    pub outgoing_calls: usize,
     /// Wall time of one call with streams.
     #[serde(deserialize_with = "duration")]
     pub stream_timeout: Duration,
@@ -80,6 +83,7 @@ impl Default for Limits {
             queue: 1024,
             timeout: Duration::from_secs(30),
             streams: 10_000,
+            outgoing_calls: 10_000,
             stream_timeout: Duration::from_secs(24 * 3600),
             stream_buffer: 64 << 10,
             cpu: Duration::from_secs(10),
@@ -117,6 +121,11 @@ const ROWS: &[Row] = &[
     Row { name: "queue", about: "calls that may wait for an instance (1024)", set: |l, v| number(v).map(|v| l.queue = v) },
     Row { name: "timeout", about: "wall time of one call (30s)", set: |l, v| parse_duration(v).map(|v| l.timeout = v) },
     Row { name: "streams", about: "calls with streams under way at once (10000)", set: |l, v| number(v).map(|v| l.streams = v) },
+    Row {
+        name: "outgoing-calls",
+        about: "calls of other services under way at once (10000)",
+        set: |l, v| number(v).map(|v| l.outgoing_calls = v),
+    },
     Row {
         name: "stream-timeout",
         about: "wall time of one call with streams (1day)",
@@ -170,6 +179,12 @@ impl Limits {
         ROWS.iter().map(|row| (row.name, row.about))
     }
 
+    /// The limits by name, each as it could be set.
+    pub fn shown(&self) -> BTreeMap<String, String> {
+        let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(self) else { return BTreeMap::new() };
+        fields.into_iter().map(|(name, value)| (name.clone(), shown(&name, &value))).collect()
+    }
+
     /// Refuses limits that would leave a service unable to do anything.
     pub fn check(&self) -> Result<(), SettingsError> {
         let zero = [
@@ -183,6 +198,27 @@ impl Limits {
             Some((name, _)) => Err(SettingsError::Value { what: format!("limit {name}"), why: "must be more than zero".into() }),
             None => Ok(()),
         }
+    }
+}
+
+/// A limit's value for people: a time, a size where the help names its default as one, or a number.
+fn shown(name: &str, value: &serde_json::Value) -> String {
+    if let Ok(time) = Duration::deserialize(value) {
+        return humantime::format_duration(time).to_string();
+    }
+    let is_size = ROWS.iter().any(|row| row.name == name && row.about.ends_with("iB)"));
+    match value.as_u64() {
+        Some(bytes) if is_size => size(bytes),
+        _ => value.to_string(),
+    }
+}
+
+/// A size in the largest unit that leaves no rest: `64MiB`.
+fn size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.iter().find(|(unit, _)| bytes > 0 && bytes % unit == 0) {
+        Some((unit, name)) => format!("{}{name}", bytes / unit),
+        None => bytes.to_string(),
     }
 }
 
@@ -235,6 +271,18 @@ mod tests {
     fn an_unknown_limit_is_answered_with_the_nearest() {
         let error = Limits::default().set("memroy=1").expect_err("no such limit").to_string();
         assert!(error.contains("did you mean memory?"), "{error}");
+    }
+
+    #[test]
+    fn limits_are_shown_as_they_could_be_set() {
+        let limits = Limits { memory: 64 << 20, request: 1000, ..Limits::default() };
+        let shown = limits.shown();
+        assert_eq!([&shown["memory"], &shown["request"], &shown["timeout"], &shown["queue"]], ["64MiB", "1000", "30s", "1024"]);
+        let mut same = Limits::default();
+        for (name, value) in &shown {
+            same.set(&format!("{name}={value}")).unwrap_or_else(|error| panic!("{error}"));
+        }
+        assert_eq!(same, limits);
     }
 
     #[test]

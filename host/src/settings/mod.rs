@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+mod admin;
 mod calls;
 mod grant;
 mod limits;
 mod route;
 
+pub use admin::{Admin, HostName};
 pub use calls::CallGrant;
 pub use grant::{GrantedHost, HttpGrant};
 pub use limits::{Limits, parse_bytes, parse_duration};
@@ -198,6 +200,8 @@ pub struct Build {
 pub struct Settings {
     /// Where and how the host listens.
     pub listen: Listen,
+    /// How commands reach the host.
+    pub admin: Admin,
     /// How the project around the settings file is built, where it is not by cargo.
     pub build: Option<Build>,
     /// The services by name.

@@ -43,7 +43,7 @@ impl Function {
         if method.kind != MethodKind::Unary {
             return Err(wrong_kind());
         }
-        let Request { form, body, headers, deadline, caller } = request;
+        let Request { form, body, headers, deadline, caller, .. } = request;
         let args = self.arguments(form, body)?;
         let limits = self.pool.limits();
         let deadline = sooner(deadline, limits.timeout);
@@ -100,7 +100,7 @@ impl Function {
             return Err(wrong_kind());
         }
         let slot = self.pool.open_stream()?;
-        let StreamRequest { form, headers, deadline, caller, mut messages } = request;
+        let StreamRequest { form, headers, deadline, caller, mut messages, .. } = request;
         if let Form::Values(fingerprint) = form
             && fingerprint != method.fingerprint
         {
@@ -220,6 +220,9 @@ impl Stream for Streaming {
 
 impl Drop for Streaming {
     fn drop(&mut self) {
+        if !self.over {
+            self.call.leave();
+        }
         if let Some(flow) = &self.call.flow {
             flow.stop();
             flow.reply.close();

@@ -131,7 +131,7 @@ impl Method {
         if self.kind().is_some_and(|kind| kind != MethodKind::Unary) {
             return Err(wrong_kind());
         }
-        let Request { form, body, headers, deadline, caller } = request;
+        let Request { form, body, headers, deadline, caller, .. } = request;
         let (codec, body) = (form.codec()?, body.bytes()?);
         let pool = &self.handler.pool;
         let args = vec![self.head(codec, &headers, deadline, &caller), Value::Bytes(self.request(codec, body)?.into())];
@@ -149,7 +149,7 @@ impl Method {
         }
         let pool = &self.handler.pool;
         let slot = pool.open_stream()?;
-        let StreamRequest { form, headers, deadline, caller, messages } = request;
+        let StreamRequest { form, headers, deadline, caller, messages, .. } = request;
         let codec = form.codec()?;
         let args = vec![self.head(codec, &headers, deadline, &caller)];
         let limits = pool.limits();

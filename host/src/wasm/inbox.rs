@@ -62,6 +62,8 @@ pub struct Inbox {
     pub started: AtomicBool,
     /// Plain functions of the host that the guest waits in, and all of the instance with it.
     pub occupied: AtomicUsize,
+    /// Has ended; what its guest leaves unfinished did not end well.
+    pub ended: AtomicBool,
     /// Belongs on the threads for guests that compute long.
     pub heavy: AtomicBool,
     /// Ticks that the guest computed since it last paused.
@@ -82,6 +84,7 @@ impl Inbox {
             retiring: AtomicBool::new(false),
             started: AtomicBool::new(false),
             occupied: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
             heavy: AtomicBool::new(false),
             ticks: AtomicU64::new(0),
             computing: Computing::new(),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use microhost::app::{self, Cache, Options};
-use microhost::settings::{HttpGrant, Isolation, Limits, Tls};
+use microhost::settings::{HostName, HttpGrant, Isolation, Limits, Tls};
 
 use crate::failure::Outcome;
 use crate::logging::LogArgs;
@@ -52,10 +52,30 @@ pub struct Run {
     no_cache: bool,
 
     #[command(flatten)]
+    admin: AdminArgs,
+
+    #[command(flatten)]
     overrides: Overrides,
 
     #[command(flatten)]
     log: LogArgs,
+}
+
+/// How commands such as `microhost services` reach the host.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Administration")]
+pub struct AdminArgs {
+    /// What commands call this host [default: its process id]
+    #[arg(long, value_name = "NAME", env = "MICROHOST_ADMIN_NAME")]
+    pub admin_name: Option<HostName>,
+
+    /// Have the socket for commands here [default: in a folder that the user's hosts share]
+    #[arg(long, value_name = "PATH", env = "MICROHOST_ADMIN_SOCKET", conflicts_with = "no_admin")]
+    pub admin_socket: Option<PathBuf>,
+
+    /// Have no socket for commands
+    #[arg(long)]
+    pub no_admin: bool,
 }
 
 /// What the command line sets for every service of a run.
@@ -136,9 +156,9 @@ fn limit(text: &str) -> Result<String, String> {
 impl Run {
     /// Serves until the program is told to stop.
     pub fn execute(self) -> Outcome {
-        self.log.start()?;
+        let journal = self.log.start()?;
         let tls = self.tls_certificate.zip(self.tls_key).map(|(certificate, key)| Tls { certificate, key });
-        let plan = plan::make(&self.path, plan::Place { address: self.listen, tls }, self.name, &self.overrides)?;
+        let plan = plan::make(&self.path, plan::Place { address: self.listen, tls, admin: self.admin }, self.name, &self.overrides)?;
         let cache = match self.cache_dir {
             _ if self.no_cache => Cache::Off,
             Some(folder) => Cache::Folder(folder),
@@ -146,6 +166,7 @@ impl Run {
         };
         let people = self.log.for_people();
         let on_ready = Box::new(move |ready: &app::Ready| if people { ready::tell(ready) } else { ready::log(ready) });
-        Ok(app::run(Options { listen: plan.listen, services: plan.services, cache, on_ready })?)
+        let plan::Plan { listen, door, host, services } = plan;
+        Ok(app::run(Options { listen, door, name: host, journal, services, cache, on_ready })?)
     }
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use microhost::app::Load;
+use microhost::app::{Entrance, Load};
 use microhost::project::{self, Source};
-use microhost::settings::{Limits, Listen, Service, Settings, SettingsError, Tls};
+use microhost::settings::{Admin, HostName, Limits, Listen, Service, Settings, SettingsError, Tls};
 
-use super::Overrides;
+use super::{AdminArgs, Overrides};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::source;
@@ -17,6 +17,10 @@ use crate::source;
 pub struct Plan {
     /// Where and how to listen.
     pub listen: Listen,
+    /// How commands reach the host.
+    pub door: Entrance,
+    /// What commands call it.
+    pub host: Option<HostName>,
     /// What to load.
     pub services: Vec<Load>,
 }
@@ -29,6 +33,8 @@ pub struct Place {
     /// The files to speak TLS with, relative to the current folder; those of the settings where there
     /// are none.
     pub tls: Option<Tls>,
+    /// How commands are to reach the host; as in the settings where nothing is said.
+    pub admin: AdminArgs,
 }
 
 /// Reads what `path` stands for, and builds what has to be built.
@@ -48,6 +54,8 @@ pub fn make(path: &Path, listen: Place, name: Option<String>, overrides: &Overri
     let of_settings = listen_at.tls.map(|tls| Tls { certificate: base.join(tls.certificate), key: base.join(tls.key) });
     listen_at.tls = listen.tls.or(of_settings);
 
+    let (door, host) = entrance(settings.admin, &base, listen.admin);
+
     let mut services = settings.service;
     if services.is_empty() {
         services.insert(name_of(&base), Service::default());
@@ -59,7 +67,19 @@ pub fn make(path: &Path, listen: Place, name: Option<String>, overrides: &Overri
     for (name, service) in services {
         loads.push(load(name, service, &base, overrides)?);
     }
-    Ok(Plan { listen: listen_at, services: loads })
+    Ok(Plan { listen: listen_at, door, host, services: loads })
+}
+
+/// How commands reach the host. A flag wins over the settings, also over its opposite there.
+fn entrance(settings: Admin, base: &Path, flags: AdminArgs) -> (Entrance, Option<HostName>) {
+    let door = match (flags.admin_socket, settings.socket) {
+        _ if flags.no_admin => Entrance::Shut,
+        (Some(path), _) => Entrance::At(path),
+        _ if !settings.enabled => Entrance::Shut,
+        (None, Some(path)) => Entrance::At(base.join(path)),
+        (None, None) => Entrance::Usual,
+    };
+    (door, flags.admin_name.or(settings.name))
 }
 
 fn load(name: String, service: Service, base: &Path, overrides: &Overrides) -> Outcome<Load> {

@@ -105,6 +105,7 @@ mod tests {
         Ready {
             address: "0.0.0.0:8080".parse().expect("an address"),
             tls: false,
+            door: None,
             services: vec![ReadyService { name: "greeter".into(), endpoints, gateway, http: None, refused }],
         }
     }
@@ -140,7 +141,7 @@ mod tests {
             http: Some("/shop".parse().expect("a route")),
             refused: Vec::new(),
         };
-        let ready = Ready { address: "[::1]:80".parse().expect("an address"), tls: false, services: vec![site] };
+        let ready = Ready { address: "[::1]:80".parse().expect("an address"), tls: false, door: None, services: vec![site] };
         let text = text(&ready);
         assert!(text.ends_with("\n  site\n    HTTP at /shop\n\n  try: curl http://[::1]:80/shop\n"), "{text}");
     }
