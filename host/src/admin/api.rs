@@ -184,7 +184,11 @@ impl Api {
             text.freeze()
         };
         if !follow {
-            return Ok(reply(StatusCode::OK, "application/x-ndjson", Full::new(lines(&self.overview.journal.last(&wanted))).boxed_unsync()));
+            return Ok(reply(
+                StatusCode::OK,
+                "application/x-ndjson",
+                Full::new(lines(&self.overview.journal.last(&wanted))).boxed_unsync(),
+            ));
         }
         let (before, tail) = self.overview.journal.follow(wanted)?;
         let following = Following { before: Some(lines(&before)), tail, health: self.overview.health.watch(), way };
@@ -266,8 +270,7 @@ fn segments(path: &str) -> Result<Vec<String>, Status> {
 
 fn wrong_method(path: &str) -> Response<ApiBody> {
     let message = format!("{path} is read with GET");
-    let mut response =
-        problem(StatusCode::METHOD_NOT_ALLOWED, Problem { code: Code::Unimplemented.name().to_owned(), message });
+    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, Problem { code: Code::Unimplemented.name().to_owned(), message });
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     response
 }

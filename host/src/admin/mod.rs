@@ -103,7 +103,14 @@ impl Overview {
 
 /// Answers a request for a path under [`PREFIX`] that came through the listener. `api` is what answers
 /// below [`PATH`], where there is one.
-pub async fn answer<B>(overview: &Arc<Overview>, access: &Access, api: Option<&Api>, head: &Parts, body: B, peer: IpAddr) -> Response<ApiBody>
+pub async fn answer<B>(
+    overview: &Arc<Overview>,
+    access: &Access,
+    api: Option<&Api>,
+    head: &Parts,
+    body: B,
+    peer: IpAddr,
+) -> Response<ApiBody>
 where
     B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {

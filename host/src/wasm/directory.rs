@@ -163,7 +163,9 @@ mod tests {
             directory.offer("stock", offered);
         }
         let grants: Grants = toml::from_str(grants).expect("grants");
-        directory.check("orders", &need(needed), &grants).map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        directory
+            .check("orders", &need(needed), &grants)
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     }
 
     const GRANT: &str = "calls = [\"shop.stock.Stock\"]";

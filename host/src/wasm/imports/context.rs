@@ -15,11 +15,7 @@ pub(super) const FUNCTIONS: &[Row] = &[
     ("method", |link, name, kind| define(link, name, kind, |store, ()| Ok((of_call(store, |call| call.target.method.to_string()),)))),
     ("get-caller", |link, name, kind| define(link, name, kind, |store, ()| Ok((of_call(store, |call| Caller::of(&call.caller)),)))),
     ("time-left", |link, name, kind| define(link, name, kind, |store, ()| Ok((of_call(store, |call| Some(time_left(call.deadline))),)))),
-    ("metadata", |link, name, kind| {
-        define(link, name, kind, |store, ()| {
-            Ok((of_call(store, |call| told(&call.headers)),))
-        })
-    }),
+    ("metadata", |link, name, kind| define(link, name, kind, |store, ()| Ok((of_call(store, |call| told(&call.headers)),)))),
     ("add-header", |link, name, kind| define(link, name, kind, |store, (entry,): (Entry,)| Ok((add(store, entry, Place::Header),)))),
     ("add-trailer", |link, name, kind| define(link, name, kind, |store, (entry,): (Entry,)| Ok((add(store, entry, Place::Trailer),)))),
 ];

@@ -130,7 +130,9 @@ impl StreamConsumer<State> for Items {
         loop {
             match self.0.room(cx, finish) {
                 Ok(()) => {}
-                Err(Poll::Pending | Poll::Ready(Ok(StreamResult::Cancelled))) if taken > 0 => return Poll::Ready(Ok(StreamResult::Completed)),
+                Err(Poll::Pending | Poll::Ready(Ok(StreamResult::Cancelled))) if taken > 0 => {
+                    return Poll::Ready(Ok(StreamResult::Completed));
+                }
                 Err(answer) => return answer,
             }
             let count = source.remaining(&mut store).min(self.0.batch(taken, bytes));

@@ -1,5 +1,5 @@
 //! A bare call into a guest: wasmtime's own typed functions, and nothing of a host around them. One
-//! instance on one thread, which is what a hop between two services cannot be faster than.
+//! instance on one thread, by the engine that the host has too.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -9,18 +9,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use futures::channel::oneshot;
 use futures::future::try_join_all;
+use microhost::wasm::engine::GuestEngine;
 use wasmtime::component::{
     Accessor, Component, ComponentType, Destination, Instance, Lift, Linker, Lower, ResourceTable, Source, StreamConsumer, StreamProducer,
     StreamReader, StreamResult, TypedFunc, VecBuffer,
 };
-use wasmtime::{Config, Engine, Store, StoreContextMut, UpdateDeadline};
+use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::Work;
 use crate::message::Message;
 
-/// How often guest code is interrupted, as microhost does.
-const TICK: Duration = Duration::from_millis(5);
 /// Messages that are passed on at once.
 const BATCH: usize = 64;
 
@@ -47,22 +46,9 @@ impl WasiView for State {
 
 /// Does some work with the component at `guest` to warm up, and then what is measured; how long that took.
 pub fn run(guest: &Path, warm: Work, work: Work) -> Result<Duration> {
-    let mut config = Config::new();
-    config.wasm_component_model_async(true);
-    config.wasm_component_model_more_async_builtins(true);
-    config.wasm_component_model_async_stackful(true);
-    config.epoch_interruption(true);
-    let engine = Engine::new(&config).map_err(told)?;
-    let weak = engine.weak();
-    std::thread::spawn(move || {
-        while let Some(engine) = weak.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            std::thread::sleep(TICK);
-        }
-    });
+    let engine = GuestEngine::new().context("cannot set up the engine")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the tokio runtime")?;
-    runtime.block_on(in_instance(&engine, guest, [warm, work])).map_err(told)
+    runtime.block_on(in_instance(engine.get(), guest, [warm, work])).map_err(told)
 }
 
 fn told(error: wasmtime::Error) -> anyhow::Error {

@@ -76,7 +76,9 @@ fn outgoing(target: Target) -> std::result::Result<Outgoing, Status> {
     // A name that brings a slash would be another path than the one that is granted.
     for (what, name) in [("service", &service), ("method", &method)] {
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/') {
-            return Err(invalid(format!("{name:?} is no name of a {what}; one looks like example.greeter.Greet, and its method like Hello")));
+            return Err(invalid(format!(
+                "{name:?} is no name of a {what}; one looks like example.greeter.Greet, and its method like Hello"
+            )));
         }
     }
     let metadata = metadata::headers(metadata).map_err(|unfit| invalid(unfit.to_string()))?;

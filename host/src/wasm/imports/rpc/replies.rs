@@ -7,9 +7,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll};
 
+use futures::Stream;
 use futures::future::abortable;
 use futures::task::AtomicWaker;
-use futures::Stream;
 use http::HeaderMap;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
