@@ -104,7 +104,10 @@ async fn a_failure_comes_with_its_code_message_and_details() {
     let failure = host.call(&format!("{CALLER}/Any"), &line("fail")).header("x-to", passed("Say")).fails().await;
     assert_eq!((failure.code.as_str(), failure.message.as_str()), ("aborted", "as you asked"), "{failure:?}");
     assert_eq!(failure.details[0]["type"], "test.talk.v1.Line");
-    assert!(failure.headers.contains_key("x-said") || failure.headers.contains_key("trailer-x-said"), "metadata of an error too: {failure:?}");
+    assert!(
+        failure.headers.contains_key("x-said") || failure.headers.contains_key("trailer-x-said"),
+        "metadata of an error too: {failure:?}"
+    );
 
     let mut streams = host.streams().await;
     let wish = json!({ "line": line("la"), "times": 2, "thenFail": "lost the tune" });
@@ -277,10 +280,7 @@ async fn a_plain_import_holds_its_instance_and_no_other() {
     };
     let reply = call("Sleep", json!({ "ms": 1 })).ok().await;
     assert!(reply["value"].as_str().is_some_and(|text| text.contains("\"served\":\"1\"")), "{reply}");
-    let failure = host
-        .call("test.caller_plain.Plain/Call", &json!({ "service": "a.B", "method": "C", "message": "{}" }))
-        .fails()
-        .await;
+    let failure = host.call("test.caller_plain.Plain/Call", &json!({ "service": "a.B", "method": "C", "message": "{}" })).fails().await;
     assert!(failure.message.contains("PermissionDenied"), "{failure:?}");
 
     let held = async {
