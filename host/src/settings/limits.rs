@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::SettingsError;
+use super::value::{bytes, duration, some, some_time};
 
 /// The bounds of one service.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -22,13 +23,15 @@ pub struct Limits {
     /// Elements of all tables of one instance.
     pub table_elements: usize,
     /// Instances alive at once.
+    #[serde(deserialize_with = "some")]
     pub instances: usize,
     /// Calls at once in one instance.
+    #[serde(deserialize_with = "some")]
     pub concurrency: usize,
     /// Calls that may wait for a place in an instance.
     pub queue: usize,
     /// Wall time of one call, its wait in the queue included.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "some_time")]
     pub timeout: Duration,
     /// Calls with streams under way at once, over all instances.
     pub streams: usize,
@@ -39,7 +42,7 @@ pub struct Limits {
     #[serde(deserialize_with = "bytes")]
     pub stream_buffer: usize,
     /// Time that one call's guest code may compute; for streams, between two messages.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "some_time")]
     pub cpu: Duration,
     /// Time that making an instance may take.
     #[serde(deserialize_with = "duration")]
@@ -59,6 +62,7 @@ pub struct Limits {
     #[serde(deserialize_with = "bytes")]
     pub log_line: usize,
     /// Calls after which an instance is replaced.
+    #[serde(deserialize_with = "some")]
     pub calls_per_instance: u64,
     /// Age at which an instance is replaced.
     #[serde(deserialize_with = "duration")]
@@ -199,24 +203,6 @@ pub fn parse_bytes(text: &str) -> Result<usize, String> {
 /// Reads a time: `500ms`, `5s`, `1h`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| format!("expected a time such as 500ms or 5s, got {text:?}"))
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum SizeOrText {
-    Number(usize),
-    Text(String),
-}
-
-fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    match SizeOrText::deserialize(deserializer)? {
-        SizeOrText::Number(bytes) => Ok(bytes),
-        SizeOrText::Text(text) => parse_bytes(&text).map_err(serde::de::Error::custom),
-    }
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    parse_duration(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]
