@@ -1,19 +1,20 @@
 //! The services of a host: loaded together, started one by one, so that the order in which they are
 //! named does not matter, and one that fails takes no other down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context;
 
-use super::{Load, ReadyEndpoint, ReadyService};
+use super::failed::{Failed, told};
+use super::{Load, NotRunning, ReadyEndpoint, ReadyService};
 use crate::admin::Overview;
 use crate::schema::Handled;
 use crate::settings::SettingsError;
 use crate::wasm::directory::Directory;
 use crate::wasm::load::{Loaded, Loader};
-use crate::wasm::service::{Plan, Service, Starter};
+use crate::wasm::service::{Plan, Service, StartError, Starter};
 
 /// The services of a host, and what it takes to start more.
 pub struct Host {
@@ -22,6 +23,8 @@ pub struct Host {
     directory: Arc<Directory>,
     overview: Arc<Overview>,
     running: Mutex<BTreeMap<String, Arc<Running>>>,
+    /// The services that were asked for and do not run, with why.
+    missing: Mutex<BTreeMap<String, String>>,
 }
 
 /// A service that runs.
@@ -34,39 +37,89 @@ pub struct Running {
     pub since: SystemTime,
 }
 
-/// A service that could not be started, by its name.
-pub type Failed = (String, anyhow::Error);
-
 impl Host {
     /// A host without services.
     pub fn new(loader: Loader, starter: Starter, directory: Arc<Directory>, overview: Arc<Overview>) -> Host {
-        Host { loader, starter, directory, overview, running: Mutex::default() }
+        Host { loader, starter, directory, overview, running: Mutex::default(), missing: Mutex::default() }
     }
 
-    /// Loads and starts services. What one of them needs of another is found whichever comes first.
+    /// Loads and starts services. What one of them needs of another is found whichever comes first. One
+    /// that fails takes along only those that import it and are not granted to do so late.
     pub fn start(&self, loads: Vec<Load>) -> Vec<Failed> {
         let mut failed = Vec::new();
         let mut loaded = Vec::with_capacity(loads.len());
+        let mut schemas = Vec::with_capacity(loads.len());
         for load in loads {
             match self.load(&load) {
                 Ok(component) => {
                     self.directory.offer(&load.name, Arc::clone(&component.schema));
+                    schemas.push(Arc::clone(&component.schema));
                     loaded.push((load, component));
                 }
                 Err(error) => failed.push((load.name, error)),
             }
         }
+        let mut started = Vec::with_capacity(loaded.len());
         for (load, component) in loaded {
             let name = load.name.clone();
             match self.serve(load, component) {
-                Ok(running) => drop(self.running.lock().expect("no holder panics").insert(name, Arc::new(running))),
+                Ok(running) => started.push(Arc::new(running)),
                 Err(error) => {
-                    self.directory.withdraw(&name);
+                    self.retire(&name);
                     failed.push((name, error));
                 }
             }
         }
+        self.settle(&mut started, &mut failed);
+        self.running.lock().expect("no holder panics").extend(started.into_iter().map(|running| (running.load.name.clone(), running)));
+        if !failed.is_empty() {
+            // What is known by name and not served is told apart from what nobody has heard of.
+            let served: HashSet<String> = self.running().iter().flat_map(|running| running.exported()).collect();
+            for name in schemas.iter().flat_map(|schema| schema.names()).filter(|name| !served.contains(*name)) {
+                self.overview.health.set(name, false);
+            }
+        }
         failed
+    }
+
+    /// Takes back what was started for naught: when it was linked, what it imports was on offer, and who
+    /// offered it has failed since.
+    fn settle(&self, started: &mut Vec<Arc<Running>>, failed: &mut Vec<Failed>) {
+        let lacks = |running: &Arc<Running>| {
+            let Load { name, grants, .. } = &running.load;
+            self.directory.check(name, running.service.schema(), grants).err()
+        };
+        while let Some((at, needs)) = started.iter().enumerate().find_map(|(at, running)| Some((at, lacks(running)?))) {
+            let running = started.remove(at);
+            let name = running.load.name.clone();
+            self.retire(&name);
+            running.service.close();
+            failed.push((name.clone(), StartError::Needs { name, needs }.into()));
+        }
+    }
+
+    /// Takes a service out of all that shows or routes.
+    fn retire(&self, name: &str) {
+        self.directory.withdraw(name);
+        self.overview.router.remove(name);
+        self.overview.catalog.remove(name);
+        self.overview.forget_service(name);
+    }
+
+    /// Notes services that do not run, for all who ask what became of them, and logs why.
+    pub fn miss(&self, failed: &[Failed]) {
+        for (name, error) in failed {
+            let why = told(error);
+            tracing::error!(service = name, error = why, "a service cannot start; the others go on without it");
+            self.overview.health.miss(name, true);
+            self.missing.lock().expect("no holder panics").insert(name.clone(), why);
+        }
+    }
+
+    /// The services that were asked for and do not run, by name.
+    pub fn missing(&self) -> Vec<NotRunning> {
+        let missing = self.missing.lock().expect("no holder panics");
+        missing.iter().map(|(name, why)| NotRunning { name: name.clone(), why: why.clone() }).collect()
     }
 
     fn load(&self, load: &Load) -> anyhow::Result<Loaded> {
@@ -100,6 +153,8 @@ impl Host {
         for exported in service.schema().names() {
             overview.health.set(exported, true);
         }
+        overview.health.miss(&name, false);
+        self.missing.lock().expect("no holder panics").remove(&name);
         Ok(Running { load, service, since: SystemTime::now() })
     }
 
@@ -117,6 +172,17 @@ impl Host {
 }
 
 impl Running {
+    /// Its version: the one that the settings tell, else that of the package that it exports.
+    pub fn version(&self) -> Option<&str> {
+        let exported = || self.service.schema().services.iter().find_map(|service| Some(service.interface.split_once('@')?.1));
+        self.load.version.as_deref().or_else(exported)
+    }
+
+    /// The full names of the services that callers see.
+    fn exported(&self) -> Vec<String> {
+        self.service.schema().names().map(str::to_owned).collect()
+    }
+
     /// What is told of it once the host serves.
     pub fn ready(&self) -> ReadyService {
         let schema = self.service.schema();
@@ -138,6 +204,7 @@ impl Running {
         });
         ReadyService {
             name: self.load.name.clone(),
+            version: self.version().map(str::to_owned),
             endpoints: typed.chain(handled).collect(),
             gateway: self.service.gateway().is_some(),
             http: self.service.http_route().cloned(),

@@ -19,12 +19,14 @@ use crate::wasm::engine::GuestEngine;
 use crate::wasm::load::Loader;
 use crate::wasm::service::Starter;
 
+mod failed;
 mod host;
 mod options;
 mod stop;
 
-pub use host::{Failed, Host, Running};
-pub use options::{Cache, Load, Options, Ready, ReadyEndpoint, ReadyService};
+pub use failed::{Failed, NotStarted};
+pub use host::{Host, Running};
+pub use options::{Cache, Load, NotRunning, OnReady, Options, Ready, ReadyEndpoint, ReadyService};
 
 /// How long calls that run may take to end once the host is told to stop.
 const DRAIN_GRACE: Duration = Duration::from_secs(30);
@@ -34,9 +36,11 @@ const LANES_GRACE: Duration = Duration::from_secs(2);
 
 /// Loads the services, serves them, and returns when the host was asked to stop and has drained.
 ///
-/// Fails where a service cannot be loaded or the address cannot be bound; nothing is served then.
+/// A service that cannot start takes no other down: it is logged and told with what is ready. Fails,
+/// and serves nothing, where none can start, where one cannot and [`Options::strict`] is set, or where
+/// the address cannot be bound.
 pub fn run(options: Options) -> anyhow::Result<()> {
-    let Options { listen, services: loads, cache, on_ready } = options;
+    let Options { listen, services: loads, failed, strict, cache, on_ready } = options;
     let lanes = Lanes::start(available_parallelism().unwrap_or(NonZeroUsize::MIN)).context("cannot start the lanes")?;
     let cache_stats = Arc::new(CacheStats::default());
     let cache = match cache {
@@ -48,21 +52,27 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let directory = Arc::new(Directory::default());
     let channel = Arc::new(Local::new(Arc::clone(&overview.router)));
     let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory))?;
-    let host = Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview));
+    let host = Arc::new(Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview)));
     // Every service before the address: what cannot be loaded must not be called.
-    if let Some((_, error)) = host.start(loads).into_iter().next() {
-        return Err(error);
+    let failed: Vec<Failed> = failed.into_iter().chain(host.start(loads)).collect();
+    let running = host.running().len();
+    if running == 0 || (strict && !failed.is_empty()) {
+        host.close();
+        return Err(NotStarted::of(failed, running));
     }
+    host.miss(&failed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the host's own runtime")?;
     runtime.block_on(async {
         let mut stop = stop::Stop::listen().context("cannot listen for signals")?;
         let serving = edge::serve(&listen, Arc::clone(&overview), &lanes)?;
         overview.health.enter(Phase::Ready);
-        on_ready(&Ready {
+        let ready = Ready {
             address: serving.address(),
             tls: listen.tls.is_some(),
             services: host.running().iter().map(|running| running.ready()).collect(),
-        });
+            failed: host.missing(),
+        };
+        on_ready(&ready, &host);
         let signal = stop.next().await;
         tracing::info!(signal, "stopping: calls that run may end, a second signal stops at once");
         overview.health.enter(Phase::Draining);
