@@ -23,7 +23,7 @@ mod metrics;
 mod services;
 
 pub use access::Access;
-pub use catalog::{Catalog, CatalogError, Listing};
+pub use catalog::{Catalog, CatalogError, Clash, Listing};
 pub use health::{Health, Phase, Snapshot};
 
 /// The start of every path that is the host's own.

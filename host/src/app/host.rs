@@ -148,7 +148,10 @@ impl Host {
         if let Some(gateway) = service.gateway() {
             overview.router.set_gateway(&name, &handles, gateway).with_context(|| format!("cannot serve {name}"))?;
         }
-        overview.catalog.set(&name, descriptors).with_context(|| format!("cannot describe {name}"))?;
+        for clash in overview.catalog.set(&name, descriptors).with_context(|| format!("cannot describe {name}"))? {
+            let (other, what) = (clash.other, clash.name);
+            tracing::warn!(service = name, other, what, "both bring this, in different shapes: reflection shows the other's");
+        }
         overview.count_service(&name, Arc::clone(service.stats()));
         for exported in service.schema().names() {
             overview.health.set(exported, true);

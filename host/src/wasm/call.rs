@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures::future::AbortHandle;
 use http::HeaderMap;
 use tokio::sync::oneshot;
 
@@ -63,6 +64,8 @@ pub struct Call {
     /// Where the call runs, once it does.
     runs_in: Mutex<Option<Arc<Bell>>>,
     cpu_ns: AtomicU64,
+    /// Calls of other services that were made for it.
+    outgoing: Mutex<Vec<AbortHandle>>,
     done: Mutex<Option<oneshot::Sender<Outcome>>>,
 }
 
@@ -86,6 +89,7 @@ impl Call {
             abandoned: AtomicBool::new(false),
             runs_in: Mutex::new(None),
             cpu_ns: AtomicU64::new(0),
+            outgoing: Mutex::default(),
             done: Mutex::new(Some(done)),
         };
         (Arc::new(call), outcome)
@@ -131,11 +135,35 @@ impl Call {
         if let Some(flow) = &self.flow {
             flow.stop();
         }
+        for outgoing in self.outgoing.lock().expect("no holder panics").drain(..) {
+            outgoing.abort();
+        }
         let bell = self.runs_in.lock().expect("no holder panics").take();
         if let Some(bell) = &bell {
             bell.abandoned();
         }
         bell.is_some()
+    }
+
+    /// Ends the call because of a failure that its guest cannot be told, and gives the guest's part of it
+    /// up.
+    pub fn fail(&self, status: Status) {
+        self.end(Err(status));
+        self.abandon();
+    }
+
+    /// Notes a call of another service that was made for this one, and ends with it.
+    pub fn holds(&self, outgoing: AbortHandle) {
+        self.outgoing.lock().expect("no holder panics").push(outgoing.clone());
+        if self.is_abandoned() {
+            // It may have been abandoned just before.
+            outgoing.abort();
+        }
+    }
+
+    /// Forgets calls of other services that are over.
+    pub fn let_go(&self) {
+        self.outgoing.lock().expect("no holder panics").retain(|outgoing| !outgoing.is_aborted());
     }
 
     /// Notes where the call runs.

@@ -60,6 +60,8 @@ pub struct Inbox {
     pub retiring: AtomicBool,
     /// Has begun to take calls.
     pub started: AtomicBool,
+    /// Plain functions of the host that the guest waits in, and all of the instance with it.
+    pub occupied: AtomicUsize,
     /// Belongs on the threads for guests that compute long.
     pub heavy: AtomicBool,
     /// Ticks that the guest computed since it last paused.
@@ -79,6 +81,7 @@ impl Inbox {
             empty: AtomicBool::new(true),
             retiring: AtomicBool::new(false),
             started: AtomicBool::new(false),
+            occupied: AtomicUsize::new(0),
             heavy: AtomicBool::new(false),
             ticks: AtomicU64::new(0),
             computing: Computing::new(),
@@ -88,7 +91,8 @@ impl Inbox {
 
     /// What the instance could take now.
     pub fn room(&self) -> Room {
-        Room { open: self.open.load(Relaxed), calls: self.free.load(Relaxed) > 0, empty: self.empty.load(Relaxed) }
+        let open = self.open.load(Relaxed) && self.occupied.load(Relaxed) == 0;
+        Room { open, calls: self.free.load(Relaxed) > 0, empty: self.empty.load(Relaxed) }
     }
 
     /// Tells the instance to look for calls.
@@ -118,6 +122,25 @@ impl Inbox {
     pub fn count(&self) -> (usize, usize) {
         let running = self.lock();
         (running.len(), running.iter().filter(|(_, call)| !call.is_abandoned()).count())
+    }
+}
+
+/// Says for as long as it lives that the instance waits in a plain function, and could take nothing.
+pub struct Occupied(Arc<Inbox>);
+
+impl Occupied {
+    /// Begins to say so.
+    pub fn new(inbox: &Arc<Inbox>) -> Occupied {
+        inbox.occupied.fetch_add(1, Relaxed);
+        Occupied(Arc::clone(inbox))
+    }
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.0.occupied.fetch_sub(1, Relaxed);
+        // Calls may have come meanwhile.
+        self.0.wake();
     }
 }
 

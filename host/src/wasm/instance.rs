@@ -89,7 +89,7 @@ pub async fn live(pool: Arc<Pool>, lane: usize, inbox: Arc<Inbox>, started: ones
 async fn begin(pool: &Arc<Pool>, inbox: &Arc<Inbox>) -> Result<(Store<State>, Exports), Status> {
     let limits = pool.limits();
     let limiter = Limiter::new(limits, Arc::clone(pool.stats()));
-    let state = State::new(pool.grants(), pool.client(), limiter, Arc::clone(pool.log()), Arc::clone(inbox));
+    let state = State::new(pool, limiter, Arc::clone(inbox));
     let state = state.map_err(|error| Status::new(Code::Unavailable, "the service cannot be started").because(error))?;
     let mut store = Store::new(pool.pre().engine(), state);
     store.limiter(|state| &mut state.limiter);

@@ -23,6 +23,7 @@ mod limiter;
 pub mod load;
 mod log;
 mod outgoing;
+mod peers;
 mod pool;
 mod queue;
 pub mod service;

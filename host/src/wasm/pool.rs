@@ -276,6 +276,13 @@ impl Pool {
         });
     }
 
+    /// Sees to it on every lane: an instance has just become unable to take what waits.
+    pub fn look_for_more_everywhere(self: &Arc<Pool>) {
+        for lane in 0..self.lanes.len() {
+            self.look_for_more(lane);
+        }
+    }
+
     async fn find_places(self: &Arc<Pool>, lane: usize) {
         loop {
             // The instances that were woken run first, and may take all that waits.

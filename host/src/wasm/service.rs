@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wasmtime::Engine;
-use wasmtime::component::types::{ComponentFunc, ComponentItem};
+use wasmtime::component::types::{self, ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, Linker};
 
 use super::abi::Width;
@@ -15,6 +15,7 @@ use super::handler::{self, Exported};
 use super::http::{Door, Entry as HttpEntry, Gate};
 use super::imports;
 use super::load::Loaded;
+use super::peers;
 use super::pool::{Parts, Pool};
 use super::state::State;
 use crate::lanes::Lanes;
@@ -255,7 +256,7 @@ impl Starter {
         Ok(Some((find("call")?, find("open")?)))
     }
 
-    fn link(&self, name: &str, component: &Component, schema: &Schema) -> Result<wasmtime::component::InstancePre<State>, StartError> {
+    fn link(&self, name: &str, component: &Component, schema: &Arc<Schema>) -> Result<wasmtime::component::InstancePre<State>, StartError> {
         let failed = |error: wasmtime::Error| StartError::Link { name: name.to_owned(), why: format!("{error:#}") };
         let ty = component.component_type();
         let missing: Vec<String> = ty
@@ -269,7 +270,24 @@ impl Starter {
         }
         let mut linker = self.wasi.clone();
         imports::host(&mut linker, &ty, &self.engine).map_err(failed)?;
+        self.link_peers(&mut linker, &ty, schema).map_err(failed)?;
         linker.instantiate_pre(component).map_err(failed)
+    }
+
+    /// Defines what the component imports of other services.
+    fn link_peers(&self, linker: &mut Linker<State>, ty: &types::Component, schema: &Arc<Schema>) -> wasmtime::Result<()> {
+        for (need_at, need) in schema.needs.iter().enumerate() {
+            let Some(ComponentItem::ComponentInstance(instance)) = ty.get_import(&self.engine, &need.interface).map(|found| found.ty) else {
+                continue;
+            };
+            let mut link = linker.instance(&need.interface)?;
+            for (method_at, method) in need.methods.iter().enumerate() {
+                if let Some(ComponentItem::ComponentFunc(ty)) = instance.get_export(&self.engine, &method.function).map(|found| found.ty) {
+                    peers::define(&mut link, &ty, schema, (need_at, method_at))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether an import has to be provided: an interface of types alone has not.

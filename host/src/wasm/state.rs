@@ -12,8 +12,9 @@ use super::call::Call;
 use super::inbox::Inbox;
 use super::limiter::Limiter;
 use super::log::{Output, ServiceLog};
-use super::outgoing::{Client, Outgoing};
-use crate::settings::{Grants, Limits};
+use super::outgoing::Outgoing;
+use super::pool::Pool;
+use crate::settings::Limits;
 
 /// The most random bytes that a guest may ask for at once.
 const MAX_RANDOM: u64 = 1 << 20;
@@ -35,6 +36,8 @@ pub struct State {
     pub log: Arc<ServiceLog>,
     /// The calls that run in the instance.
     pub inbox: Arc<Inbox>,
+    /// The instances of the service, of which this is one.
+    pub pool: Arc<Pool>,
 }
 
 /// A granted folder cannot be opened.
@@ -48,13 +51,8 @@ pub struct FolderError {
 impl State {
     /// The state of a new instance: closed stdin, output to the log, and of this machine only what
     /// is granted.
-    pub fn new(
-        grants: &Grants,
-        client: &Arc<Client>,
-        limiter: Limiter,
-        log: Arc<ServiceLog>,
-        inbox: Arc<Inbox>,
-    ) -> Result<State, FolderError> {
+    pub fn new(pool: &Arc<Pool>, limiter: Limiter, inbox: Arc<Inbox>) -> Result<State, FolderError> {
+        let (grants, log) = (pool.grants(), Arc::clone(pool.log()));
         let stdout = Output::new(Arc::clone(&log), Level::INFO);
         let stderr = Output::new(Arc::clone(&log), Level::WARN);
         let mut wasi = WasiCtx::builder();
@@ -77,13 +75,14 @@ impl State {
         Ok(State {
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
-            outgoing: Outgoing::new(client),
+            outgoing: Outgoing::new(pool.client()),
             table,
             stderr,
             stdout,
             limiter,
             log,
             inbox,
+            pool: Arc::clone(pool),
         })
     }
 

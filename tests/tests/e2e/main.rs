@@ -17,6 +17,7 @@ mod limits;
 mod load;
 mod logs;
 mod messages;
+mod peers;
 mod pool;
 mod proto_first;
 mod protocols;

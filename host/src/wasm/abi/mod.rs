@@ -18,10 +18,12 @@ use wasmtime::{ValRaw, bail};
 
 use crate::schema::Value;
 
+mod imported;
 mod item;
 mod lift;
 mod lower;
 
+pub use imported::{Params, Return, widths};
 pub use item::{Item, read};
 
 /// What the component model passes directly; more goes through memory ("Canonical ABI", flattening).
