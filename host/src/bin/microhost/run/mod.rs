@@ -16,7 +16,7 @@ mod grants;
 mod plan;
 mod ready;
 
-use grants::GrantFlags;
+pub use grants::GrantFlags;
 
 /// Load services and serve them
 ///
