@@ -16,6 +16,7 @@ mod health;
 mod limits;
 mod load;
 mod logs;
+mod many;
 mod messages;
 mod peers;
 mod pool;
