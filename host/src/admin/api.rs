@@ -190,7 +190,11 @@ impl Api {
             text.freeze()
         };
         if !follow {
-            return Ok(reply(StatusCode::OK, "application/x-ndjson", Full::new(lines(&self.overview.journal.last(&wanted))).boxed_unsync()));
+            return Ok(reply(
+                StatusCode::OK,
+                "application/x-ndjson",
+                Full::new(lines(&self.overview.journal.last(&wanted))).boxed_unsync(),
+            ));
         }
         let (before, tail) = self.overview.journal.follow(wanted)?;
         let following = Following { before: Some(lines(&before)), tail, health: self.overview.health.watch(), way };
@@ -278,8 +282,7 @@ fn order<T: DeserializeOwned>(body: &[u8]) -> Result<T, Status> {
 
 fn wrong_method(path: &str) -> Response<ApiBody> {
     let message = format!("{path} is read with GET");
-    let mut response =
-        problem(StatusCode::METHOD_NOT_ALLOWED, Problem { code: Code::Unimplemented.name().to_owned(), message });
+    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, Problem { code: Code::Unimplemented.name().to_owned(), message });
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     response
 }
@@ -293,7 +296,10 @@ fn invalid(what: String) -> Status {
 }
 
 fn nowhere(path: &str) -> Status {
-    let there = ["host", "services", "services/NAME", "stats", "logs", "services/NAME/swap", "services/NAME/promote", "services/NAME/rollback"].map(|page| format!("{PREFIX}{PATH}{page}")).join(", ");
+    let there =
+        ["host", "services", "services/NAME", "stats", "logs", "services/NAME/swap", "services/NAME/promote", "services/NAME/rollback"]
+            .map(|page| format!("{PREFIX}{PATH}{page}"))
+            .join(", ");
     Status::new(Code::NotFound, format!("there is no {path}; there are {there}"))
 }
 

@@ -38,7 +38,7 @@ use access::Refused;
 
 pub use access::Access;
 pub use api::{Api, ApiBody, PATH, Way};
-pub use catalog::{Catalog, CatalogError, Listing};
+pub use catalog::{Catalog, CatalogError, Clash, Listing};
 pub use control::Control;
 pub use health::{Health, Phase, Snapshot};
 pub use journal::Journal;
@@ -104,7 +104,14 @@ impl Overview {
 
 /// Answers a request for a path under [`PREFIX`] that came through the listener. `api` is what answers
 /// below [`PATH`], where there is one.
-pub async fn answer<B>(overview: &Arc<Overview>, access: &Access, api: Option<&Api>, head: &Parts, body: B, peer: IpAddr) -> Response<ApiBody>
+pub async fn answer<B>(
+    overview: &Arc<Overview>,
+    access: &Access,
+    api: Option<&Api>,
+    head: &Parts,
+    body: B,
+    peer: IpAddr,
+) -> Response<ApiBody>
 where
     B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {

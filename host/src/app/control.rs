@@ -202,11 +202,7 @@ fn messages(schema: &Schema) -> Vec<MessageView> {
     });
     let handled = schema.handled.iter().flat_map(Handled::messages).map(|message| MessageView {
         name: message.name,
-        fields: message
-            .fields
-            .into_iter()
-            .map(|(number, name, json_name, kind)| FieldView { number, name, json_name, kind })
-            .collect(),
+        fields: message.fields.into_iter().map(|(number, name, json_name, kind)| FieldView { number, name, json_name, kind }).collect(),
     });
     typed.chain(handled).collect()
 }
@@ -224,5 +220,8 @@ fn granted(grants: &Grants) -> BTreeMap<String, Vec<String>> {
         ("calls", grants.calls.iter().map(ToString::to_string).collect()),
         ("late", grants.late.iter().map(ToString::to_string).collect()),
     ];
-    all.into_iter().filter(|(_, granted): &(_, Vec<String>)| !granted.is_empty()).map(|(kind, granted)| (kind.to_owned(), granted)).collect()
+    all.into_iter()
+        .filter(|(_, granted): &(_, Vec<String>)| !granted.is_empty())
+        .map(|(kind, granted)| (kind.to_owned(), granted))
+        .collect()
 }

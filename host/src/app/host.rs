@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use super::versions::Line;
 use super::{Load, ReadyEndpoint, ReadyService};
-use crate::admin::Overview;
+use crate::admin::{Clash, Overview};
 use crate::schema::Handled;
 use crate::settings::SettingsError;
 use crate::wasm::directory::Directory;
@@ -138,13 +138,16 @@ impl Host {
     /// Fails, and changes nothing, where another service has what this one offers.
     pub(super) fn publish(&self, _: &MutexGuard<'_, ()>, running: Arc<Running>, before: Option<&Running>) -> anyhow::Result<()> {
         let (overview, name, schema) = (&self.overview, &running.load.name, running.service.schema());
-        overview.catalog.set(name, schema.descriptors()).with_context(|| format!("cannot describe {name}"))?;
+        let clashes = overview.catalog.set(name, schema.descriptors()).with_context(|| format!("cannot describe {name}"))?;
         if let Err(error) = overview.router.put(name, running.service.offer(&running.load.handles)) {
             match before {
-                Some(before) => overview.catalog.set(name, before.service.schema().descriptors())?,
+                Some(before) => drop(overview.catalog.set(name, before.service.schema().descriptors())?),
                 None => overview.catalog.remove(name),
             }
             return Err(anyhow::Error::from(error).context(format!("cannot serve {name}")));
+        }
+        for Clash { other, name: what } in clashes {
+            tracing::warn!(service = name, other, what, "both bring this, in different shapes: reflection shows the other's");
         }
         self.directory.offer(name, Arc::clone(schema));
         overview.count_service(name, Arc::clone(running.service.stats()));

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::versions::{Canary, Kept, Line, Turn};

@@ -50,6 +50,9 @@ pub struct Request {
     pub deadline: Option<Instant>,
     /// Who calls.
     pub caller: Caller,
+    /// A second call does no more than the first: whoever passes the call on may try again where he
+    /// cannot know whether the first one arrived.
+    pub idempotent: bool,
 }
 
 /// A unary call's answer.

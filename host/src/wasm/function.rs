@@ -44,7 +44,7 @@ impl Function {
         if method.kind != MethodKind::Unary {
             return Err(wrong_kind());
         }
-        let Request { form, body, headers, deadline, caller } = request;
+        let Request { form, body, headers, deadline, caller, .. } = request;
         let args = self.arguments(form, body)?;
         let limits = self.pool.limits();
         let deadline = sooner(deadline, limits.timeout);
@@ -101,7 +101,7 @@ impl Function {
             return Err(wrong_kind());
         }
         let slot = self.pool.open_stream()?;
-        let StreamRequest { form, headers, deadline, caller, mut messages } = request;
+        let StreamRequest { form, headers, deadline, caller, mut messages, .. } = request;
         if let Form::Values(fingerprint) = form
             && fingerprint != method.fingerprint
         {
@@ -117,7 +117,7 @@ impl Function {
             Passing::Stream | Passing::Bytes | Passing::Future => (Vec::new(), Some(messages)),
         };
         let wire = Typed { function: Arc::clone(&self), form };
-        let flow = Flow::new(Box::new(wire), incoming, limits.stream_buffer);
+        let flow = Flow::new(Box::new(wire), incoming, limits.stream_buffer, self.pool.quota());
         let (call, outcome) = Call::new(Arc::clone(&self.target), headers, caller, deadline, Some(flow));
         let waiting = self.begin(&call, args)?;
         let outcome = settled(outcome, waiting, deadline).await?;
@@ -153,7 +153,7 @@ async fn within<F: Future>(deadline: Instant, future: F) -> Result<F::Output, St
 /// Waits until a call is answered or begins to be.
 pub async fn settled(outcome: oneshot::Receiver<Outcome>, waiting: Waiting<'_>, deadline: Instant) -> Result<Outcome, Status> {
     // Where it is too late, `waiting` goes, and so tells the instance.
-    let outcome = within(deadline, outcome).await?;
+    let outcome = within(deadline, outcome).await.map_err(|late| waiting.late(late))?;
     waiting.over();
     Ok(outcome.unwrap_or_else(|_| Err(Status::new(Code::Unavailable, "the service is being stopped"))))
 }
@@ -223,6 +223,9 @@ impl Stream for Streaming {
 
 impl Drop for Streaming {
     fn drop(&mut self) {
+        if !self.over {
+            self.call.leave();
+        }
         if let Some(flow) = &self.call.flow {
             flow.stop();
             flow.reply.close();

@@ -143,7 +143,7 @@ impl Method {
         if self.kind().is_some_and(|kind| kind != MethodKind::Unary) {
             return Err(wrong_kind());
         }
-        let Request { form, body, headers, deadline, caller } = request;
+        let Request { form, body, headers, deadline, caller, .. } = request;
         let (codec, body) = (form.codec()?, body.bytes()?);
         let pool = &self.handler.pool;
         let args = vec![self.head(codec, &headers, deadline, &caller), Value::Bytes(self.request(codec, body)?.into())];
@@ -161,13 +161,13 @@ impl Method {
         }
         let pool = &self.handler.pool;
         let slot = pool.open_stream()?;
-        let StreamRequest { form, headers, deadline, caller, messages } = request;
+        let StreamRequest { form, headers, deadline, caller, messages, .. } = request;
         let codec = form.codec()?;
         let args = vec![self.head(codec, &headers, deadline, &caller)];
         let limits = pool.limits();
         let deadline = sooner(deadline, limits.stream_timeout);
         let wire = Undecoded { method: Arc::clone(&self), codec };
-        let flow = Flow::new(Box::new(wire), Some(messages), limits.stream_buffer);
+        let flow = Flow::new(Box::new(wire), Some(messages), limits.stream_buffer, pool.quota());
         let (call, outcome) = Call::new(Arc::clone(&self.open), headers, caller, deadline, Some(flow));
         let waiting = Waiting::new(&call, pool);
         pool.submit(Job { call: Arc::clone(&call), work: Work::Function(args, self.handler.open.width) })?;

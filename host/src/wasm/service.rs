@@ -33,8 +33,9 @@ use crate::status::{Code, Status};
 /// What a proto-first service serves to say whether it is well: gRPC's own health.
 pub const HEALTH: &str = "grpc.health.v1.Health";
 
-/// The interface whose functions tell a guest of the request's headers.
-const CONTEXT: &str = "microhost:service/context";
+/// The interfaces for which the headers of a request are kept: one tells a guest of them, the other
+/// passes the trace among them on.
+const HEADERS: [&str; 2] = ["microhost:service/context", "microhost:service/rpc"];
 
 /// What a service is started with.
 pub struct Plan {
@@ -205,7 +206,7 @@ impl Starter {
         }
         let pre = self.link(&name, &component, &schema)?;
         let shared: Arc<str> = name.as_str().into();
-        let peers = Client::new(Arc::clone(&shared), &grants.calls, Arc::clone(&self.channel));
+        let peers = Client::new(Arc::clone(&shared), &grants.calls, limits.outgoing_calls, Arc::clone(&self.channel));
         let (mut exports, functions) = self.functions(&component, &schema);
         let handles = self.handler(&name, &component, &schema, &mut exports)?;
         let door = Door::of(&pre);
@@ -218,7 +219,9 @@ impl Starter {
             (None, Some(route)) => return Err(StartError::NoHttp { name, route }),
             (_, route) => route.unwrap_or_default(),
         };
-        let keeps_headers = schema.imports().iter().any(|import| import.name.starts_with(CONTEXT));
+        // Calls of other services pass the trace on.
+        let keeps_headers =
+            !schema.needs.is_empty() || schema.imports().iter().any(|import| HEADERS.iter().any(|name| import.name.starts_with(name)));
         if exports.is_empty() && door.is_none() {
             let refused = schema.refused.iter().map(|refused| format!("{}: {}", refused.function, refused.why)).collect();
             return Err(StartError::Nothing { name, refused });

@@ -56,7 +56,9 @@ impl Socket {
         match (bound, refused) {
             (Ok((listener, file)), _) => Ok(Socket { listener, path, file }),
             (Err(_), Some(refused)) => Err(refused),
-            (Err(source), None) if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+            (Err(source), None)
+                if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) =>
+            {
                 Err(DoorError::Place { path: folder, source })
             }
             (Err(source), None) => Err(DoorError::Listen { path, source }),

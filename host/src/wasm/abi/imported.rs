@@ -7,7 +7,7 @@ use wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceT
 use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower, types};
 use wasmtime::{Result, ValRaw, bail};
 
-use super::{TooLarge, lift, lower, sum};
+use super::{MAX_FLAT, TooLarge, lift, lower, sum};
 use crate::schema::Value;
 
 /// The arguments of a call: `N` core values wide, or in memory where they are wider than is passed
@@ -19,7 +19,7 @@ pub struct Return<const M: usize>(pub Option<Value>);
 
 /// How many core values the parameters and the result of an import take where they are passed directly.
 pub fn widths(ty: &types::ComponentFunc) -> (usize, usize) {
-    let params = sum(ty.params().map(|(_, ty)| ty)).unwrap_or(0);
+    let params = sum(ty.params().map(|(_, ty)| ty)).filter(|width| *width <= MAX_FLAT).unwrap_or(0);
     let result = sum(ty.results()).filter(|width| *width <= 1).unwrap_or(0);
     (params, result)
 }
