@@ -22,6 +22,7 @@ use crate::wasm::service::Starter;
 
 mod control;
 mod entrance;
+mod files;
 mod host;
 mod options;
 mod steps;
@@ -46,6 +47,9 @@ const LANES_GRACE: Duration = Duration::from_secs(2);
 /// Fails where a service cannot be loaded or the address cannot be bound; nothing is served then.
 pub fn run(options: Options) -> anyhow::Result<()> {
     let Options { listen, door, name, journal, services: loads, cache, on_ready } = options;
+    if let Err(error) = files::open_as_many_as_allowed() {
+        tracing::warn!(%error, "cannot raise the limit of open files: with many services or connections it may be reached");
+    }
     let lanes = Lanes::start(available_parallelism().unwrap_or(NonZeroUsize::MIN)).context("cannot start the lanes")?;
     let cache_stats = Arc::new(CacheStats::default());
     let cache = match cache {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::SettingsError;
+use super::cores::CpuShare;
 
-/// The bounds of one service.
+/// The bounds of one service, most of them over all its instances.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
@@ -20,14 +21,21 @@ pub struct Limits {
     /// Linear memory of one instance, in bytes.
     #[serde(deserialize_with = "bytes")]
     pub memory: usize,
+    /// Linear memory of all instances together, in bytes.
+    #[serde(deserialize_with = "bytes")]
+    pub total_memory: usize,
     /// Elements of all tables of one instance.
     pub table_elements: usize,
+    /// Handles of one instance: resources, streams, futures, calls of its own that are under way.
+    pub handles: usize,
     /// Instances alive at once.
     pub instances: usize,
     /// Calls at once in one instance.
     pub concurrency: usize,
     /// Calls that may wait for a place in an instance.
     pub queue: usize,
+    /// Calls without streams under way at once, over all instances, those that wait included.
+    pub calls: usize,
     /// Wall time of one call, its wait in the queue included.
     #[serde(deserialize_with = "duration")]
     pub timeout: Duration,
@@ -44,6 +52,8 @@ pub struct Limits {
     /// Time that one call's guest code may compute; for streams, between two messages.
     #[serde(deserialize_with = "duration")]
     pub cpu: Duration,
+    /// Cores that the guest code of all instances may keep busy; none for as many as there are.
+    pub cpu_share: CpuShare,
     /// Time that making an instance may take.
     #[serde(deserialize_with = "duration")]
     pub start: Duration,
@@ -53,14 +63,23 @@ pub struct Limits {
     /// One reply, before it is packed, in bytes.
     #[serde(deserialize_with = "bytes")]
     pub reply: usize,
-    /// Bytes that the host holds for one instance on its behalf, arguments of host calls included.
+    /// What one host call or one reply of a guest may copy into the host, in bytes.
+    #[serde(deserialize_with = "bytes")]
+    pub host_call: usize,
+    /// What the host holds for all instances together, in bytes: arguments, and replies that wait for
+    /// their readers.
     #[serde(deserialize_with = "bytes")]
     pub host_memory: usize,
+    /// Connections for `wasi:http` open at once, over all instances.
+    pub connections: usize,
     /// Log lines a second; ten times as many may come at once.
     pub log_lines: u32,
     /// Length of one log line, in bytes; the rest is cut.
     #[serde(deserialize_with = "bytes")]
     pub log_line: usize,
+    /// Bytes of log lines a second; ten times as many may come at once.
+    #[serde(deserialize_with = "bytes")]
+    pub log_bytes: usize,
     /// Calls after which an instance is replaced.
     pub calls_per_instance: u64,
     /// Age at which an instance is replaced.
@@ -77,22 +96,29 @@ impl Default for Limits {
             component: 256 << 20,
             compile: Duration::from_secs(300),
             memory: 256 << 20,
+            total_memory: 2 << 30,
             table_elements: 100_000,
+            handles: 65_536,
             instances: 64,
             concurrency: 16,
             queue: 1024,
+            calls: 10_000,
             timeout: Duration::from_secs(30),
             streams: 10_000,
             outgoing_calls: 10_000,
             stream_timeout: Duration::from_secs(24 * 3600),
             stream_buffer: 64 << 10,
             cpu: Duration::from_secs(10),
+            cpu_share: CpuShare::UNLIMITED,
             start: Duration::from_secs(10),
             request: 4 << 20,
             reply: 4 << 20,
-            host_memory: 64 << 20,
+            host_call: 64 << 20,
+            host_memory: 256 << 20,
+            connections: 256,
             log_lines: 1_000,
             log_line: 8 << 10,
+            log_bytes: 1 << 20,
             calls_per_instance: 1_000_000,
             instance_age: Duration::from_secs(3600),
             idle: Duration::from_secs(60),
@@ -112,13 +138,20 @@ const ROWS: &[Row] = &[
     Row { name: "compile", about: "time to compile the component (5m)", set: |l, v| parse_duration(v).map(|v| l.compile = v) },
     Row { name: "memory", about: "linear memory of one instance (256MiB)", set: |l, v| parse_bytes(v).map(|v| l.memory = v) },
     Row {
+        name: "total-memory",
+        about: "linear memory of all instances together (2GiB)",
+        set: |l, v| parse_bytes(v).map(|v| l.total_memory = v),
+    },
+    Row {
         name: "table-elements",
         about: "elements of all tables of one instance (100000)",
         set: |l, v| number(v).map(|v| l.table_elements = v),
     },
+    Row { name: "handles", about: "handles of one instance (65536)", set: |l, v| number(v).map(|v| l.handles = v) },
     Row { name: "instances", about: "instances alive at once (64)", set: |l, v| number(v).map(|v| l.instances = v) },
     Row { name: "concurrency", about: "calls at once in one instance (16)", set: |l, v| number(v).map(|v| l.concurrency = v) },
     Row { name: "queue", about: "calls that may wait for an instance (1024)", set: |l, v| number(v).map(|v| l.queue = v) },
+    Row { name: "calls", about: "calls without streams under way at once (10000)", set: |l, v| number(v).map(|v| l.calls = v) },
     Row { name: "timeout", about: "wall time of one call (30s)", set: |l, v| parse_duration(v).map(|v| l.timeout = v) },
     Row { name: "streams", about: "calls with streams under way at once (10000)", set: |l, v| number(v).map(|v| l.streams = v) },
     Row {
@@ -141,12 +174,24 @@ const ROWS: &[Row] = &[
         about: "computing time of one call, of a stream between two messages (10s)",
         set: |l, v| parse_duration(v).map(|v| l.cpu = v),
     },
+    Row { name: "cpu-share", about: "cores that all instances may keep busy (unlimited)", set: |l, v| v.parse().map(|v| l.cpu_share = v) },
     Row { name: "start", about: "time to make an instance (10s)", set: |l, v| parse_duration(v).map(|v| l.start = v) },
     Row { name: "request", about: "one request, unpacked (4MiB)", set: |l, v| parse_bytes(v).map(|v| l.request = v) },
     Row { name: "reply", about: "one reply (4MiB)", set: |l, v| parse_bytes(v).map(|v| l.reply = v) },
-    Row { name: "host-memory", about: "host memory held for one instance (64MiB)", set: |l, v| parse_bytes(v).map(|v| l.host_memory = v) },
+    Row {
+        name: "host-call",
+        about: "what one host call or reply copies into the host (64MiB)",
+        set: |l, v| parse_bytes(v).map(|v| l.host_call = v),
+    },
+    Row {
+        name: "host-memory",
+        about: "host memory held for all instances together (256MiB)",
+        set: |l, v| parse_bytes(v).map(|v| l.host_memory = v),
+    },
+    Row { name: "connections", about: "connections for wasi:http open at once (256)", set: |l, v| number(v).map(|v| l.connections = v) },
     Row { name: "log-lines", about: "log lines a second (1000)", set: |l, v| number(v).map(|v| l.log_lines = v) },
     Row { name: "log-line", about: "length of one log line (8KiB)", set: |l, v| parse_bytes(v).map(|v| l.log_line = v) },
+    Row { name: "log-bytes", about: "bytes of log lines a second (1MiB)", set: |l, v| parse_bytes(v).map(|v| l.log_bytes = v) },
     Row {
         name: "calls-per-instance",
         about: "calls until an instance is replaced (1000000)",
@@ -190,6 +235,7 @@ impl Limits {
         let zero = [
             ("instances", self.instances == 0),
             ("concurrency", self.concurrency == 0),
+            ("calls", self.calls == 0),
             ("timeout", self.timeout.is_zero()),
             ("cpu", self.cpu.is_zero()),
             ("calls-per-instance", self.calls_per_instance == 0),

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 mod admin;
 mod calls;
+mod cores;
 mod grant;
 mod granted;
 mod limits;
@@ -17,6 +18,7 @@ mod share;
 
 pub use admin::{Admin, HostName};
 pub use calls::CallGrant;
+pub use cores::CpuShare;
 pub use grant::{GrantedHost, HttpGrant};
 pub use limits::{Limits, parse_bytes, parse_duration};
 pub use route::HttpRoute;

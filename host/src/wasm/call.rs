@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures::future::AbortHandle;
@@ -11,6 +11,7 @@ use http::HeaderMap;
 use tokio::sync::oneshot;
 
 use super::bell::Bell;
+use super::quota;
 use super::streams::Flow;
 use crate::rpc::Caller;
 use crate::schema::Value;
@@ -70,6 +71,8 @@ pub struct Call {
     /// Calls of other services that were made for it.
     outgoing: Mutex<Vec<AbortHandle>>,
     done: Mutex<Option<oneshot::Sender<Outcome>>>,
+    /// What is counted of the call for its service, for as long as anything of the call is left.
+    held: OnceLock<quota::Held>,
 }
 
 impl Call {
@@ -95,6 +98,7 @@ impl Call {
             left: AtomicBool::new(false),
             outgoing: Mutex::default(),
             done: Mutex::new(Some(done)),
+            held: OnceLock::new(),
         };
         (Arc::new(call), outcome)
     }
@@ -126,6 +130,13 @@ impl Call {
 
     fn done(&self) -> Option<oneshot::Sender<Outcome>> {
         self.done.lock().expect("no holder panics").take()
+    }
+
+    /// Keeps what is counted of the call until the call is dropped. Only the first counts: a call is
+    /// queued once.
+    pub fn hold(&self, held: quota::Held) {
+        // What is not kept is given back.
+        drop(self.held.set(held));
     }
 
     /// Whether nobody waits any longer.

@@ -117,7 +117,7 @@ impl Function {
             Passing::Stream | Passing::Bytes | Passing::Future => (Vec::new(), Some(messages)),
         };
         let wire = Typed { function: Arc::clone(&self), form };
-        let flow = Flow::new(Box::new(wire), incoming, limits.stream_buffer);
+        let flow = Flow::new(Box::new(wire), incoming, limits.stream_buffer, self.pool.quota());
         let (call, outcome) = Call::new(Arc::clone(&self.target), headers, caller, deadline, Some(flow));
         let waiting = self.begin(&call, args)?;
         let outcome = settled(outcome, waiting, deadline).await?;
@@ -153,7 +153,7 @@ async fn within<F: Future>(deadline: Instant, future: F) -> Result<F::Output, St
 /// Waits until a call is answered or begins to be.
 pub async fn settled(outcome: oneshot::Receiver<Outcome>, waiting: Waiting<'_>, deadline: Instant) -> Result<Outcome, Status> {
     // Where it is too late, `waiting` goes, and so tells the instance.
-    let outcome = within(deadline, outcome).await?;
+    let outcome = within(deadline, outcome).await.map_err(|late| waiting.late(late))?;
     waiting.over();
     Ok(outcome.unwrap_or_else(|_| Err(Status::new(Code::Unavailable, "the service is being stopped"))))
 }

@@ -167,7 +167,7 @@ impl Method {
         let limits = pool.limits();
         let deadline = sooner(deadline, limits.stream_timeout);
         let wire = Undecoded { method: Arc::clone(&self), codec };
-        let flow = Flow::new(Box::new(wire), Some(messages), limits.stream_buffer);
+        let flow = Flow::new(Box::new(wire), Some(messages), limits.stream_buffer, pool.quota());
         let (call, outcome) = Call::new(Arc::clone(&self.open), headers, caller, deadline, Some(flow));
         let waiting = Waiting::new(&call, pool);
         pool.submit(Job { call: Arc::clone(&call), work: Work::Function(args, self.handler.open.width) })?;

@@ -29,6 +29,7 @@ mod outgoing;
 mod peers;
 mod pool;
 mod queue;
+mod quota;
 pub mod service;
 mod state;
 mod streams;

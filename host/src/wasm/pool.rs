@@ -17,6 +17,7 @@ use super::keeper;
 use super::log::ServiceLog;
 use super::outgoing::Client as HttpClient;
 use super::queue::{ANY, Job, Lane};
+use super::quota::{Held, Quota};
 use super::state::State;
 use super::tally::Tally;
 use crate::lanes::{self, Lanes};
@@ -67,6 +68,11 @@ impl<'a> Waiting<'a> {
     pub fn over(mut self) {
         self.over = true;
     }
+
+    /// What a caller is told whose deadline has passed: also why, where a limit of the service held it up.
+    pub fn late(&self, status: Status) -> Status {
+        self.pool.late(status)
+    }
 }
 
 impl Drop for Waiting<'_> {
@@ -82,6 +88,7 @@ pub struct Pool {
     parts: Parts,
     log: Arc<ServiceLog>,
     client: Arc<HttpClient>,
+    quota: Arc<Quota>,
     lanes: Vec<Lane>,
     /// Instances alive or being made.
     alive: AtomicUsize,
@@ -94,18 +101,15 @@ pub struct Pool {
 }
 
 /// An open stream of a service, counted until it is dropped.
-pub struct StreamSlot(Arc<Pool>);
+pub struct StreamSlot {
+    pool: Arc<Pool>,
+    _held: Held,
+}
 
 impl StreamSlot {
     /// The stream has ended with this code.
     pub fn ended(&self, code: Code) {
-        self.0.tally.ended(code);
-    }
-}
-
-impl Drop for StreamSlot {
-    fn drop(&mut self) {
-        self.0.parts.stats.streams.fetch_sub(1, Relaxed);
+        self.pool.tally.ended(code);
     }
 }
 
@@ -114,11 +118,14 @@ impl Pool {
     pub fn new(parts: Parts) -> Arc<Pool> {
         let lanes = (0..parts.lanes.count()).map(|_| Lane::default()).collect();
         let log = Arc::new(ServiceLog::new(Arc::clone(&parts.name), &parts.limits, Arc::clone(&parts.stats)));
-        let client = Arc::new(HttpClient::new(Arc::clone(&parts.name), &parts.grants.http, Arc::clone(&log)));
+        let quota = Quota::new(Arc::clone(&parts.name), &parts.limits, Arc::clone(&parts.stats));
+        let connections = parts.limits.connections;
+        let client = Arc::new(HttpClient::new(Arc::clone(&parts.name), &parts.grants.http, connections, &quota, Arc::clone(&log)));
         Arc::new(Pool {
             parts,
             log,
             client,
+            quota,
             lanes,
             alive: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
@@ -130,13 +137,20 @@ impl Pool {
 
     /// Queues a call.
     ///
-    /// Fails with `resource_exhausted` where the queue is full, and with `unavailable` where the
-    /// service is being stopped.
+    /// Fails with `resource_exhausted` where the queue is full or another limit of the service is reached,
+    /// and with `unavailable` where the service is being stopped.
     pub fn submit(self: &Arc<Pool>, job: Job) -> Result<(), Status> {
         let lane = lanes::current().unwrap_or(0);
         if self.queued.load(Relaxed) >= self.parts.limits.queue.max(1) && !self.purge() {
             self.parts.stats.shed.fetch_add(1, Relaxed);
-            return Err(Status::new(Code::ResourceExhausted, "the service has too many calls waiting; try again later"));
+            return Err(self.overcrowded());
+        }
+        let arguments = job.work.size();
+        match &job.call.flow {
+            None => job.call.hold(self.quota.call(arguments)?),
+            // Its place among the streams is held by whoever opened it.
+            Some(_) if arguments > 0 => job.call.hold(self.quota.hold(arguments)?),
+            Some(_) => {}
         }
         self.push(lane, job)?;
         if !self.wake(lane) {
@@ -149,12 +163,27 @@ impl Pool {
     ///
     /// Fails with `resource_exhausted` where the service has as many as its limit `streams` allows.
     pub fn open_stream(self: &Arc<Pool>) -> Result<StreamSlot, Status> {
-        let slot = StreamSlot(Arc::clone(self));
-        let open = self.parts.stats.streams.fetch_add(1, Relaxed);
-        if usize::try_from(open).unwrap_or(0) >= self.parts.limits.streams {
-            return Err(Status::new(Code::ResourceExhausted, "the service has too many streams open; try again later"));
+        Ok(StreamSlot { pool: Arc::clone(self), _held: self.quota.stream()? })
+    }
+
+    /// What callers are told when the queue is full: why calls wait, where that is known.
+    fn overcrowded(&self) -> Status {
+        let queue = self.parts.limits.queue;
+        if self.quota.is_full_of(self.alive.load(Relaxed)) {
+            return self.quota.full();
         }
-        Ok(slot)
+        match self.quota.throttled() {
+            Some(why) => Status::new(Code::ResourceExhausted, why),
+            None => self.quota.reached("queue", queue, &queue.max(1).saturating_mul(2).to_string()),
+        }
+    }
+
+    /// What a caller is told whose deadline has passed: also why, where a limit of the service held it up.
+    pub fn late(&self, status: Status) -> Status {
+        match self.quota.throttled() {
+            Some(why) => Status::new(status.code(), format!("{}: {why}", status.message())),
+            None => status,
+        }
     }
 
     fn push(&self, lane: usize, job: Job) -> Result<(), Status> {
@@ -283,7 +312,7 @@ impl Pool {
             pool.lanes[lane].looking.store(false, Relaxed);
             // What changed while the flag was being lowered: a place for another instance, or an
             // instance of another lane where this one has none.
-            let may_make = pool.alive.load(Relaxed) < pool.most_instances();
+            let may_make = pool.may_make(pool.alive.load(Relaxed));
             let may_move = || !pool.has_instance(lane) && pool.others(lane).any(|other| pool.has_instance(other));
             if pool.lanes[lane].waiting.load(Relaxed) > 0 && (may_make || may_move()) && !pool.wake(lane) {
                 pool.look_for_more(lane);
@@ -367,12 +396,12 @@ impl Pool {
         if self.closed.load(Relaxed) {
             return false;
         }
-        let most = self.most_instances();
-        self.alive.fetch_update(Relaxed, Relaxed, |alive| (alive < most).then_some(alive + 1)).is_ok()
+        self.alive.fetch_update(Relaxed, Relaxed, |alive| self.may_make(alive).then_some(alive + 1)).is_ok()
     }
 
-    fn most_instances(&self) -> usize {
-        self.parts.limits.instances
+    /// Whether there may be another instance beside so many.
+    fn may_make(&self, alive: usize) -> bool {
+        alive < self.parts.limits.instances && (alive == 0 || !self.quota.is_full_of(alive))
     }
 
     /// A lane without an instance, when no more can be made, gives its calls to one that has some.
@@ -512,6 +541,11 @@ impl Pool {
     /// What is counted.
     pub fn stats(&self) -> &Arc<ServiceStats> {
         &self.parts.stats
+    }
+
+    /// The service's bounds over all its instances.
+    pub fn quota(&self) -> &Arc<Quota> {
+        &self.quota
     }
 
     /// The service's log.

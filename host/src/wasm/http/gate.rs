@@ -70,7 +70,9 @@ impl Gate {
                 }
             }
             // `waiting` goes with this, and so tells the instance.
-            () = &mut timer => return Err(Status::new(Code::DeadlineExceeded, "the request was not answered in time")),
+            () = &mut timer => {
+                return Err(self.pool.late(Status::new(Code::DeadlineExceeded, "the request was not answered in time")));
+            }
         };
         match answer {
             Ok(response) => {

@@ -15,6 +15,7 @@ use wasmtime::{AsContextMut, Result, StoreContextMut};
 use super::abi::{self, Params, Return, TooLarge};
 use super::call::{Call, Held};
 use super::inbox::Occupied;
+use super::quota;
 use super::state::{State, current_call};
 use crate::middleware::{Calling, Origin, Outgoing};
 use crate::rpc::{Form, Payload, Reply, StreamReply};
@@ -88,6 +89,15 @@ struct Begun {
     answer: Answer,
     /// The call that it was made for, if it was for one.
     origin: Option<Arc<Call>>,
+    /// Its arguments are counted for the service that calls, too: it could wait for any number of calls.
+    held: Option<quota::Held>,
+}
+
+impl Begun {
+    /// A call that is not made.
+    fn refused(status: Status, origin: Option<Arc<Call>>) -> Begun {
+        Begun { answer: Answer::Unary(Calling::failed(status)), origin, held: None }
+    }
 }
 
 enum Answer {
@@ -109,7 +119,7 @@ impl Peer {
     /// A call of an `async func`: others in the instance go on meanwhile.
     fn call(self: Arc<Peer>, accessor: &Accessor<State>, args: Arguments) -> BoxFuture<'_, Result<Option<Value>>> {
         Box::pin(async move {
-            let Begun { answer, origin } = accessor.with(|mut access| self.begin(access.as_context_mut(), args))?;
+            let Begun { answer, origin, held: _held } = accessor.with(|mut access| self.begin(access.as_context_mut(), args))?;
             let came = self.wait(answer, origin.as_deref()).await;
             let value = accessor.with(|mut access| self.finish(access.as_context_mut(), came, &origin))?;
             match (value, origin) {
@@ -127,7 +137,7 @@ impl Peer {
     /// A call of a plain `func`: it holds the whole instance until it is answered.
     fn call_plain<'a>(self: Arc<Peer>, mut store: StoreContextMut<'a, State>, args: Arguments) -> BoxFuture<'a, Result<Option<Value>>> {
         Box::pin(async move {
-            let Begun { answer, origin } = self.begin(store.as_context_mut(), args)?;
+            let Begun { answer, origin, held: _held } = self.begin(store.as_context_mut(), args)?;
             let occupied = Occupied::new(&store.data().inbox);
             store.data().pool.look_for_more_everywhere();
             let came = self.wait(answer, origin.as_deref()).await;
@@ -153,9 +163,13 @@ impl Peer {
         let args = match args {
             Ok(args) => args,
             Err(TooLarge) => {
-                let why = format!("the arguments take more than the limit host-memory, {} bytes", limits.host_memory);
-                return Ok(Begun { answer: Answer::Unary(Calling::failed(Status::new(Code::ResourceExhausted, why))), origin: call });
+                let why = format!("the arguments take more than the limit host-call, {} bytes", limits.host_call);
+                return Ok(Begun::refused(Status::new(Code::ResourceExhausted, why), call));
             }
+        };
+        let held = match pool.quota().hold(args.iter().map(Value::size).sum()) {
+            Ok(held) => held,
+            Err(status) => return Ok(Begun::refused(status, call)),
         };
         let origin = call.as_ref().map(|call| Origin { deadline: call.deadline, depth: call.caller.depth, headers: &call.headers });
         let unary = method.kind == MethodKind::Unary;
@@ -172,10 +186,10 @@ impl Peer {
         let answer = if unary {
             Answer::Unary(pool.peers().call(origin, outgoing, Payload::Value(Value::Record(args))))
         } else {
-            let messages = streams::messages(store.as_context_mut(), method, args, limits.stream_buffer)?;
+            let messages = streams::messages(store.as_context_mut(), method, args)?;
             Answer::Streams(pool.peers().open(origin, outgoing, messages))
         };
-        Ok(Begun { answer, origin: call })
+        Ok(Begun { answer, origin: call, held: Some(held) })
     }
 
     /// What the guest is told; an error where it cannot be.

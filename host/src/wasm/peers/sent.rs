@@ -53,10 +53,11 @@ pub struct Sink {
     payload: fn(Value) -> Payload,
 }
 
-/// Where a guest's messages go, and what the callee reads of them: at most about `capacity` bytes lie
+/// Where a guest's messages go, and what the callee reads of them: at most about the limit `stream-buffer` lies
 /// between. `payload` makes messages of what the guest writes.
-pub fn written(inbox: &Arc<Inbox>, capacity: usize, payload: fn(Value) -> Payload) -> (Sink, Messages) {
-    let pipe = Arc::new(Pipe::new(capacity));
+pub fn written(state: &State, payload: fn(Value) -> Payload) -> (Sink, Messages) {
+    let State { pool, inbox, .. } = state;
+    let pipe = Arc::new(Pipe::new(pool.limits().stream_buffer, Arc::clone(pool.quota())));
     pipe.settle(Ok(()));
     let sink = Sink { pipe: Arc::clone(&pipe), inbox: Arc::clone(inbox), payload };
     (sink, Box::pin(Written(pipe)))

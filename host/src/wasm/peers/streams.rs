@@ -21,14 +21,14 @@ use crate::wasm::state::State;
 type Polled<T> = Poll<Result<T>>;
 
 /// The messages of a call with streams, from what the guest passed.
-pub fn messages(mut store: StoreContextMut<'_, State>, method: &Method, mut args: Vec<Value>, capacity: usize) -> Result<Messages> {
+pub fn messages(mut store: StoreContextMut<'_, State>, method: &Method, mut args: Vec<Value>) -> Result<Messages> {
     let passing = method.takes();
     if passing == Passing::Values {
         return Ok(Box::pin(stream::iter([Ok(Payload::Value(Value::Record(args)))])));
     }
     let foreign = || wasmtime::format_err!("a stream of another type than the function's own");
     let Some(Value::Handle(handle)) = args.pop() else { return Err(foreign()) };
-    let (end, messages) = written(&store.data().inbox, capacity, Payload::Value);
+    let (end, messages) = written(store.data(), Payload::Value);
     match passing {
         Passing::Values => return Err(foreign()),
         Passing::Stream => handle.take::<StreamReader<Item>>().ok_or_else(foreign)?.pipe(&mut store, Items(end))?,

@@ -53,7 +53,7 @@ fn call(mut store: StoreContextMut<'_, State>, (target, message): (Target, Vec<u
 fn open(mut store: StoreContextMut<'_, State>, (target, messages): (Target, StreamReader<Item>)) -> Result<(Replies,)> {
     let origin = current_call(&mut store);
     let pool = Arc::clone(&store.data().pool);
-    let messages = wire::messages(store.as_context_mut(), messages, pool.limits().stream_buffer)?;
+    let messages = wire::messages(store.as_context_mut(), messages)?;
     let calling = match outgoing(target) {
         Ok(outgoing) => pool.peers().open(origin.as_deref().map(of), outgoing, messages),
         Err(status) => Calling::failed(status),

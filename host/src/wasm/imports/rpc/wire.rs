@@ -146,8 +146,8 @@ pub struct Replies {
 }
 
 /// The messages that the guest sends.
-pub fn messages(mut store: StoreContextMut<'_, State>, messages: StreamReader<Item>, capacity: usize) -> Result<Messages> {
-    let (sink, written) = written(&store.data().inbox, capacity, |value| match value {
+pub fn messages(mut store: StoreContextMut<'_, State>, messages: StreamReader<Item>) -> Result<Messages> {
+    let (sink, written) = written(store.data(), |value| match value {
         Value::Bytes(bytes) => Payload::Bytes(bytes.into()),
         // The type of the function allows for nothing else.
         other => Payload::Value(other),
