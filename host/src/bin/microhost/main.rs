@@ -14,15 +14,21 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod build;
 mod call;
 mod completions;
+mod describe;
+mod door;
 mod exit;
 mod failure;
 mod generate;
 mod inspect;
 mod logging;
+mod logs;
 mod new;
 mod output;
 mod run;
+mod services;
 mod source;
+mod stats;
+mod table;
 
 use exit::Exit;
 use output::Paint;
@@ -50,6 +56,10 @@ enum Command {
     Build(build::Build),
     Run(run::Run),
     Call(call::Call),
+    Services(services::Services),
+    Describe(describe::Describe),
+    Stats(stats::Stats),
+    Logs(logs::Logs),
     Inspect(inspect::Inspect),
     #[command(name = "gen")]
     Generate(generate::Generate),
@@ -63,6 +73,10 @@ fn main() -> ExitCode {
         Command::Build(command) => command.execute(),
         Command::Run(command) => command.execute(),
         Command::Call(command) => command.execute(),
+        Command::Services(command) => command.execute(),
+        Command::Describe(command) => command.execute(),
+        Command::Stats(command) => command.execute(),
+        Command::Logs(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
         Command::Generate(command) => command.execute(),
         Command::Completions(command) => command.execute(),

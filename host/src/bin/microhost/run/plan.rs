@@ -167,7 +167,7 @@ mod tests {
     }
 
     fn plan(path: &Path, overrides: &Overrides) -> Plan {
-        make(path, Place::default(), None, overrides).unwrap_or_else(|failure| panic!("{}", failure.text(crate::output::Paint::plain())))
+        make(path, Place::default(), None, overrides).unwrap_or_else(|failure| panic!("{}", failure.text(crate::output::Paint::none())))
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
     fn a_wrong_key_is_refused_with_its_line() {
         let folder = folder("[service.x]\ncomponet = \"a.wasm\"\n");
         let failure = make(folder.path(), Place::default(), None, &Overrides::default()).err().expect("a failure");
-        let text = failure.text(crate::output::Paint::plain());
+        let text = failure.text(crate::output::Paint::none());
         assert!(failure.exit() == Exit::Refused && text.contains("line 2") && text.contains("did you mean `component`?"), "{text}");
     }
 

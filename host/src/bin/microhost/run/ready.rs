@@ -22,7 +22,8 @@ pub fn log(ready: &Ready) {
     let routes: Vec<String> =
         ready.services.iter().filter_map(|service| Some(format!("{}={}", service.name, service.http.as_ref()?))).collect();
     let http = (!routes.is_empty()).then(|| routes.join(","));
-    tracing::info!(address = %ready.address, tls = ready.tls, services = %names.join(","), endpoints = %endpoints.join(","), http, "ready");
+    let admin = ready.door.as_ref().map(|path| path.display().to_string());
+    tracing::info!(address = %ready.address, tls = ready.tls, services = %names.join(","), endpoints = %endpoints.join(","), http, admin, "ready");
 }
 
 fn text(ready: &Ready) -> String {
