@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use clap::Args;
+use microhost::admin::change::{Trial, Versions};
 use microhost::admin::view::{Description, EndpointView, MessageView};
 
 use crate::door::{self, HostArgs, segment};
@@ -61,6 +62,7 @@ fn text(found: &Description, paint: Paint) -> String {
     let facts = [
         ("component", Some(found.component.clone())),
         ("since", since),
+        ("version", found.versions.as_ref().map(versions)),
         ("instances", Some(format!("{}, {}", service.instances, found.isolation))),
         ("calls", Some(calls)),
         ("HTTP", found.http.as_ref().map(|route| format!("at {route}"))),
@@ -104,6 +106,25 @@ fn text(found: &Description, paint: Paint) -> String {
         let _ = writeln!(text, "  {}", columns.join(" ").trim_end());
     }
     text.trim_end().to_owned()
+}
+
+/// Which version runs, and which others there are.
+fn versions(all: &Versions) -> String {
+    let mut text = all.serving.to_string();
+    if let Some(canary) = &all.canary {
+        let Trial { version, share, calls } = canary;
+        let _ = write!(text, "; {version} has {share} of the calls, {} of {} failed", calls.failed, calls.ended);
+    }
+    for draining in &all.draining {
+        let _ = write!(text, "; {} ends its calls in {} instances", draining.version, draining.instances);
+    }
+    if let Some(previous) = all.previous {
+        let _ = write!(text, "; a rollback brings back {previous}");
+    }
+    if all.swapping {
+        text.push_str("; a swap is under way");
+    }
+    text
 }
 
 fn endpoints(all: &[EndpointView], text: &mut String) {
