@@ -235,12 +235,12 @@ mod tests {
     }
 
     fn plan(path: &Path, overrides: &Overrides) -> Plan {
-        joined(&[path.to_owned()], None, overrides).unwrap_or_else(|failure| panic!("{}", failure.text(crate::output::Paint::plain())))
+        joined(&[path.to_owned()], None, overrides).unwrap_or_else(|failure| panic!("{}", failure.text(crate::output::Paint::none())))
     }
 
     fn told(failure: Outcome<Plan>) -> (Exit, String) {
         let failure = failure.err().expect("a failure");
-        (failure.exit(), failure.text(crate::output::Paint::plain()))
+        (failure.exit(), failure.text(crate::output::Paint::none()))
     }
 
     #[test]

@@ -22,13 +22,14 @@ pub fn log(ready: &Ready) {
     let routes: Vec<String> =
         ready.services.iter().filter_map(|service| Some(format!("{}={}", service.name, service.http.as_ref()?))).collect();
     let http = (!routes.is_empty()).then(|| routes.join(","));
+    let admin = ready.door.as_ref().map(|path| path.display().to_string());
     let versions: Vec<String> =
         ready.services.iter().filter_map(|service| Some(format!("{}={}", service.name, service.version.as_ref()?))).collect();
     let versions = (!versions.is_empty()).then(|| versions.join(","));
     // Why they failed stands in a record of each.
     let failed: Vec<&str> = ready.failed.iter().map(|failed| failed.load.name.as_str()).collect();
     let failed = (!failed.is_empty()).then(|| failed.join(","));
-    tracing::info!(address = %ready.address, tls = ready.tls, services = %names.join(","), versions, endpoints = %endpoints.join(","), http, failed, "ready");
+    tracing::info!(address = %ready.address, tls = ready.tls, services = %names.join(","), versions, endpoints = %endpoints.join(","), http, admin, failed, "ready");
 }
 
 fn text(ready: &Ready) -> String {
