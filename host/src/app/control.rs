@@ -204,7 +204,7 @@ fn messages(schema: &Schema) -> Vec<MessageView> {
         name: message.name,
         fields: message.fields.into_iter().map(|(number, name, json_name, kind)| FieldView { number, name, json_name, kind }).collect(),
     });
-    typed.chain(handled).collect()
+    typed.chain(handled).filter(|message| !message.fields.is_empty()).collect()
 }
 
 /// What a service is allowed. Of the environment the names alone: what they stand for may be secret.

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use clap::Args;
-use microhost::admin::change::{Trial, Versions};
 use microhost::admin::view::{Description, EndpointView, MessageView};
 
 use crate::door::{self, HostArgs, segment};
@@ -59,10 +58,26 @@ fn text(found: &Description, paint: Paint) -> String {
     }
     let since = service.since.as_deref().map(|since| format!("{since} ({} ago)", age(since).unwrap_or_default()));
     let calls = format!("{} ended, {} of them by its fault; {} now", service.calls, service.errors, service.under_way);
+    let versions = found.versions.as_ref();
+    let running = versions.map(|versions| {
+        let before = versions.previous.map(|previous| format!("; `microhost rollback` brings back {previous}")).unwrap_or_default();
+        let swapping = if versions.swapping { "; a swap is under way" } else { "" };
+        format!("{}{before}{swapping}", versions.serving)
+    });
+    let trial = versions.and_then(|versions| versions.canary).map(|trial| {
+        format!("{} has {} of the calls: {} ended, {} of them failed", trial.version, trial.share, trial.calls.ended, trial.calls.failed)
+    });
+    let draining = versions.filter(|versions| !versions.draining.is_empty()).map(|versions| {
+        let all = versions.draining.iter();
+        let all = all.map(|old| format!("{}, {} instances, for {:.0}s", old.version, old.instances, old.seconds));
+        all.collect::<Vec<_>>().join("; ")
+    });
     let facts = [
         ("component", Some(found.component.clone())),
         ("since", since),
-        ("version", found.versions.as_ref().map(versions)),
+        ("serving", running),
+        ("canary", trial),
+        ("draining", draining),
         ("instances", Some(format!("{}, {}", service.instances, found.isolation))),
         ("calls", Some(calls)),
         ("HTTP", found.http.as_ref().map(|route| format!("at {route}"))),
@@ -75,7 +90,7 @@ fn text(found: &Description, paint: Paint) -> String {
         heading(&mut text, "endpoints");
         endpoints(&found.endpoints, &mut text);
     }
-    if found.messages.iter().any(|message| !message.fields.is_empty()) {
+    if !found.messages.is_empty() {
         heading(&mut text, "messages: number, name in protobuf, name in JSON, type");
         messages(&found.messages, &mut text);
     }
@@ -108,25 +123,6 @@ fn text(found: &Description, paint: Paint) -> String {
     text.trim_end().to_owned()
 }
 
-/// Which version runs, and which others there are.
-fn versions(all: &Versions) -> String {
-    let mut text = all.serving.to_string();
-    if let Some(canary) = &all.canary {
-        let Trial { version, share, calls } = canary;
-        let _ = write!(text, "; {version} has {share} of the calls, {} of {} failed", calls.failed, calls.ended);
-    }
-    for draining in &all.draining {
-        let _ = write!(text, "; {} ends its calls in {} instances", draining.version, draining.instances);
-    }
-    if let Some(previous) = all.previous {
-        let _ = write!(text, "; a rollback brings back {previous}");
-    }
-    if all.swapping {
-        text.push_str("; a swap is under way");
-    }
-    text
-}
-
 fn endpoints(all: &[EndpointView], text: &mut String) {
     for group in all.chunk_by(|a, b| a.service == b.service) {
         let _ = writeln!(text, "  {}", visible(&group[0].service));
@@ -150,7 +146,7 @@ fn messages_of(one: &EndpointView) -> String {
 }
 
 fn messages(all: &[MessageView], text: &mut String) {
-    for message in all.iter().filter(|message| !message.fields.is_empty()) {
+    for message in all {
         let _ = writeln!(text, "  {}", visible(&message.name));
         let mut table = Table::new(&["", "", "", ""]);
         for field in &message.fields {

@@ -130,7 +130,7 @@ fn overview<'b>(now: &View, last: impl Fn(&str) -> Option<&'b ServiceFigures>, e
             (Some(before), Some(elapsed)) => format!("{:.0}%", (cpu - before).max(0.0) / elapsed * 100.0),
             _ => seconds(cpu),
         };
-        let amiss = |name: &str| Cell::number(get(name)).bad_if(get(name) > 0.0);
+        let amiss = |value: f64| Cell::number(value).bad_if(value > 0.0);
         table.row([
             Cell::text(&service.name).strong(),
             calls,
@@ -144,9 +144,9 @@ fn overview<'b>(now: &View, last: impl Fn(&str) -> Option<&'b ServiceFigures>, e
             Cell::number(cpu),
             Cell::number(get("queued_calls")),
             Cell::number(get("streams")),
-            amiss("shed_calls"),
-            amiss("traps"),
-            amiss("log_lines_dropped"),
+            amiss(get("shed_calls") + get("refused_by_limits")),
+            amiss(get("traps")),
+            amiss(get("log_lines_dropped")),
         ]);
     }
     table

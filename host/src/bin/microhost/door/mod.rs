@@ -121,7 +121,7 @@ fn nobody(found: &Found) -> Failure {
 
 /// A failure with the hosts that there are.
 async fn listed(failure: Failure, sockets: &[PathBuf]) -> Failure {
-    let mut table = Table::new(&["--host", "pid", "address", "services"]);
+    let mut table = Table::new(&["host", "pid", "address", "services"]);
     for socket in sockets {
         let row = match view(socket).await {
             Some(view) => [name_of(socket).to_owned(), view.pid.to_string(), view.url.unwrap_or_default(), view.services.join(", ")],
