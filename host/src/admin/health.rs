@@ -82,6 +82,16 @@ impl Health {
         self.change(|snapshot| if missing { snapshot.failed.insert(name.to_owned()) } else { snapshot.failed.remove(name) });
     }
 
+    /// Says at once that services serve, and forgets those that go.
+    pub fn replace<'a>(&self, gone: impl Iterator<Item = &'a str>, serving: impl Iterator<Item = &'a str>) {
+        self.change(|snapshot| {
+            for service in gone {
+                snapshot.services.remove(service);
+            }
+            snapshot.services.extend(serving.map(|service| (service.to_owned(), true)));
+        });
+    }
+
     /// Forgets a service.
     pub fn remove(&self, service: &str) {
         self.change(|snapshot| snapshot.services.remove(service));

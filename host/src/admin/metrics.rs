@@ -27,21 +27,33 @@ pub(super) fn text(overview: &Arc<Overview>) -> String {
     out
 }
 
-type CounterRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicU64);
-type GaugeRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicI64);
+pub(super) type CounterRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicU64);
+pub(super) type GaugeRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicI64);
 
-const SERVICE_GAUGES: &[GaugeRow<ServiceStats>] = &[
+pub(super) const SERVICE_GAUGES: &[GaugeRow<ServiceStats>] = &[
     ("microhost_instances", "Instances alive.", |s| &s.instances),
     ("microhost_streams", "Calls with streams under way.", |s| &s.streams),
     ("microhost_queued_calls", "Calls that wait for a place in an instance.", |s| &s.queued),
     ("microhost_instance_memory_bytes", "Linear memory of all instances.", |s| &s.memory_bytes),
+    ("microhost_host_memory_bytes", "What the host holds for the service.", |s| &s.host_memory_bytes),
+    ("microhost_service_calls", "Calls without streams under way, those that wait included.", |s| &s.calls),
+    ("microhost_outgoing_connections", "Connections for wasi:http open.", |s| &s.connections),
 ];
 
-const SERVICE_COUNTERS: &[CounterRow<ServiceStats>] = &[
+pub(super) const SERVICE_COUNTERS: &[CounterRow<ServiceStats>] = &[
     ("microhost_instances_started", "Instances ever made.", |s| &s.instances_started),
     ("microhost_traps", "Instances ended by a trap.", |s| &s.traps),
     ("microhost_shed_calls", "Calls refused because the queue was full.", |s| &s.shed),
+    ("microhost_refused_by_limits", "Times that something was refused because of a limit of the service.", |s| &s.refused),
+    ("microhost_log_lines", "Log lines written.", |s| &s.log_lines),
+    ("microhost_log_bytes", "Bytes of the log lines written.", |s| &s.log_bytes),
     ("microhost_log_lines_dropped", "Log lines dropped because the service logged too much.", |s| &s.log_lines_dropped),
+];
+
+/// Counted in microseconds and shown in seconds.
+const SERVICE_SECONDS: &[CounterRow<ServiceStats>] = &[
+    ("microhost_guest_cpu_seconds", "Time that guest code computed.", |s| &s.cpu_us),
+    ("microhost_guest_throttled_seconds", "Time that instances were held back by the limit cpu-share.", |s| &s.throttled_us),
 ];
 
 const CACHE_COUNTERS: &[CounterRow<CacheStats>] = &[
@@ -83,11 +95,12 @@ impl Collector for Figures {
                     .encode_counter::<NoLabelSet, _, u64>(&figure(stats).load(Relaxed), None)?;
             }
         }
-        let mut metric =
-            encoder.encode_descriptor("microhost_guest_cpu_seconds", "Time that guest code computed.", None, MetricType::Counter)?;
-        for (service, stats) in services.iter() {
-            let seconds = seconds(stats.cpu_us.load(Relaxed));
-            metric.encode_family(&[("service", service.as_str())])?.encode_counter::<NoLabelSet, _, u64>(&seconds, None)?;
+        for (name, help, figure) in SERVICE_SECONDS {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (service, stats) in services.iter() {
+                let seconds = seconds(figure(stats).load(Relaxed));
+                metric.encode_family(&[("service", service.as_str())])?.encode_counter::<NoLabelSet, _, u64>(&seconds, None)?;
+            }
         }
         counters(&mut encoder, CACHE_COUNTERS, &overview.cache)?;
         counters(&mut encoder, EDGE_COUNTERS, &overview.edge)?;
@@ -189,7 +202,7 @@ fn calls(encoder: &mut DescriptorEncoder, routes: &[Row]) -> fmt::Result {
     Ok(())
 }
 
-fn seconds(us: u64) -> f64 {
+pub(super) fn seconds(us: u64) -> f64 {
     us as f64 / 1e6
 }
 
@@ -224,7 +237,7 @@ mod tests {
 
     #[test]
     fn calls_are_shown_by_service_endpoint_and_code_with_their_times() {
-        let overview = Arc::new(Overview::new(Arc::default(), Arc::default()));
+        let overview = Arc::new(Overview::new(Arc::default(), Arc::default(), Arc::default()));
         let stats = Arc::new(EndpointStats::default());
         stats.ended(Code::Ok, Duration::from_micros(80));
         stats.ended(Code::NotFound, Duration::from_secs(60));

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use crate::admin::{Overview, Phase};
+use crate::admin::door::Door;
+use crate::admin::{Api, Control, Overview, Phase};
 use crate::edge;
 use crate::lanes::Lanes;
 use crate::middleware::Local;
@@ -19,14 +20,22 @@ use crate::wasm::engine::GuestEngine;
 use crate::wasm::load::Loader;
 use crate::wasm::service::Starter;
 
+mod control;
+mod entrance;
 mod failed;
 mod host;
 mod options;
+mod steps;
 mod stop;
+mod swap;
+mod versions;
+mod watch;
 
 pub use failed::{Failed, NotStarted};
 pub use host::{Host, Running};
-pub use options::{Cache, Load, NotRunning, OnReady, Options, Ready, ReadyEndpoint, ReadyService};
+pub use options::{Cache, Entrance, Load, MustStart, NotRunning, OnReady, Options, Ready, ReadyEndpoint, ReadyService};
+pub use swap::{DEFAULT_GRACE, Swap, SwapError, Why};
+pub use watch::Watch;
 
 /// How long calls that run may take to end once the host is told to stop.
 const DRAIN_GRACE: Duration = Duration::from_secs(30);
@@ -37,10 +46,10 @@ const LANES_GRACE: Duration = Duration::from_secs(2);
 /// Loads the services, serves them, and returns when the host was asked to stop and has drained.
 ///
 /// A service that cannot start takes no other down: it is logged and told with what is ready. Fails,
-/// and serves nothing, where none can start, where one cannot and [`Options::strict`] is set, or where
-/// the address cannot be bound.
+/// and serves nothing, where services cannot start that must ([`Options::must_start`]), or where the
+/// address or the door cannot be had.
 pub fn run(options: Options) -> anyhow::Result<()> {
-    let Options { listen, services: loads, failed, strict, cache, on_ready } = options;
+    let Options { listen, door, name, journal, services: loads, unbuilt, must_start, cache, on_ready } = options;
     let lanes = Lanes::start(available_parallelism().unwrap_or(NonZeroUsize::MIN)).context("cannot start the lanes")?;
     let cache_stats = Arc::new(CacheStats::default());
     let cache = match cache {
@@ -48,29 +57,46 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         Cache::Folder(folder) => Some(cache::Cache::open(&folder, DEFAULT_CAPACITY, Arc::clone(&cache_stats))?),
     };
     let engine = GuestEngine::new()?;
-    let overview = Arc::new(Overview::new(Arc::new(Router::default()), cache_stats));
+    let overview = Arc::new(Overview::new(Arc::new(Router::default()), cache_stats, journal));
     let directory = Arc::new(Directory::default());
     let channel = Arc::new(Local::new(Arc::clone(&overview.router)));
     let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory))?;
     let host = Arc::new(Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview)));
     // Every service before the address: what cannot be loaded must not be called.
-    let failed: Vec<Failed> = failed.into_iter().chain(host.start(loads)).collect();
+    let mut failed = host.start(loads);
+    for (load, error) in unbuilt {
+        host.note_failure(&load, &error);
+        failed.push((load.name, error));
+    }
     let running = host.running().len();
-    if running == 0 || (strict && !failed.is_empty()) {
+    let goes_on = match must_start {
+        MustStart::None => true,
+        MustStart::One => running > 0,
+        MustStart::All => failed.is_empty(),
+    };
+    if !goes_on {
         host.close();
         return Err(NotStarted::of(failed, running));
     }
-    host.miss(&failed);
+    for (name, error) in &failed {
+        tracing::error!(service = name, error = failed::told(error), "a service cannot start; the others go on without it");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the host's own runtime")?;
     runtime.block_on(async {
         let mut stop = stop::Stop::listen().context("cannot listen for signals")?;
-        let serving = edge::serve(&listen, Arc::clone(&overview), &lanes)?;
+        let socket = entrance::socket(&door, name.as_ref())?;
+        let control: Arc<dyn Control> = Arc::clone(&host) as _;
+        let api = Arc::new(Api::new(name.as_ref().map(ToString::to_string), control, Arc::clone(&overview)));
+        let serving = edge::serve(&listen, Arc::clone(&overview), Some(Arc::clone(&api)), &lanes)?;
+        api.serves_at(serving.address(), listen.tls.is_some());
+        let door = socket.map(|socket| Door::open(socket, api)).transpose()?;
         overview.health.enter(Phase::Ready);
         let ready = Ready {
             address: serving.address(),
             tls: listen.tls.is_some(),
+            door: door.as_ref().map(|door| door.path().to_owned()),
             services: host.running().iter().map(|running| running.ready()).collect(),
-            failed: host.missing(),
+            failed: host.failed().into_iter().map(|(load, why)| NotRunning { name: load.name, why }).collect(),
         };
         on_ready(&ready, &host);
         let signal = stop.next().await;
@@ -82,6 +108,10 @@ pub fn run(options: Options) -> anyhow::Result<()> {
                 tracing::info!(seconds = began.elapsed().as_secs_f64(), connections_cut = cut, "stopped");
             }
             signal = stop.next() => tracing::warn!(signal, "stopped at once; calls that ran were cut off"),
+        }
+        overview.journal.end();
+        if let Some(door) = door {
+            door.close().await;
         }
         anyhow::Ok(())
     })?;

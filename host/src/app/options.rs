@@ -5,20 +5,27 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Failed, Host};
+use super::Host;
+use crate::admin::Journal;
 use crate::schema::{MethodKind, Refused};
-use crate::settings::{Grants, HttpRoute, Isolation, Limits, Listen};
+use crate::settings::{Grants, HostName, HttpRoute, Isolation, Limits, Listen};
 
 /// What a host is asked to run.
 pub struct Options {
     /// Where and how to listen.
     pub listen: Listen,
-    /// The services to load; at least one, here or in `failed`.
+    /// How commands reach the host.
+    pub door: Entrance,
+    /// What commands call the host; its process id where it has no name.
+    pub name: Option<HostName>,
+    /// The log, as the door shows it. Whoever sets up the program's log has it listen there.
+    pub journal: Arc<Journal>,
+    /// The services to load; at least one, here or in `unbuilt`.
     pub services: Vec<Load>,
     /// Services that were asked for and have nothing to load, as their project did not build.
-    pub failed: Vec<Failed>,
-    /// Whether one service that cannot start ends the run. Without, the run ends where none can.
-    pub strict: bool,
+    pub unbuilt: Vec<(Load, anyhow::Error)>,
+    /// Which services have to start, or the run ends.
+    pub must_start: MustStart,
     /// Where compiled components are kept.
     pub cache: Cache,
     /// Called once, when all services that can start have started and the address is bound.
@@ -27,6 +34,29 @@ pub struct Options {
 
 /// What is called once the host serves.
 pub type OnReady = Box<dyn FnOnce(&Ready, &Arc<Host>) + Send>;
+
+/// Which services of a run have to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MustStart {
+    /// None: what cannot start now may be mended while the host runs.
+    None,
+    /// At least one: a host that serves nothing is of no use.
+    One,
+    /// All.
+    All,
+}
+
+/// How commands reach a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// Not at all.
+    Shut,
+    /// By a socket in the folder that the user's hosts share. Where the folder cannot be used, the host
+    /// runs without, and says so: nobody asked for it.
+    Usual,
+    /// By a socket at this path.
+    At(PathBuf),
+}
 
 /// One service to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +105,8 @@ pub struct Ready {
     pub address: SocketAddr,
     /// Whether the listener speaks TLS.
     pub tls: bool,
+    /// The socket by which commands reach the host, if there is one.
+    pub door: Option<PathBuf>,
     /// The services that run, by name.
     pub services: Vec<ReadyService>,
     /// The services that could not be started, by name.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt;
+
 use super::{Opened, open, serve};
-use crate::rpc::{CallFuture, Channel, OpenFuture, Request, Route, Router, StreamReply, StreamRequest};
+use crate::rpc::{CallFuture, Channel, Form, OpenFuture, Payload, Request, Route, Router, StreamReply, StreamRequest};
 use crate::status::{Code, Status};
 
 /// Calls what this host serves.
@@ -28,18 +30,37 @@ impl Local {
     }
 }
 
+/// A handler may rely on the bound of its requests, whichever way they come. Values have that of the
+/// memory that was theirs in the caller.
+fn within(message: &Payload, route: &Route) -> Result<(), Status> {
+    let limit = route.max_request;
+    match message {
+        Payload::Bytes(bytes) if bytes.len() > limit => {
+            Err(Status::new(Code::ResourceExhausted, format!("the request is longer than the service's limit of {limit} bytes")))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Channel for Local {
     fn call(&self, path: &str, request: Request) -> CallFuture {
-        match self.route(path) {
+        let admitted = self.route(path).and_then(|route| within(&request.body, &route).map(|()| route));
+        match admitted {
             Ok(route) => Box::pin(serve(route, request)),
             Err(status) => Box::pin(std::future::ready(Err(status))),
         }
     }
 
-    fn open(&self, path: &str, request: StreamRequest) -> OpenFuture {
+    fn open(&self, path: &str, mut request: StreamRequest) -> OpenFuture {
         let route = self.route(path);
         Box::pin(async move {
-            let Opened { headers, events } = open(route?, request).await?;
+            let route = route?;
+            if let Form::Encoded(_) = request.form {
+                let bound = Arc::clone(&route);
+                let checked = request.messages.map(move |message| message.and_then(|message| within(&message, &bound).map(|()| message)));
+                request.messages = Box::pin(checked);
+            }
+            let Opened { headers, events } = open(route, request).await?;
             Ok(StreamReply { headers, events: Box::pin(events) })
         })
     }

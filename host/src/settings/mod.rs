@@ -7,17 +7,24 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+mod admin;
 mod calls;
+mod cores;
 mod grant;
+mod granted;
 mod limits;
 mod route;
+mod share;
 mod stray;
 mod value;
 
+pub use admin::{Admin, HostName};
 pub use calls::CallGrant;
+pub use cores::CpuShare;
 pub use grant::{GrantedHost, HttpGrant};
 pub use limits::{Limits, parse_bytes, parse_duration};
 pub use route::HttpRoute;
+pub use share::Share;
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -211,6 +218,8 @@ pub struct Settings {
     pub listen: Option<Listen>,
     /// Whether one service that cannot start ends the run.
     pub strict: bool,
+    /// How commands reach the host; as [`Admin::default`] says where the file does not.
+    pub admin: Option<Admin>,
     /// How the project around the settings file is built, where it is not by cargo.
     pub build: Option<Build>,
     /// The services by name.
@@ -267,6 +276,8 @@ mod tests {
         ("service.a.limits", "memory = true", "a size such as 65536"),
         ("service.a.limits", "memory = -1", "a size such as 65536"),
         ("service.a.limits", "timeout = 5", "a time with its unit"),
+        ("service.a.limits", "cpu-share = true", "a number of cores such as 1.5"),
+        ("admin", "enabled = 1", "expected a boolean"),
         ("service.a.limits", "queue = \"many\"", "invalid type"),
         ("service.a", "isolation = \"requests\"", "did you mean `request`?"),
         ("service.a", "http = \"api\"", "begins with a slash"),

@@ -9,6 +9,7 @@ use wasmtime::component::GuestTaskId;
 use super::bell::Bell;
 use super::call::Call;
 use super::engine::TICK;
+use crate::status::Status;
 
 /// What a call wants of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +59,18 @@ pub struct Inbox {
     pub empty: AtomicBool,
     /// Takes no more calls.
     pub retiring: AtomicBool,
+    /// Ends as soon as no call runs, whatever the guest would still do.
+    pub cut: AtomicBool,
     /// Has begun to take calls.
     pub started: AtomicBool,
     /// Plain functions of the host that the guest waits in, and all of the instance with it.
     pub occupied: AtomicUsize,
+    /// Has ended; what its guest leaves unfinished did not end well.
+    pub ended: AtomicBool,
     /// Belongs on the threads for guests that compute long.
     pub heavy: AtomicBool,
+    /// A call in it computes long: until it is done, the instance takes no more calls.
+    pub absorbed: AtomicBool,
     /// Ticks that the guest computed since it last paused.
     pub ticks: AtomicU64,
     /// How long the guest computes.
@@ -80,9 +87,12 @@ impl Inbox {
             free: AtomicUsize::new(0),
             empty: AtomicBool::new(true),
             retiring: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             started: AtomicBool::new(false),
             occupied: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
             heavy: AtomicBool::new(false),
+            absorbed: AtomicBool::new(false),
             ticks: AtomicU64::new(0),
             computing: Computing::new(),
             running: Mutex::new(Vec::new()),
@@ -106,6 +116,38 @@ impl Inbox {
         self.free.store(0, Relaxed);
         self.open.store(false, Relaxed);
         self.bell.instance.wake();
+    }
+
+    /// Ends every call with a failure, and the instance with them; how many calls it had.
+    pub fn cut(&self, failure: impl Fn() -> Status) -> usize {
+        self.retire();
+        let calls: Vec<Arc<Call>> = self.lock().iter().map(|(_, call)| Arc::clone(call)).collect();
+        let live = calls.iter().filter(|call| !call.is_abandoned()).count();
+        for call in calls {
+            call.end(Err(failure()));
+            call.abandon();
+        }
+        self.cut.store(true, Relaxed);
+        self.bell.abandoned();
+        live
+    }
+
+    /// Whether there is nothing left to wait for.
+    pub fn is_cut_off(&self) -> bool {
+        self.cut.load(Relaxed) && self.lock().is_empty()
+    }
+
+    /// A call in it computes long: the instance leaves the lane, and takes no more calls for now. Whether
+    /// that is new.
+    pub fn absorb(&self) -> bool {
+        self.heavy.store(true, Relaxed);
+        if self.absorbed.swap(true, Relaxed) {
+            return false;
+        }
+        // Until the guest pauses, nobody else would notice that there is no room.
+        self.free.store(0, Relaxed);
+        self.open.store(false, Relaxed);
+        true
     }
 
     /// The call that began as this task.
@@ -154,11 +196,12 @@ pub struct Computing {
     mark: AtomicU64,
     /// Nanoseconds computed since the last tick.
     since_tick: AtomicU64,
+    strain: Strain,
 }
 
 impl Computing {
     fn new() -> Computing {
-        Computing { base: Instant::now(), mark: AtomicU64::new(0), since_tick: AtomicU64::new(0) }
+        Computing { base: Instant::now(), mark: AtomicU64::new(0), since_tick: AtomicU64::new(0), strain: Strain::default() }
     }
 
     fn now(&self) -> u64 {
@@ -182,5 +225,69 @@ impl Computing {
     pub fn tick(&self) -> Duration {
         self.pause();
         Duration::from_nanos(self.since_tick.swap(0, Relaxed)).min(2 * TICK)
+    }
+
+    /// Notes computing of a call that takes long.
+    pub fn strain(&self, time: Duration) {
+        self.strain.add(self.mark.load(Relaxed), time);
+    }
+
+    /// Whether calls that take long have kept the instance busy lately.
+    pub fn is_strained(&self) -> bool {
+        self.strain.is_high(self.mark.load(Relaxed))
+    }
+}
+
+/// How much of the time calls that take long keep an instance busy: a bucket that leaks. Many such calls,
+/// each too short to be noticed alone, would hold up a lane as one long call does.
+#[derive(Debug, Default)]
+struct Strain {
+    level: AtomicU64,
+    /// When it last leaked, by the clock of [`Computing`].
+    at: AtomicU64,
+}
+
+/// What leaks of a strain, in time, is one in so many.
+const STRAIN_LEAK: u64 = 10;
+
+/// From here on an instance is strained.
+const STRAINED: Duration = Duration::from_millis(20);
+
+/// The strain is never more, so that an instance is soon itself again.
+const MOST_STRAIN: Duration = Duration::from_millis(60);
+
+impl Strain {
+    fn add(&self, now: u64, time: Duration) {
+        let leaked = now.saturating_sub(self.at.swap(now, Relaxed)) / STRAIN_LEAK;
+        let level = Duration::from_nanos(self.level.load(Relaxed).saturating_sub(leaked)) + time;
+        self.level.store(u64::try_from(level.min(MOST_STRAIN).as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    fn is_high(&self, now: u64) -> bool {
+        let level = self.level.load(Relaxed);
+        if level == 0 {
+            return false;
+        }
+        let left = level.saturating_sub(now.saturating_sub(self.at.load(Relaxed)) / STRAIN_LEAK);
+        if left == 0 {
+            self.level.store(0, Relaxed);
+        }
+        Duration::from_nanos(left) > STRAINED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_strained_by_long_calls_in_a_row_and_not_by_one_now_and_then() {
+        let (busy, calm, call) = (Strain::default(), Strain::default(), Duration::from_millis(10));
+        for turn in 1..10_u64 {
+            busy.add(turn * 10_000_000, call);
+            calm.add(turn * 1_000_000_000, call);
+        }
+        assert!(busy.is_high(90_000_000) && !calm.is_high(9_000_000_000));
+        assert!(!busy.is_high(1_000_000_000), "it passes");
     }
 }

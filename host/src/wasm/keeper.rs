@@ -47,7 +47,7 @@ impl Future for Keeper {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.inbox.bell.keeper.register(cx.waker());
         self.inbox.computing.resume();
-        if self.inner.as_mut().poll(cx).is_ready() || self.is_stuck(cx) {
+        if self.inner.as_mut().poll(cx).is_ready() || self.is_stuck(cx) || self.inbox.is_cut_off() {
             return Poll::Ready(());
         }
         if self.inbox.heavy.load(Relaxed) != self.on_heavy {

@@ -22,7 +22,8 @@ pub struct Loader {
     cache: Option<Cache>,
 }
 
-/// A component, compiled, with what it exports.
+/// A component, compiled, with what it exports. Clones share it.
+#[derive(Clone)]
 pub struct Loaded {
     /// The compiled component.
     pub component: Component,

@@ -26,6 +26,17 @@ pub enum Work {
     Http(Box<Exchange>),
 }
 
+impl Work {
+    /// About how much memory of the host it takes while it waits, in bytes.
+    pub fn size(&self) -> usize {
+        match self {
+            Work::Function(args, _) => args.iter().map(Value::size).sum(),
+            // Its body stays in the socket.
+            Work::Http(_) => 0,
+        }
+    }
+}
+
 /// What waits on one lane, and the instances that take from it.
 #[derive(Default)]
 pub struct Lane {

@@ -14,13 +14,12 @@ use super::limiter::Limiter;
 use super::log::{Output, ServiceLog};
 use super::outgoing::Outgoing;
 use super::pool::Pool;
-use crate::settings::Limits;
 
 /// The most random bytes that a guest may ask for at once.
 const MAX_RANDOM: u64 = 1 << 20;
 
-/// The most handles that an instance may hold of the host's resources.
-const MAX_HANDLES: usize = 10_000;
+/// One in so many of an instance's handles may be of the host's resources: these hold more than others.
+const HOSTS_PART: usize = 6;
 
 /// The data of one store.
 pub struct State {
@@ -71,7 +70,7 @@ impl State {
             wasi.preopened_dir(&folder.path, guest, perms).map_err(|source| FolderError { path: folder.path.clone(), source })?;
         }
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MAX_HANDLES);
+        table.set_max_capacity(pool.limits().handles / HOSTS_PART);
         Ok(State {
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
@@ -84,11 +83,6 @@ impl State {
             inbox,
             pool: Arc::clone(pool),
         })
-    }
-
-    /// Bytes that one host call may copy into the host, for `Store::set_hostcall_fuel`.
-    pub fn host_bytes(limits: &Limits) -> usize {
-        limits.host_memory
     }
 }
 

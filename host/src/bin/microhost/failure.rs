@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use microhost::admin::door::DoorError;
 use microhost::app::NotStarted;
 use microhost::edge::EdgeError;
 use microhost::project::ProjectError;
@@ -142,6 +143,12 @@ fn blame(error: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         return Some(match error {
             EdgeError::InUse { .. } | EdgeError::Listen { .. } => Exit::Unreachable,
             EdgeError::Tls { .. } | EdgeError::Pair { .. } => Exit::Refused,
+        });
+    }
+    if let Some(error) = error.downcast_ref::<DoorError>() {
+        return Some(match error {
+            DoorError::Taken { .. } | DoorError::Listen { .. } => Exit::Unreachable,
+            _ => Exit::Refused,
         });
     }
     let refused = error.is::<SettingsError>()

@@ -7,21 +7,26 @@
 
 use std::sync::Arc;
 
-use futures::future::{AbortHandle, BoxFuture, abortable};
+use futures::future::{BoxFuture, abortable};
 use http::HeaderMap;
 use wasmtime::component::{Accessor, ComponentNamedList, Lift, LinkerInstance, Lower, types};
 use wasmtime::{AsContextMut, Result, StoreContextMut};
 
 use super::abi::{self, Params, Return, TooLarge};
-use super::call::Call;
+use super::call::{Call, Held};
 use super::inbox::Occupied;
+use super::quota;
 use super::state::{State, current_call};
-use crate::middleware::{Origin, Outgoing};
-use crate::rpc::{CallFuture, Form, OpenFuture, Payload};
+use crate::middleware::{Calling, Origin, Outgoing};
+use crate::rpc::{Form, Payload, Reply, StreamReply};
 use crate::schema::{Method, MethodKind, Passing, Schema, Value};
 use crate::status::{Code, Status};
 
+mod sent;
 mod streams;
+
+pub use sent::{Items, written};
+pub use streams::received;
 
 /// A function of another service.
 pub struct Peer {
@@ -84,11 +89,20 @@ struct Begun {
     answer: Answer,
     /// The call that it was made for, if it was for one.
     origin: Option<Arc<Call>>,
+    /// Its arguments are counted for the service that calls, too: it could wait for any number of calls.
+    held: Option<quota::Held>,
+}
+
+impl Begun {
+    /// A call that is not made.
+    fn refused(status: Status, origin: Option<Arc<Call>>) -> Begun {
+        Begun { answer: Answer::Unary(Calling::failed(status)), origin, held: None }
+    }
 }
 
 enum Answer {
-    Unary(CallFuture),
-    Streams(OpenFuture),
+    Unary(Calling<Reply>),
+    Streams(Calling<StreamReply>),
 }
 
 /// What came back.
@@ -105,7 +119,7 @@ impl Peer {
     /// A call of an `async func`: others in the instance go on meanwhile.
     fn call(self: Arc<Peer>, accessor: &Accessor<State>, args: Arguments) -> BoxFuture<'_, Result<Option<Value>>> {
         Box::pin(async move {
-            let Begun { answer, origin } = accessor.with(|mut access| self.begin(access.as_context_mut(), args))?;
+            let Begun { answer, origin, held: _held } = accessor.with(|mut access| self.begin(access.as_context_mut(), args))?;
             let came = self.wait(answer, origin.as_deref()).await;
             let value = accessor.with(|mut access| self.finish(access.as_context_mut(), came, &origin))?;
             match (value, origin) {
@@ -123,7 +137,7 @@ impl Peer {
     /// A call of a plain `func`: it holds the whole instance until it is answered.
     fn call_plain<'a>(self: Arc<Peer>, mut store: StoreContextMut<'a, State>, args: Arguments) -> BoxFuture<'a, Result<Option<Value>>> {
         Box::pin(async move {
-            let Begun { answer, origin } = self.begin(store.as_context_mut(), args)?;
+            let Begun { answer, origin, held: _held } = self.begin(store.as_context_mut(), args)?;
             let occupied = Occupied::new(&store.data().inbox);
             store.data().pool.look_for_more_everywhere();
             let came = self.wait(answer, origin.as_deref()).await;
@@ -149,10 +163,13 @@ impl Peer {
         let args = match args {
             Ok(args) => args,
             Err(TooLarge) => {
-                let why = format!("the arguments take more than the limit host-memory, {} bytes", limits.host_memory);
-                let failed = std::future::ready(Err(Status::new(Code::ResourceExhausted, why)));
-                return Ok(Begun { answer: Answer::Unary(Box::pin(failed)), origin: call });
+                let why = format!("the arguments take more than the limit host-call, {} bytes", limits.host_call);
+                return Ok(Begun::refused(Status::new(Code::ResourceExhausted, why), call));
             }
+        };
+        let held = match pool.quota().hold(args.iter().map(Value::size).sum()) {
+            Ok(held) => held,
+            Err(status) => return Ok(Begun::refused(status, call)),
         };
         let origin = call.as_ref().map(|call| Origin { deadline: call.deadline, depth: call.caller.depth, headers: &call.headers });
         let unary = method.kind == MethodKind::Unary;
@@ -163,14 +180,16 @@ impl Peer {
             metadata: HeaderMap::new(),
             // A call that is served has a deadline, which goes for this one too.
             timeout: origin.is_none().then_some(own),
+            // A type does not say so.
+            idempotent: false,
         };
         let answer = if unary {
             Answer::Unary(pool.peers().call(origin, outgoing, Payload::Value(Value::Record(args))))
         } else {
-            let messages = streams::messages(store.as_context_mut(), method, args, limits.stream_buffer)?;
+            let messages = streams::messages(store.as_context_mut(), method, args)?;
             Answer::Streams(pool.peers().open(origin, outgoing, messages))
         };
-        Ok(Begun { answer, origin: call })
+        Ok(Begun { answer, origin: call, held: Some(held) })
     }
 
     /// What the guest is told; an error where it cannot be.
@@ -206,29 +225,13 @@ impl Peer {
         let Some(call) = origin else { return answer.await };
         let (answer, abort) = abortable(answer);
         let _outgoing = Held::new(call, abort);
-        answer.await.unwrap_or_else(|_| Err(Status::new(Code::Canceled, "nobody waits for the call any more")))
+        answer.await.unwrap_or_else(|_| Err(gone()))
     }
 }
 
-/// A call that ends with the one it was made for.
-struct Held<'a> {
-    call: &'a Call,
-    abort: AbortHandle,
-}
-
-impl<'a> Held<'a> {
-    fn new(call: &'a Call, abort: AbortHandle) -> Held<'a> {
-        call.holds(abort.clone());
-        Held { call, abort }
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        // Marked, so that it is known which one is to go.
-        self.abort.abort();
-        self.call.let_go();
-    }
+/// What is told of a call whose origin nobody waits for.
+pub fn gone() -> Status {
+    Status::new(Code::Canceled, "nobody waits any longer for the call that it was made for")
 }
 
 fn inexpressible(status: &Status) -> wasmtime::Error {

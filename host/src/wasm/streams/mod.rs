@@ -13,6 +13,7 @@ use wasmtime::component::{FutureReader, StreamReader};
 
 use super::abi::{Item, TooLarge};
 use super::call::Call;
+use super::quota::Quota;
 use super::state::State;
 use crate::rpc::{Messages, Payload};
 use crate::schema::{Flowing, Handle, Passing, Value};
@@ -63,9 +64,10 @@ impl std::fmt::Debug for Flow {
 }
 
 impl Flow {
-    /// The streams of a call that has not begun. The reply may hold `capacity` bytes.
-    pub fn new(wire: Box<dyn Wire>, incoming: Option<Messages>, capacity: usize) -> Flow {
-        Flow { wire, reply: Pipe::new(capacity), incoming: Mutex::new(incoming), reading: AtomicWaker::new() }
+    /// The streams of a call that has not begun. The reply may hold `capacity` bytes, of those that the
+    /// service may have held for it.
+    pub fn new(wire: Box<dyn Wire>, incoming: Option<Messages>, capacity: usize, quota: &Arc<Quota>) -> Flow {
+        Flow { wire, reply: Pipe::new(capacity, Arc::clone(quota)), incoming: Mutex::new(incoming), reading: AtomicWaker::new() }
     }
 
     /// Whether the reply streams.
@@ -189,7 +191,7 @@ impl Side {
         let ready = elements.map_while(|element| {
             let message = match element {
                 Ok(element) => flow.wire.message(element),
-                Err(TooLarge) => Err(Status::new(Code::ResourceExhausted, "a message of the reply takes more than the limit host-memory")),
+                Err(TooLarge) => Err(Status::new(Code::ResourceExhausted, "a message of the reply takes more than the limit host-call")),
             };
             message.inspect(|message| bytes += message.size()).map_err(|status| failure = Some(status)).ok()
         });

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use microhost::app::{self, Cache, Failed, Host, Options, Ready};
-use microhost::settings::{Isolation, Limits, Tls};
+use microhost::app::{self, Cache, Host, MustStart, Options, Ready};
+use microhost::settings::{HostName, Isolation, Limits, Tls};
 
 use crate::failure::Outcome;
 use crate::logging::LogArgs;
@@ -56,10 +56,30 @@ pub struct Run {
     no_cache: bool,
 
     #[command(flatten)]
+    admin: AdminArgs,
+
+    #[command(flatten)]
     overrides: Overrides,
 
     #[command(flatten)]
     log: LogArgs,
+}
+
+/// How commands such as `microhost services` reach the host.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Administration")]
+pub struct AdminArgs {
+    /// What commands call this host [default: its process id]
+    #[arg(long, value_name = "NAME", env = "MICROHOST_ADMIN_NAME")]
+    pub admin_name: Option<HostName>,
+
+    /// Have the socket for commands here [default: in a folder that the user's hosts share]
+    #[arg(long, value_name = "PATH", env = "MICROHOST_ADMIN_SOCKET", conflicts_with = "no_admin")]
+    pub admin_socket: Option<PathBuf>,
+
+    /// Have no socket for commands
+    #[arg(long)]
+    pub no_admin: bool,
 }
 
 /// What the command line sets for every service of a run.
@@ -136,24 +156,26 @@ fn limit(text: &str) -> Result<String, String> {
 impl Run {
     /// Serves until the program is told to stop.
     pub fn execute(self) -> Outcome {
-        self.log.start()?;
+        let journal = self.log.start()?;
         let tls = self.tls_certificate.zip(self.tls_key).map(|(certificate, key)| Tls { certificate, key });
-        let place = plan::Place { address: self.listen, tls };
+        let place = plan::Place { address: self.listen, tls, admin: self.admin };
         let plan = plan::make(&self.paths, &place, self.name, &self.overrides)?;
         let cache = match self.cache_dir {
             _ if self.no_cache => Cache::Off,
             Some(folder) => Cache::Folder(folder),
             None => Cache::usual(),
         };
-        let (mut services, mut failed): (Vec<_>, Vec<Failed>) = (Vec::new(), Vec::new());
-        for wanted in &plan.services {
-            match wanted.built() {
-                Ok(load) => services.push(load),
-                Err(error) => failed.push((wanted.name().to_owned(), error.into())),
-            }
-        }
         let people = self.log.for_people();
         let on_ready = Box::new(move |ready: &Ready, _: &Arc<Host>| if people { ready::tell(ready) } else { ready::log(ready) });
-        Ok(app::run(Options { listen: plan.listen, services, failed, strict: plan.strict, cache, on_ready })?)
+        let (mut services, mut unbuilt) = (Vec::new(), Vec::new());
+        for wanted in plan.services {
+            match wanted.built() {
+                Ok(load) => services.push(load),
+                Err(error) => unbuilt.push((wanted.load, error.into())),
+            }
+        }
+        let must_start = if plan.strict { MustStart::All } else { MustStart::One };
+        let (listen, door, name) = (plan.listen, plan.door, plan.host);
+        Ok(app::run(Options { listen, door, name, journal, services, unbuilt, must_start, cache, on_ready })?)
     }
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use microhost::app::Load;
+use microhost::app::{Entrance, Load};
 use microhost::project::{self, ProjectError, Source};
-use microhost::settings::{Limits, Listen, Service, Settings, SettingsError, Tls};
+use microhost::settings::{Admin, HostName, Limits, Listen, Service, Settings, SettingsError, Tls};
 
-use super::Overrides;
+use super::{AdminArgs, Overrides};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::{output, source};
@@ -17,6 +17,10 @@ use crate::{output, source};
 pub struct Plan {
     /// Where and how to listen.
     pub listen: Listen,
+    /// How commands reach the host.
+    pub door: Entrance,
+    /// What commands call it.
+    pub host: Option<HostName>,
     /// Whether one service that cannot start ends the run.
     pub strict: bool,
     /// What to load.
@@ -26,7 +30,7 @@ pub struct Plan {
 /// A service that is to run.
 pub struct Wanted {
     /// What is loaded; its component may be a folder still, whose project has to be built.
-    load: Load,
+    pub load: Load,
     /// Where it was named: a path of the command line, or a table of a settings file.
     place: String,
 }
@@ -52,37 +56,54 @@ pub struct Place {
     /// The files to speak TLS with, relative to the current folder; those of the settings where there
     /// are none.
     pub tls: Option<Tls>,
+    /// How commands are to reach the host; as in the settings where nothing is said.
+    pub admin: AdminArgs,
 }
 
 /// Reads what the paths stand for, and joins it into one host.
 pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &Overrides) -> Outcome<Plan> {
-    let mut plan = Plan { listen: Listen::default(), strict: overrides.strict, services: Vec::new() };
-    let mut listens: Vec<(PathBuf, Listen)> = Vec::new();
+    let (mut services, mut strict) = (Vec::new(), overrides.strict);
+    let (mut listens, mut doors) = (Vec::new(), Vec::new());
     for path in paths {
         match project::locate(path)? {
             Source::Component(found) | Source::Project(found) => {
                 let load = load(source::name(&found), Service::default(), &found, Path::new(""), overrides)?;
-                plan.services.push(Wanted { load, place: found.display().to_string() });
+                services.push(Wanted { load, place: found.display().to_string() });
             }
             Source::Settings(file) => {
                 let settings = Settings::read(&file).map_err(refused)?;
                 let base = file.parent().map(Path::to_owned).unwrap_or_default();
-                plan.strict |= settings.strict;
+                strict |= settings.strict;
                 listens.extend(settings.listen.map(|listen| (file.clone(), at(listen, &base, place))));
-                plan.services.extend(services(settings.service, &file, &base, overrides)?);
+                doors.extend(settings.admin.map(|admin| (file.clone(), entrance(admin, &base, &place.admin))));
+                services.extend(of_file(settings.service, &file, &base, overrides)?);
             }
         }
     }
-    plan.listen = one(listens)?.unwrap_or_else(|| at(Listen::default(), Path::new(""), place));
+    let listen = one("listen", "--listen ADDRESS", listens)?.unwrap_or_else(|| at(Listen::default(), Path::new(""), place));
+    let door = one("admin", "--admin-name NAME", doors)?;
+    let (door, host) = door.unwrap_or_else(|| entrance(Admin::default(), Path::new(""), &place.admin));
     if let Some(name) = name {
-        rename(&mut plan.services, name)?;
+        rename(&mut services, name)?;
     }
-    distinct(&plan.services)?;
-    Ok(plan)
+    distinct(&services)?;
+    Ok(Plan { listen, door, host, strict, services })
+}
+
+/// How commands reach the host. A flag wins over the settings, also over its opposite there.
+fn entrance(settings: Admin, base: &Path, flags: &AdminArgs) -> (Entrance, Option<HostName>) {
+    let door = match (&flags.admin_socket, settings.socket) {
+        _ if flags.no_admin => Entrance::Shut,
+        (Some(path), _) => Entrance::At(path.clone()),
+        _ if !settings.enabled => Entrance::Shut,
+        (None, Some(path)) => Entrance::At(base.join(path)),
+        (None, None) => Entrance::Usual,
+    };
+    (door, flags.admin_name.clone().or(settings.name))
 }
 
 /// The services of a settings file; the project around it where it names none.
-fn services(named: BTreeMap<String, Service>, file: &Path, base: &Path, overrides: &Overrides) -> Outcome<Vec<Wanted>> {
+fn of_file(named: BTreeMap<String, Service>, file: &Path, base: &Path, overrides: &Overrides) -> Outcome<Vec<Wanted>> {
     if named.is_empty() {
         let load = load(source::name(base), Service::default(), &here(base.to_owned()), base, overrides)?;
         return Ok(vec![Wanted { load, place: file.display().to_string() }]);
@@ -141,16 +162,16 @@ fn at(mut listen: Listen, base: &Path, place: &Place) -> Listen {
     listen
 }
 
-/// The one way to listen that all settings files agree on.
-fn one(listens: Vec<(PathBuf, Listen)>) -> Outcome<Option<Listen>> {
-    let mut listens = listens.into_iter();
-    let Some((first, listen)) = listens.next() else { return Ok(None) };
-    match listens.find(|(_, other)| *other != listen) {
-        None => Ok(Some(listen)),
-        Some((other, _)) => Err(Failure::new(Exit::Refused, "two settings files say where and how to listen, and not the same")
-            .note(format!("{}, [listen]", first.display()))
-            .note(format!("{}, [listen]", other.display()))
-            .advise("leave [listen] in one of them; where only the addresses differ, --listen ADDRESS is enough")),
+/// What all settings files agree on that have a table; `flag` decides what may differ.
+fn one<T: PartialEq>(table: &str, flag: &str, found: Vec<(PathBuf, T)>) -> Outcome<Option<T>> {
+    let mut found = found.into_iter();
+    let Some((first, of_first)) = found.next() else { return Ok(None) };
+    match found.find(|(_, other)| *other != of_first) {
+        None => Ok(Some(of_first)),
+        Some((other, _)) => Err(Failure::new(Exit::Refused, format!("two settings files have a table [{table}], and not the same"))
+            .note(first.display())
+            .note(other.display())
+            .advise(format!("leave [{table}] in one of them; where only that differs, {flag} is enough"))),
     }
 }
 
@@ -306,7 +327,7 @@ mod tests {
         let paths = [one.path().to_owned(), other.path().to_owned()];
         let (exit, text) = told(joined(&paths, None, &Overrides::default()));
         assert!(exit == Exit::Refused && text.contains("--listen") && text.contains(&other.path().display().to_string()), "{text}");
-        let place = Place { address: "127.0.0.1:3".parse().ok(), tls: None };
+        let place = Place { address: "127.0.0.1:3".parse().ok(), ..Place::default() };
         let plan = make(&paths, &place, None, &Overrides::default()).ok().expect("a plan");
         assert_eq!((plan.listen.address.port(), plan.services.len()), (3, 2));
     }

@@ -120,6 +120,7 @@ mod tests {
             tls: false,
             services: vec![ReadyService { name: "greeter".into(), version: Some("0.1.0".into()), endpoints, gateway, http: None, refused }],
             failed: vec![NotRunning { name: "stock".into(), why: "no disk\nno luck".into() }],
+            door: None,
         }
     }
 
@@ -156,7 +157,7 @@ mod tests {
             http: Some("/shop".parse().expect("a route")),
             refused: Vec::new(),
         };
-        let ready = Ready { address: "[::1]:80".parse().expect("an address"), tls: false, services: vec![site], failed: Vec::new() };
+        let ready = Ready { address: "[::1]:80".parse().expect("an address"), tls: false, door: None, services: vec![site], failed: Vec::new() };
         let text = text(&ready);
         assert!(text.ends_with("\n  site\n    HTTP at /shop\n\n  try: curl http://[::1]:80/shop\n"), "{text}");
     }
