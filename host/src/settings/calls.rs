@@ -63,7 +63,8 @@ fn of_wit(interface: &str) -> Option<String> {
     if ![namespace, package, name].into_iter().all(kebab) || version.contains('/') {
         return None;
     }
-    let capital = |word: &str| word.get(..1).unwrap_or_default().to_ascii_uppercase() + &word.get(1..).unwrap_or_default().to_ascii_lowercase();
+    let capital =
+        |word: &str| word.get(..1).unwrap_or_default().to_ascii_uppercase() + &word.get(1..).unwrap_or_default().to_ascii_lowercase();
     let pascal: String = name.split('-').map(capital).collect();
     Some(format!("{}.{}.{pascal}", namespace.replace('-', "_"), package.replace('-', "_")))
 }

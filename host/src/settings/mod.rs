@@ -129,7 +129,12 @@ pub struct Folder {
 
 /// One service: its component and what holds for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case", expecting = "a table of a service, such as { component = \"greeter.wasm\" }")]
+#[serde(
+    default,
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a table of a service, such as { component = \"greeter.wasm\" }"
+)]
 pub struct Service {
     /// The component: a `.wasm` file or a folder with a built project. Relative to the settings file.
     pub component: Option<PathBuf>,
@@ -256,7 +261,9 @@ mod tests {
 
     #[test]
     fn a_limit_of_nothing_is_refused_with_its_line() {
-        for (key, value) in [("instances", "0"), ("concurrency", "0"), ("calls-per-instance", "0"), ("timeout", "\"0s\""), ("cpu", "\"0ms\"")] {
+        for (key, value) in
+            [("instances", "0"), ("concurrency", "0"), ("calls-per-instance", "0"), ("timeout", "\"0s\""), ("cpu", "\"0ms\"")]
+        {
             let error = Settings::parse(&format!("[service.a.limits]\n{key} = {value}\n")).expect_err("nothing could be done");
             assert!(error.contains("more than zero") && error.contains("line 2"), "{key}: {error}");
         }

@@ -51,7 +51,8 @@ async fn what_one_needs_of_another_is_found_in_any_order() {
 
 #[tokio::test]
 async fn one_that_cannot_start_is_told_and_takes_no_other_down() {
-    let text = service("echo", &guest("echo"), "") + &service("lost", "/no/such.wasm".as_ref(), "") + &service("front", &guest("front"), "");
+    let text =
+        service("echo", &guest("echo"), "") + &service("lost", "/no/such.wasm".as_ref(), "") + &service("front", &guest("front"), "");
     let host = Start::settings(&text).ready().await;
     let fields = ready(&host).await;
     assert_eq!((&fields["services"], &fields["failed"]), (&json!("echo"), &json!("front,lost")));
@@ -118,7 +119,10 @@ async fn two_services_of_one_name_or_one_route_are_told_apart() {
     let (code, said) = start.arg(guest("echo")).refused().await;
     assert_eq!(code, 3, "{said}");
     let place = guest("echo").display().to_string();
-    assert!(said.contains("two services are called echo") && said.contains("microhost.toml, [service.echo]") && said.contains(&place), "{said}");
+    assert!(
+        said.contains("two services are called echo") && said.contains("microhost.toml, [service.echo]") && said.contains(&place),
+        "{said}"
+    );
 
     let text = service("one", &guest("echo"), "") + &service("two", &guest("echo"), "");
     let host = Start::settings(&text).ready().await;
@@ -147,7 +151,8 @@ async fn inspect_says_what_to_write_for_a_service_that_is_imported() {
 
     let wasi = guest("wasi");
     let found = Command::microhost(["inspect", "--json"]).args([wasi]).run().await.json();
-    let flags: Vec<&str> = found["imports"].as_array().expect("a list").iter().filter_map(|import| import["grant"]["flag"].as_str()).collect();
+    let flags: Vec<&str> =
+        found["imports"].as_array().expect("a list").iter().filter_map(|import| import["grant"]["flag"].as_str()).collect();
     for flag in ["--env K=V", "--dir HOST::/GUEST[:rw]", "--allow-sockets"] {
         assert!(flags.contains(&flag), "{flag} in {flags:?}");
     }

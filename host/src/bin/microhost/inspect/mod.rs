@@ -4,7 +4,9 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use microhost::schema::{Field, Handled, HandledMessage, HandledMethod, HandledService, Import, Message, Method, MethodKind, Schema, Service};
+use microhost::schema::{
+    Field, Handled, HandledMessage, HandledMethod, HandledService, Import, Message, Method, MethodKind, Schema, Service,
+};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;

@@ -298,7 +298,8 @@ mod tests {
 
     #[test]
     fn components_folders_and_settings_are_joined_into_one_host() {
-        let one = folder("strict = true\n[listen]\naddress = \"127.0.0.1:7\"\n[service.x]\ncomponent = \"a.wasm\"\nversion = \"2026-11\"\n");
+        let one =
+            folder("strict = true\n[listen]\naddress = \"127.0.0.1:7\"\n[service.x]\ncomponent = \"a.wasm\"\nversion = \"2026-11\"\n");
         let other = folder("");
         fs::write(other.path().join("Cargo.toml"), "").expect("a file");
         let paths = [one.path().join("b.wasm"), one.path().to_owned(), other.path().to_owned()];
@@ -315,7 +316,9 @@ mod tests {
         let file = folder.path().join("microhost.toml");
         let (exit, text) = told(joined(&[folder.path().join("a.wasm"), file.clone()], None, &Overrides::default()));
         assert_eq!(exit, Exit::Refused);
-        for part in ["two services are called a", &format!("{}, [service.a]", file.display()), &folder.path().join("a.wasm").display().to_string()] {
+        for part in
+            ["two services are called a", &format!("{}, [service.a]", file.display()), &folder.path().join("a.wasm").display().to_string()]
+        {
             assert!(text.contains(part), "{part} in {text}");
         }
     }

@@ -157,7 +157,8 @@ mod tests {
             http: Some("/shop".parse().expect("a route")),
             refused: Vec::new(),
         };
-        let ready = Ready { address: "[::1]:80".parse().expect("an address"), tls: false, door: None, services: vec![site], failed: Vec::new() };
+        let ready =
+            Ready { address: "[::1]:80".parse().expect("an address"), tls: false, door: None, services: vec![site], failed: Vec::new() };
         let text = text(&ready);
         assert!(text.ends_with("\n  site\n    HTTP at /shop\n\n  try: curl http://[::1]:80/shop\n"), "{text}");
     }
