@@ -167,9 +167,9 @@ impl Api {
     fn unknown(&self, name: &str) -> Status {
         let services = self.control.services();
         let names = || services.iter().map(|service| service.name.as_str());
-        let near = crate::settings::nearest(name, names()).map(|near| format!(", did you mean {near}?")).unwrap_or_default();
-        let names = names().collect::<Vec<_>>().join(", ");
-        Status::new(Code::NotFound, format!("this host has no service {name:?}{near}; it has {names}"))
+        let all = names().collect::<Vec<_>>().join(", ");
+        let near = crate::settings::nearest(name, names()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        Status::new(Code::NotFound, format!("this host has no service {name:?}, it has {all}{near}"))
     }
 
     fn logs(&self, query: &Query, way: Way) -> Result<Response<ApiBody>, Status> {

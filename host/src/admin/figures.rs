@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use super::Overview;
-use super::metrics::{SERVICE_COUNTERS, SERVICE_GAUGES, seconds};
+use super::metrics::{SERVICE_COUNTERS, SERVICE_GAUGES, SERVICE_SECONDS, seconds};
 use super::view::{CallFigures, ServiceFigures, Stats};
 use crate::stats::{EndpointStats, LATENCY_BOUNDS_US, ServiceStats};
 use crate::status::Code;
@@ -46,23 +46,13 @@ fn of_service(stats: &ServiceStats) -> BTreeMap<String, f64> {
     let name = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
     let gauges = SERVICE_GAUGES.iter().map(|(row, _, figure)| (name(row), figure(stats).load(Relaxed) as f64));
     let counters = SERVICE_COUNTERS.iter().map(|(row, _, figure)| (name(row), figure(stats).load(Relaxed) as f64));
-    let mut figures: BTreeMap<String, f64> = gauges.chain(counters).collect();
-    figures.insert("guest_cpu_seconds".to_owned(), seconds(stats.cpu_us.load(Relaxed)));
-    figures
+    let times = SERVICE_SECONDS.iter().map(|(row, _, figure)| (name(row), seconds(figure(stats).load(Relaxed))));
+    gauges.chain(counters).chain(times).collect()
 }
 
 /// Whether a call that ended so tells against the service or the host, and not against its caller.
 fn is_fault(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Unknown
-            | Code::DeadlineExceeded
-            | Code::ResourceExhausted
-            | Code::Unimplemented
-            | Code::Internal
-            | Code::Unavailable
-            | Code::DataLoss
-    )
+    code != Code::Ok && code.http().is_server_error()
 }
 
 /// The figures of several endpoints added up.

@@ -77,11 +77,6 @@ impl Health {
         self.change(|snapshot| snapshot.services.insert(service.to_owned(), serving));
     }
 
-    /// Notes that a service, by its name in the settings, could not be started, or that it runs after all.
-    pub fn miss(&self, name: &str, missing: bool) {
-        self.change(|snapshot| if missing { snapshot.failed.insert(name.to_owned()) } else { snapshot.failed.remove(name) });
-    }
-
     /// Says at once that services serve, and forgets those that go.
     pub fn replace<'a>(&self, gone: impl Iterator<Item = &'a str>, serving: impl Iterator<Item = &'a str>) {
         self.change(|snapshot| {
@@ -90,6 +85,11 @@ impl Health {
             }
             snapshot.services.extend(serving.map(|service| (service.to_owned(), true)));
         });
+    }
+
+    /// Notes that a service, by its name in the settings, could not be started, or that it runs after all.
+    pub fn miss(&self, name: &str, missing: bool) {
+        self.change(|snapshot| if missing { snapshot.failed.insert(name.to_owned()) } else { snapshot.failed.remove(name) });
     }
 
     /// Forgets a service.

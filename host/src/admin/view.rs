@@ -86,7 +86,7 @@ pub struct Description {
     pub isolation: String,
     /// What callers can call.
     pub endpoints: Vec<EndpointView>,
-    /// The messages of the endpoints.
+    /// The messages of the endpoints that have fields.
     pub messages: Vec<MessageView>,
     /// Exported functions that cannot be served, and why.
     pub refused: Vec<RefusedView>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use super::{DEFAULT_GRACE, Host, Load, Running, Swap, SwapError, Watch, Why};
+use super::{DEFAULT_GRACE, Host, Load, NotRunning, Running, Swap, SwapError, Watch, Why};
 use crate::admin::Control;
 use crate::admin::change::{Change, SwapOrder, Swapped, TurnOrder};
 use crate::admin::view::{Description, EndpointView, FieldView, ImportView, MessageView, RefusedView, ServiceView, State};
@@ -17,7 +17,7 @@ use crate::status::{Code, Status};
 impl Control for Host {
     fn services(&self) -> Vec<ServiceView> {
         let mut views: Vec<ServiceView> = self.running().iter().map(|running| self.view(running)).collect();
-        views.extend(self.failed().into_iter().map(|(load, why)| failed(&load, why)));
+        views.extend(self.missing().into_iter().map(|NotRunning { load, why }| failed(&load, why)));
         views.sort_by(|a, b| a.name.cmp(&b.name));
         views
     }
@@ -26,7 +26,7 @@ impl Control for Host {
         if let Some(running) = self.running().iter().find(|running| running.load.name == name) {
             return Some(self.description(running));
         }
-        let (load, why) = self.failed().into_iter().find(|(load, _)| load.name == name)?;
+        let NotRunning { load, why } = self.missing().into_iter().find(|missing| missing.load.name == name)?;
         Some(described(failed(&load, why), &load))
     }
 
@@ -85,7 +85,7 @@ impl Host {
         let waits = (!missing.is_empty()).then(|| format!("nobody offers {} yet", missing.join(", ")));
         let state = if waits.is_some() { State::Waiting } else { State::Serving };
         let since = Some(humantime::format_rfc3339_seconds(running.since).to_string());
-        ServiceView { version: running.release().map(str::to_owned), why: waits, since, ..blank(&running.load.name, state) }
+        ServiceView { version: version(schema), why: waits, since, ..blank(&running.load.name, state) }
     }
 
     fn description(&self, running: &Running) -> Description {
@@ -124,7 +124,7 @@ fn blank(name: &str, state: State) -> ServiceView {
 }
 
 fn failed(load: &Load, why: String) -> ServiceView {
-    ServiceView { version: load.version.clone(), why: Some(why), ..blank(&load.name, State::Failed) }
+    ServiceView { why: Some(why), ..blank(&load.name, State::Failed) }
 }
 
 /// What the settings say of a service.
@@ -147,6 +147,13 @@ fn described(service: ServiceView, load: &Load) -> Description {
         limits: load.limits.shown(),
         versions: None,
     }
+}
+
+/// The version of the packages that a component exports, where it is one.
+fn version(schema: &Schema) -> Option<String> {
+    let mut versions = schema.services.iter().filter_map(|service| service.interface.split_once('@')).map(|(_, version)| version);
+    let first = versions.next()?;
+    versions.all(|other| other == first).then(|| first.to_owned())
 }
 
 fn endpoints(running: &Running) -> Vec<EndpointView> {
@@ -197,7 +204,7 @@ fn messages(schema: &Schema) -> Vec<MessageView> {
         name: message.name,
         fields: message.fields.into_iter().map(|(number, name, json_name, kind)| FieldView { number, name, json_name, kind }).collect(),
     });
-    typed.chain(handled).collect()
+    typed.chain(handled).filter(|message| !message.fields.is_empty()).collect()
 }
 
 /// What a service is allowed. Of the environment the names alone: what they stand for may be secret.

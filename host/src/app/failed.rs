@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
-/// A service that could not be started, by its name.
-pub type Failed = (String, anyhow::Error);
+use super::Load;
+
+/// A service that could not be started, and why.
+pub type Failed = (Load, anyhow::Error);
 
 /// A run that does not go on without the services that could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +49,7 @@ mod tests {
     use super::*;
 
     fn failed(name: &str) -> Failed {
-        (name.to_owned(), anyhow::anyhow!("{name} is broken"))
+        (Load { name: name.to_owned(), ..Load::default() }, anyhow::anyhow!("{name} is broken"))
     }
 
     #[test]
@@ -56,7 +58,7 @@ mod tests {
         let error = NotStarted::of(vec![failed("a"), failed("b")], 1);
         assert_eq!(error.to_string(), "2 of 3 services cannot start");
         let NotStarted { failed, .. } = error.downcast().expect("of several");
-        assert_eq!(failed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(failed.iter().map(|(load, _)| load.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     }
 
     #[test]

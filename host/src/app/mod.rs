@@ -23,6 +23,7 @@ use crate::wasm::service::Starter;
 mod control;
 mod entrance;
 mod failed;
+mod files;
 mod host;
 mod options;
 mod steps;
@@ -33,7 +34,7 @@ mod watch;
 
 pub use failed::{Failed, NotStarted};
 pub use host::{Host, Running};
-pub use options::{Cache, Entrance, Load, MustStart, NotRunning, OnReady, Options, Ready, ReadyEndpoint, ReadyService};
+pub use options::{Cache, Entrance, Load, NotRunning, OnReady, Options, Ready, ReadyEndpoint, ReadyService};
 pub use swap::{DEFAULT_GRACE, Swap, SwapError, Why};
 pub use watch::Watch;
 
@@ -46,10 +47,13 @@ const LANES_GRACE: Duration = Duration::from_secs(2);
 /// Loads the services, serves them, and returns when the host was asked to stop and has drained.
 ///
 /// A service that cannot start takes no other down: it is logged and told with what is ready. Fails,
-/// and serves nothing, where services cannot start that must ([`Options::must_start`]), or where the
-/// address or the door cannot be had.
+/// and serves nothing, where none can start, where one cannot and [`Options::strict`] is set, or where
+/// the address cannot be bound.
 pub fn run(options: Options) -> anyhow::Result<()> {
-    let Options { listen, door, name, journal, services: loads, unbuilt, must_start, cache, on_ready } = options;
+    let Options { listen, door, name, journal, services: loads, failed, strict, cache, on_ready } = options;
+    if let Err(error) = files::open_as_many_as_allowed() {
+        tracing::warn!(%error, "cannot raise the limit of open files: with many services or connections it may be reached");
+    }
     let lanes = Lanes::start(available_parallelism().unwrap_or(NonZeroUsize::MIN)).context("cannot start the lanes")?;
     let cache_stats = Arc::new(CacheStats::default());
     let cache = match cache {
@@ -63,24 +67,13 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory))?;
     let host = Arc::new(Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview)));
     // Every service before the address: what cannot be loaded must not be called.
-    let mut failed = host.start(loads);
-    for (load, error) in unbuilt {
-        host.note_failure(&load, &error);
-        failed.push((load.name, error));
-    }
+    let failed: Vec<Failed> = failed.into_iter().chain(host.start(loads)).collect();
     let running = host.running().len();
-    let goes_on = match must_start {
-        MustStart::None => true,
-        MustStart::One => running > 0,
-        MustStart::All => failed.is_empty(),
-    };
-    if !goes_on {
+    if running == 0 || (strict && !failed.is_empty()) {
         host.close();
         return Err(NotStarted::of(failed, running));
     }
-    for (name, error) in &failed {
-        tracing::error!(service = name, error = failed::told(error), "a service cannot start; the others go on without it");
-    }
+    host.miss(&failed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the host's own runtime")?;
     runtime.block_on(async {
         let mut stop = stop::Stop::listen().context("cannot listen for signals")?;
@@ -96,7 +89,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
             tls: listen.tls.is_some(),
             door: door.as_ref().map(|door| door.path().to_owned()),
             services: host.running().iter().map(|running| running.ready()).collect(),
-            failed: host.failed().into_iter().map(|(load, why)| NotRunning { name: load.name, why }).collect(),
+            failed: host.missing(),
         };
         on_ready(&ready, &host);
         let signal = stop.next().await;

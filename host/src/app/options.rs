@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Host;
+use super::{Failed, Host};
 use crate::admin::Journal;
 use crate::schema::{MethodKind, Refused};
 use crate::settings::{Grants, HostName, HttpRoute, Isolation, Limits, Listen};
@@ -20,30 +20,16 @@ pub struct Options {
     pub name: Option<HostName>,
     /// The log, as the door shows it. Whoever sets up the program's log has it listen there.
     pub journal: Arc<Journal>,
-    /// The services to load; at least one, here or in `unbuilt`.
+    /// The services to load; at least one, here or in `failed`.
     pub services: Vec<Load>,
     /// Services that were asked for and have nothing to load, as their project did not build.
-    pub unbuilt: Vec<(Load, anyhow::Error)>,
-    /// Which services have to start, or the run ends.
-    pub must_start: MustStart,
+    pub failed: Vec<Failed>,
+    /// Whether one service that cannot start ends the run. Without, the run ends where none can.
+    pub strict: bool,
     /// Where compiled components are kept.
     pub cache: Cache,
     /// Called once, when all services that can start have started and the address is bound.
     pub on_ready: OnReady,
-}
-
-/// What is called once the host serves.
-pub type OnReady = Box<dyn FnOnce(&Ready, &Arc<Host>) + Send>;
-
-/// Which services of a run have to start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MustStart {
-    /// None: what cannot start now may be mended while the host runs.
-    None,
-    /// At least one: a host that serves nothing is of no use.
-    One,
-    /// All.
-    All,
 }
 
 /// How commands reach a host.
@@ -58,8 +44,11 @@ pub enum Entrance {
     At(PathBuf),
 }
 
+/// What is called once the host serves.
+pub type OnReady = Box<dyn FnOnce(&Ready, &Arc<Host>) + Send>;
+
 /// One service to load.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     /// What logs and figures call it, and what owns its endpoints.
     pub name: String,
@@ -116,8 +105,8 @@ pub struct Ready {
 /// A service that was asked for and does not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotRunning {
-    /// Its name, as in [`Load::name`].
-    pub name: String,
+    /// What was asked for.
+    pub load: Load,
     /// Why, and what to do.
     pub why: String,
 }

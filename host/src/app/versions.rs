@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
 use super::{Host, Load, Running};
@@ -16,11 +16,12 @@ use crate::wasm::load::Loaded;
 const MAX_DRAINING: usize = 8;
 
 /// The right to change which version of a service runs: one at a time.
-pub(super) type Turn = OwnedMutexGuard<()>;
+pub(super) type Turn = OwnedSemaphorePermit;
 
 /// The versions of a service beside the one that runs.
 pub(super) struct Line {
-    turn: Arc<tokio::sync::Mutex<()>>,
+    /// One permit: the right to change.
+    turn: Arc<Semaphore>,
     room: Arc<Semaphore>,
     others: Mutex<Others>,
 }
@@ -61,14 +62,14 @@ pub(super) struct Canary {
 
 impl Default for Line {
     fn default() -> Line {
-        Line { turn: Arc::default(), room: Arc::new(Semaphore::new(MAX_DRAINING)), others: Mutex::default() }
+        Line { turn: Arc::new(Semaphore::new(1)), room: Arc::new(Semaphore::new(MAX_DRAINING)), others: Mutex::default() }
     }
 }
 
 impl Line {
     /// The right to change which version runs; `None` while another has it.
     pub(super) fn turn(&self) -> Option<Turn> {
-        Arc::clone(&self.turn).try_lock_owned().ok()
+        Arc::clone(&self.turn).try_acquire_owned().ok()
     }
 
     /// Room for one more version that drains, waited for.
@@ -129,7 +130,7 @@ impl Host {
     pub fn versions(&self, service: &str) -> Option<Versions> {
         let serving = self.serving(service)?.version;
         let line = self.line(service);
-        let swapping = line.turn().is_none();
+        let swapping = line.turn.available_permits() == 0;
         let others = line.others();
         let canary = others.canary.as_ref().map(|canary| {
             let calls = canary.running.service.tally().count();

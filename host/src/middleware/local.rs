@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 
 use super::{Opened, open, serve};
-use crate::rpc::{CallFuture, Channel, Form, OpenFuture, Payload, Request, Route, Router, StreamReply, StreamRequest};
+use crate::rpc::{CallFuture, Channel, Event, Form, MethodKind, OpenFuture, Payload, Request, Route, Router, StreamReply, StreamRequest};
 use crate::status::{Code, Status};
 
 /// Calls what this host serves.
@@ -28,6 +28,33 @@ impl Local {
             false => Status::new(Code::Unavailable, format!("no service here offers {service}")),
         }
     }
+}
+
+/// A unary call that came with streams, as gateways pass calls on: they do not know its kind.
+async fn whole(route: Route, request: StreamRequest) -> Result<StreamReply, Status> {
+    let StreamRequest { form, headers, deadline, caller, idempotent, mut messages } = request;
+    let message = async {
+        let first = messages.next().await.unwrap_or_else(|| Err(not_one("none")))?;
+        match messages.next().await {
+            None => Ok(first),
+            Some(second) => second.and_then(|_| Err(not_one("more"))),
+        }
+    };
+    let body = match deadline {
+        None => message.await?,
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), message).await.unwrap_or_else(|_| Err(late()))?,
+    };
+    let reply = serve(route, Request { form, body, headers, deadline, caller, idempotent }).await?;
+    let events = [Event::Message(reply.body), Event::End(Ok(reply.trailers))];
+    Ok(StreamReply { headers: reply.headers, events: Box::pin(stream::iter(events)) })
+}
+
+fn not_one(how_many: &str) -> Status {
+    Status::new(Code::Unimplemented, format!("the method takes one message, and the call has {how_many}"))
+}
+
+fn late() -> Status {
+    Status::new(Code::DeadlineExceeded, "the deadline passed before the message came")
 }
 
 /// A handler may rely on the bound of its requests, whichever way they come. Values have that of the
@@ -59,6 +86,9 @@ impl Channel for Local {
                 let bound = Arc::clone(&route);
                 let checked = request.messages.map(move |message| message.and_then(|message| within(&message, &bound).map(|()| message)));
                 request.messages = Box::pin(checked);
+            }
+            if route.endpoint.kind == Some(MethodKind::Unary) {
+                return whole(route, request).await;
             }
             let Opened { headers, events } = open(route, request).await?;
             Ok(StreamReply { headers, events: Box::pin(events) })

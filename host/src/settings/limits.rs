@@ -38,7 +38,6 @@ pub struct Limits {
     /// Calls that may wait for a place in an instance.
     pub queue: usize,
     /// Calls without streams under way at once, over all instances, those that wait included.
-    #[serde(deserialize_with = "some")]
     pub calls: usize,
     /// Wall time of one call, its wait in the queue included.
     #[serde(deserialize_with = "some_time")]
@@ -260,7 +259,7 @@ fn shown(name: &str, value: &serde_json::Value) -> String {
     let is_size = ROWS.iter().any(|row| row.name == name && row.about.ends_with("iB)"));
     match value.as_u64() {
         Some(bytes) if is_size => size(bytes),
-        _ => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+        _ => value.to_string(),
     }
 }
 

@@ -221,10 +221,10 @@ pub struct Build {
 pub struct Settings {
     /// Where and how the host listens; as [`Listen::default`] says where the file does not.
     pub listen: Option<Listen>,
-    /// Whether one service that cannot start ends the run.
-    pub strict: bool,
     /// How commands reach the host; as [`Admin::default`] says where the file does not.
     pub admin: Option<Admin>,
+    /// Whether one service that cannot start ends the run.
+    pub strict: bool,
     /// How the project around the settings file is built, where it is not by cargo.
     pub build: Option<Build>,
     /// The services by name.

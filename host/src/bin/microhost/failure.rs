@@ -60,12 +60,12 @@ impl Failure {
     /// decides the exit code, as it would have alone.
     fn of_several(several: NotStarted) -> Failure {
         let mut failure = Failure::new(Exit::Failed, several.to_string());
-        for (at, (name, error)) in several.failed.into_iter().enumerate() {
+        for (at, (load, error)) in several.failed.into_iter().enumerate() {
             let one = Failure::from(error);
             if at == 0 {
                 failure.exit = one.exit;
             }
-            failure.notes.push(format!("{name}: {}", one.what));
+            failure.notes.push(format!("{}: {}", load.name, one.what));
             failure.notes.extend(one.notes);
         }
         failure
@@ -168,23 +168,24 @@ mod tests {
     fn a_failure_tells_what_where_why_and_what_to_do() {
         let cause = std::io::Error::new(std::io::ErrorKind::NotFound, "no such file");
         let failure = Failure::new(Exit::Refused, "cannot read the component").note("a.wasm").because(&cause).advise("microhost build");
-        assert_eq!(failure.text(Paint::plain()), "error: cannot read the component\n  a.wasm\n  no such file\n  try: microhost build\n");
+        assert_eq!(failure.text(Paint::none()), "error: cannot read the component\n  a.wasm\n  no such file\n  try: microhost build\n");
     }
 
     #[test]
     fn a_cause_told_already_is_not_told_again() {
         let error = anyhow::anyhow!("disk full").context("cannot write x: disk full");
-        assert_eq!(Failure::from(error).text(Paint::plain()), "error: cannot write x: disk full\n");
+        assert_eq!(Failure::from(error).text(Paint::none()), "error: cannot write x: disk full\n");
     }
 
     #[test]
     fn services_that_failed_together_are_told_one_by_one() {
+        let of = |name: &str| microhost::app::Load { name: name.to_owned(), ..Default::default() };
         let failed = vec![
-            ("a".to_owned(), LoadError::NotWasm { path: "LICENSE".into() }.into()),
-            ("b".to_owned(), anyhow::anyhow!("no luck").context("cannot serve b")),
+            (of("a"), LoadError::NotWasm { path: "LICENSE".into() }.into()),
+            (of("b"), anyhow::anyhow!("no luck").context("cannot serve b")),
         ];
         let failure = Failure::from(anyhow::Error::from(NotStarted { failed, all: 3 }));
-        let text = failure.text(Paint::plain());
+        let text = failure.text(Paint::none());
         assert!(text.starts_with("error: 2 of 3 services cannot start\n  a: LICENSE is no WebAssembly"), "{text}");
         assert!(text.ends_with("\n  b: cannot serve b\n  no luck\n"), "{text}");
         assert_eq!(failure.exit(), Exit::Refused);
@@ -193,7 +194,7 @@ mod tests {
     #[test]
     fn text_from_outside_cannot_steer_the_terminal() {
         let failure = Failure::new(Exit::Failed, "a\u{1b}[2Jb\nsecond \u{9b}line");
-        assert_eq!(failure.text(Paint::plain()), "error: a\\u{1b}[2Jb\n    second \\u{9b}line\n");
+        assert_eq!(failure.text(Paint::none()), "error: a\\u{1b}[2Jb\n    second \\u{9b}line\n");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use microhost::app::{self, Cache, Host, MustStart, Options, Ready};
+use microhost::app::{self, Cache, Failed, Host, Options, Ready};
 use microhost::settings::{HostName, Isolation, Limits, Tls};
 
 use crate::failure::Outcome;
@@ -165,17 +165,16 @@ impl Run {
             Some(folder) => Cache::Folder(folder),
             None => Cache::usual(),
         };
-        let people = self.log.for_people();
-        let on_ready = Box::new(move |ready: &Ready, _: &Arc<Host>| if people { ready::tell(ready) } else { ready::log(ready) });
-        let (mut services, mut unbuilt) = (Vec::new(), Vec::new());
-        for wanted in plan.services {
+        let (mut services, mut failed): (Vec<_>, Vec<Failed>) = (Vec::new(), Vec::new());
+        for wanted in &plan.services {
             match wanted.built() {
                 Ok(load) => services.push(load),
-                Err(error) => unbuilt.push((wanted.load, error.into())),
+                Err(error) => failed.push((wanted.load().clone(), error.into())),
             }
         }
-        let must_start = if plan.strict { MustStart::All } else { MustStart::One };
-        let (listen, door, name) = (plan.listen, plan.door, plan.host);
-        Ok(app::run(Options { listen, door, name, journal, services, unbuilt, must_start, cache, on_ready })?)
+        let people = self.log.for_people();
+        let on_ready = Box::new(move |ready: &Ready, _: &Arc<Host>| if people { ready::tell(ready) } else { ready::log(ready) });
+        let plan::Plan { listen, door, host, strict, .. } = plan;
+        Ok(app::run(Options { listen, door, name: host, journal, services, failed, strict, cache, on_ready })?)
     }
 }

@@ -30,7 +30,7 @@ pub struct Plan {
 /// A service that is to run.
 pub struct Wanted {
     /// What is loaded; its component may be a folder still, whose project has to be built.
-    pub load: Load,
+    load: Load,
     /// Where it was named: a path of the command line, or a table of a settings file.
     place: String,
 }
@@ -39,6 +39,11 @@ impl Wanted {
     /// What logs and figures call it.
     pub fn name(&self) -> &str {
         &self.load.name
+    }
+
+    /// What is loaded once it is built.
+    pub fn load(&self) -> &Load {
+        &self.load
     }
 
     /// Builds the project, where there is one; what that takes is told as it comes.
@@ -62,48 +67,49 @@ pub struct Place {
 
 /// Reads what the paths stand for, and joins it into one host.
 pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &Overrides) -> Outcome<Plan> {
-    let (mut services, mut strict) = (Vec::new(), overrides.strict);
-    let (mut listens, mut doors) = (Vec::new(), Vec::new());
+    let mut plan = Plan { listen: Listen::default(), door: Entrance::Usual, host: None, strict: overrides.strict, services: Vec::new() };
+    let mut admins: Vec<(PathBuf, Admin)> = Vec::new();
+    let mut listens: Vec<(PathBuf, Listen)> = Vec::new();
     for path in paths {
         match project::locate(path)? {
             Source::Component(found) | Source::Project(found) => {
                 let load = load(source::name(&found), Service::default(), &found, Path::new(""), overrides)?;
-                services.push(Wanted { load, place: found.display().to_string() });
+                plan.services.push(Wanted { load, place: found.display().to_string() });
             }
             Source::Settings(file) => {
                 let settings = Settings::read(&file).map_err(refused)?;
                 let base = file.parent().map(Path::to_owned).unwrap_or_default();
-                strict |= settings.strict;
+                plan.strict |= settings.strict;
                 listens.extend(settings.listen.map(|listen| (file.clone(), at(listen, &base, place))));
-                doors.extend(settings.admin.map(|admin| (file.clone(), entrance(admin, &base, &place.admin))));
-                services.extend(of_file(settings.service, &file, &base, overrides)?);
+                admins.extend(settings.admin.map(|admin| (file.clone(), admin.at(&base))));
+                plan.services.extend(services(settings.service, &file, &base, overrides)?);
             }
         }
     }
-    let listen = one("listen", "--listen ADDRESS", listens)?.unwrap_or_else(|| at(Listen::default(), Path::new(""), place));
-    let door = one("admin", "--admin-name NAME", doors)?;
-    let (door, host) = door.unwrap_or_else(|| entrance(Admin::default(), Path::new(""), &place.admin));
+    plan.listen = one(listens, "listen", "; where only the addresses differ, --listen ADDRESS is enough")?
+        .unwrap_or_else(|| at(Listen::default(), Path::new(""), place));
+    (plan.door, plan.host) = entrance(one(admins, "admin", "")?.unwrap_or_default(), &place.admin);
     if let Some(name) = name {
-        rename(&mut services, name)?;
+        rename(&mut plan.services, name)?;
     }
-    distinct(&services)?;
-    Ok(Plan { listen, door, host, strict, services })
+    distinct(&plan.services)?;
+    Ok(plan)
 }
 
 /// How commands reach the host. A flag wins over the settings, also over its opposite there.
-fn entrance(settings: Admin, base: &Path, flags: &AdminArgs) -> (Entrance, Option<HostName>) {
+fn entrance(settings: Admin, flags: &AdminArgs) -> (Entrance, Option<HostName>) {
     let door = match (&flags.admin_socket, settings.socket) {
         _ if flags.no_admin => Entrance::Shut,
         (Some(path), _) => Entrance::At(path.clone()),
         _ if !settings.enabled => Entrance::Shut,
-        (None, Some(path)) => Entrance::At(base.join(path)),
+        (None, Some(path)) => Entrance::At(path),
         (None, None) => Entrance::Usual,
     };
     (door, flags.admin_name.clone().or(settings.name))
 }
 
 /// The services of a settings file; the project around it where it names none.
-fn of_file(named: BTreeMap<String, Service>, file: &Path, base: &Path, overrides: &Overrides) -> Outcome<Vec<Wanted>> {
+fn services(named: BTreeMap<String, Service>, file: &Path, base: &Path, overrides: &Overrides) -> Outcome<Vec<Wanted>> {
     if named.is_empty() {
         let load = load(source::name(base), Service::default(), &here(base.to_owned()), base, overrides)?;
         return Ok(vec![Wanted { load, place: file.display().to_string() }]);
@@ -162,16 +168,16 @@ fn at(mut listen: Listen, base: &Path, place: &Place) -> Listen {
     listen
 }
 
-/// What all settings files agree on that have a table; `flag` decides what may differ.
-fn one<T: PartialEq>(table: &str, flag: &str, found: Vec<(PathBuf, T)>) -> Outcome<Option<T>> {
-    let mut found = found.into_iter();
-    let Some((first, of_first)) = found.next() else { return Ok(None) };
-    match found.find(|(_, other)| *other != of_first) {
-        None => Ok(Some(of_first)),
-        Some((other, _)) => Err(Failure::new(Exit::Refused, format!("two settings files have a table [{table}], and not the same"))
-            .note(first.display())
-            .note(other.display())
-            .advise(format!("leave [{table}] in one of them; where only that differs, {flag} is enough"))),
+/// The one table of a name that all settings files agree on.
+fn one<T: PartialEq>(tables: Vec<(PathBuf, T)>, name: &str, advice: &str) -> Outcome<Option<T>> {
+    let mut tables = tables.into_iter();
+    let Some((first, table)) = tables.next() else { return Ok(None) };
+    match tables.find(|(_, other)| *other != table) {
+        None => Ok(Some(table)),
+        Some((other, _)) => Err(Failure::new(Exit::Refused, format!("two settings files have a table [{name}], and not the same"))
+            .note(first.display().to_string())
+            .note(other.display().to_string())
+            .advise(format!("leave [{name}] in one of them{advice}"))),
     }
 }
 
@@ -229,12 +235,12 @@ mod tests {
     }
 
     fn plan(path: &Path, overrides: &Overrides) -> Plan {
-        joined(&[path.to_owned()], None, overrides).unwrap_or_else(|failure| panic!("{}", failure.text(crate::output::Paint::plain())))
+        joined(&[path.to_owned()], None, overrides).unwrap_or_else(|failure| panic!("{}", failure.text(crate::output::Paint::none())))
     }
 
     fn told(failure: Outcome<Plan>) -> (Exit, String) {
         let failure = failure.err().expect("a failure");
-        (failure.exit(), failure.text(crate::output::Paint::plain()))
+        (failure.exit(), failure.text(crate::output::Paint::none()))
     }
 
     #[test]

@@ -22,13 +22,14 @@ pub fn log(ready: &Ready) {
     let routes: Vec<String> =
         ready.services.iter().filter_map(|service| Some(format!("{}={}", service.name, service.http.as_ref()?))).collect();
     let http = (!routes.is_empty()).then(|| routes.join(","));
+    let admin = ready.door.as_ref().map(|path| path.display().to_string());
     let versions: Vec<String> =
         ready.services.iter().filter_map(|service| Some(format!("{}={}", service.name, service.version.as_ref()?))).collect();
     let versions = (!versions.is_empty()).then(|| versions.join(","));
     // Why they failed stands in a record of each.
-    let failed: Vec<&str> = ready.failed.iter().map(|failed| failed.name.as_str()).collect();
+    let failed: Vec<&str> = ready.failed.iter().map(|failed| failed.load.name.as_str()).collect();
     let failed = (!failed.is_empty()).then(|| failed.join(","));
-    tracing::info!(address = %ready.address, tls = ready.tls, services = %names.join(","), versions, endpoints = %endpoints.join(","), http, failed, "ready");
+    tracing::info!(address = %ready.address, tls = ready.tls, services = %names.join(","), versions, endpoints = %endpoints.join(","), http, admin, failed, "ready");
 }
 
 fn text(ready: &Ready) -> String {
@@ -54,7 +55,7 @@ fn text(ready: &Ready) -> String {
         }
     }
     for failed in &ready.failed {
-        let _ = writeln!(text, "\n  {}: does not run", visible(&failed.name));
+        let _ = writeln!(text, "\n  {}: does not run", visible(&failed.load.name));
         for line in failed.why.lines() {
             let _ = writeln!(text, "    {}", visible(line));
         }
@@ -104,7 +105,7 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use microhost::app::{NotRunning, ReadyService};
+    use microhost::app::{Load, NotRunning, ReadyService};
     use microhost::schema::Refused;
 
     use super::*;
@@ -118,9 +119,9 @@ mod tests {
         Ready {
             address: "0.0.0.0:8080".parse().expect("an address"),
             tls: false,
-            services: vec![ReadyService { name: "greeter".into(), version: Some("0.1.0".into()), endpoints, gateway, http: None, refused }],
-            failed: vec![NotRunning { name: "stock".into(), why: "no disk\nno luck".into() }],
             door: None,
+            services: vec![ReadyService { name: "greeter".into(), version: Some("0.1.0".into()), endpoints, gateway, http: None, refused }],
+            failed: vec![NotRunning { load: Load { name: "stock".into(), ..Load::default() }, why: "no disk\nno luck".into() }],
         }
     }
 
