@@ -217,17 +217,20 @@ fn trapped(pool: &Pool, inbox: &Inbox, state: &State, trap: &wasmtime::Error) {
     }
 }
 
-/// What wasmtime says of a guest that wants one handle more than it may have. It has no type of its own
-/// for that; a test from outside would notice if the words changed.
-const OUT_OF_HANDLES: &str = "store handle limit exceeded";
+/// What wasmtime says of a guest that wants more than these limits allow. It has no types for that which
+/// others could name; tests from outside would notice if the words changed.
+const LIMITS_BY_WORDS: [(&str, &str); 2] =
+    [("store handle limit exceeded", "handles"), ("fuel allocated for hostcalls has been exhausted", "host-call")];
 
 /// The limit that a trapped guest had reached, if any.
 fn reached(state: &State, trap: &wasmtime::Error) -> Option<&'static str> {
     let full = trap.downcast_ref::<ResourceTableError>().is_some_and(|error| matches!(error, ResourceTableError::Full));
-    if full || trap.root_cause().to_string().contains(OUT_OF_HANDLES) {
+    if full {
         return Some("handles");
     }
-    state.limiter.refused()
+    let words = trap.root_cause().to_string();
+    let by_words = LIMITS_BY_WORDS.iter().find(|(said, _)| words.contains(said)).map(|(_, limit)| *limit);
+    by_words.or_else(|| state.limiter.refused())
 }
 
 /// A call that is done in its instance.
