@@ -86,7 +86,8 @@ impl Catalog {
         for (other, entry) in &entries {
             for known in &entry.files.file {
                 let same_name = files.file.iter().find(|file| file.name() == known.name() && *file != known);
-                clashes.extend(same_name.into_iter().flat_map(|file| differing(known, file)).map(|name| Clash { other: other.clone(), name }));
+                clashes
+                    .extend(same_name.into_iter().flat_map(|file| differing(known, file)).map(|name| Clash { other: other.clone(), name }));
             }
         }
         entries.insert(owner.to_owned(), Arc::new(Entry { files, pool }));

@@ -29,4 +29,5 @@ mod queue;
 mod quota;
 pub mod service;
 mod state;
+mod strain;
 mod streams;

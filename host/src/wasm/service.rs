@@ -277,7 +277,8 @@ impl Starter {
     /// Defines what the component imports of other services.
     fn link_peers(&self, linker: &mut Linker<State>, ty: &types::Component, schema: &Arc<Schema>) -> wasmtime::Result<()> {
         for (need_at, need) in schema.needs.iter().enumerate() {
-            let Some(ComponentItem::ComponentInstance(instance)) = ty.get_import(&self.engine, &need.interface).map(|found| found.ty) else {
+            let Some(ComponentItem::ComponentInstance(instance)) = ty.get_import(&self.engine, &need.interface).map(|found| found.ty)
+            else {
                 continue;
             };
             let mut link = linker.instance(&need.interface)?;

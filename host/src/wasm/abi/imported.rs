@@ -75,12 +75,7 @@ unsafe impl<const M: usize> ComponentNamedList for Return<M> {}
 
 // SAFETY: every `ValRaw` is initialised; memory is written only through bounds-checked slices.
 unsafe impl<const M: usize> Lower for Return<M> {
-    fn linear_lower_to_flat<T>(
-        &self,
-        cx: &mut LowerContext<'_, T>,
-        ty: InterfaceType,
-        dst: &mut MaybeUninit<Self::Lower>,
-    ) -> Result<()> {
+    fn linear_lower_to_flat<T>(&self, cx: &mut LowerContext<'_, T>, ty: InterfaceType, dst: &mut MaybeUninit<Self::Lower>) -> Result<()> {
         let flat = dst.write([ValRaw::u64(0); M]);
         lower::result_to_flat(cx, ty, self.0.as_ref(), flat)
     }

@@ -122,7 +122,9 @@ impl StreamConsumer<State> for OutItems {
         loop {
             match self.0.room(cx, finish) {
                 Ok(()) => {}
-                Err(Poll::Pending | Poll::Ready(Ok(StreamResult::Cancelled))) if taken > 0 => return Poll::Ready(Ok(StreamResult::Completed)),
+                Err(Poll::Pending | Poll::Ready(Ok(StreamResult::Cancelled))) if taken > 0 => {
+                    return Poll::Ready(Ok(StreamResult::Completed));
+                }
                 Err(answer) => return answer,
             }
             // As many as fit, were they of no size: each counts for something in the pipe.
