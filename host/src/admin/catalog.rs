@@ -1,7 +1,7 @@
 //! The descriptors of all that a host serves, by who brought them. They change while the host
 //! runs, and readers see one whole state or the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -38,7 +38,7 @@ struct Entry {
 
 /// One state of a catalog.
 #[derive(Default)]
-pub struct Listing(BTreeMap<String, Arc<Entry>>);
+pub struct Listing(BTreeMap<Arc<str>, Arc<Entry>>);
 
 impl Listing {
     /// All files, each once, with all that anybody declares in it: who uses some types of another's
@@ -68,8 +68,11 @@ impl Listing {
 #[derive(Default)]
 pub struct Catalog {
     listing: ArcSwap<Listing>,
-    writing: Mutex<()>,
+    /// Who brings a file, by its name. Locked by whoever writes.
+    bringers: Mutex<Bringers>,
 }
+
+type Bringers = HashMap<String, BTreeSet<Arc<str>>>;
 
 impl Catalog {
     /// Sets the descriptors that `owner` brings, in place of those it brought before.
@@ -79,33 +82,48 @@ impl Catalog {
     pub fn set(&self, owner: &str, files: FileDescriptorSet) -> Result<Vec<Clash>, CatalogError> {
         let pool = DescriptorPool::from_file_descriptor_set(files.clone())
             .map_err(|error| CatalogError::Invalid { owner: owner.to_owned(), why: error.to_string() })?;
-        let _writing = self.writing.lock().expect("no writer panics");
+        let mut bringers = self.bringers.lock().expect("no writer panics");
         let mut entries = self.listing.load().0.clone();
-        entries.remove(owner);
+        forget(&mut bringers, entries.remove(owner).as_deref(), owner);
+        let owner: Arc<str> = owner.into();
         let mut clashes = Vec::new();
-        for (other, entry) in &entries {
-            for known in &entry.files.file {
-                let same_name = files.file.iter().find(|file| file.name() == known.name() && *file != known);
-                clashes
-                    .extend(same_name.into_iter().flat_map(|file| differing(known, file)).map(|name| Clash { other: other.clone(), name }));
+        for file in &files.file {
+            let others = bringers.entry(file.name().to_owned()).or_default();
+            for (other, entry) in others.iter().filter_map(|other| Some((other, entries.get(other)?))) {
+                let known = entry.files.file.iter().find(|known| known.name() == file.name() && *known != file);
+                let names = known.into_iter().flat_map(|known| differing(known, file));
+                clashes.extend(names.map(|name| Clash { other: other.to_string(), name }));
             }
+            others.insert(Arc::clone(&owner));
         }
-        entries.insert(owner.to_owned(), Arc::new(Entry { files, pool }));
+        entries.insert(owner, Arc::new(Entry { files, pool }));
         self.listing.store(Arc::new(Listing(entries)));
         Ok(clashes)
     }
 
     /// Takes away what `owner` brought.
     pub fn remove(&self, owner: &str) {
-        let _writing = self.writing.lock().expect("no writer panics");
+        let mut bringers = self.bringers.lock().expect("no writer panics");
         let mut entries = self.listing.load().0.clone();
-        entries.remove(owner);
+        forget(&mut bringers, entries.remove(owner).as_deref(), owner);
         self.listing.store(Arc::new(Listing(entries)));
     }
 
     /// The state now. A later state is another `Arc`.
     pub fn listing(&self) -> Arc<Listing> {
         self.listing.load_full()
+    }
+}
+
+/// Notes that `owner` no longer brings the files of this entry.
+fn forget(bringers: &mut Bringers, entry: Option<&Entry>, owner: &str) {
+    for file in entry.into_iter().flat_map(|entry| &entry.files.file) {
+        if let Some(others) = bringers.get_mut(file.name()) {
+            others.remove(owner);
+            if others.is_empty() {
+                bringers.remove(file.name());
+            }
+        }
     }
 }
 

@@ -1,14 +1,16 @@
 //! What one service may use. Every limit is always on; a setting only moves it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Serialize};
 
 use super::SettingsError;
-use super::share::CpuShare;
+use super::cores::CpuShare;
+use super::value::{bytes, duration, some, some_time};
 
 /// The bounds of one service, most of them over all its instances.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
     /// The component's file, in bytes.
@@ -28,18 +30,22 @@ pub struct Limits {
     /// Handles of one instance: resources, streams, futures, calls of its own that are under way.
     pub handles: usize,
     /// Instances alive at once.
+    #[serde(deserialize_with = "some")]
     pub instances: usize,
     /// Calls at once in one instance.
+    #[serde(deserialize_with = "some")]
     pub concurrency: usize,
     /// Calls that may wait for a place in an instance.
     pub queue: usize,
     /// Calls without streams under way at once, over all instances, those that wait included.
     pub calls: usize,
     /// Wall time of one call, its wait in the queue included.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "some_time")]
     pub timeout: Duration,
     /// Calls with streams under way at once, over all instances.
     pub streams: usize,
+    /// Calls of other services under way at once, over all instances.
+    pub outgoing_calls: usize,
     /// Wall time of one call with streams.
     #[serde(deserialize_with = "duration")]
     pub stream_timeout: Duration,
@@ -47,7 +53,7 @@ pub struct Limits {
     #[serde(deserialize_with = "bytes")]
     pub stream_buffer: usize,
     /// Time that one call's guest code may compute; for streams, between two messages.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "some_time")]
     pub cpu: Duration,
     /// Cores that the guest code of all instances may keep busy; none for as many as there are.
     pub cpu_share: CpuShare,
@@ -78,6 +84,7 @@ pub struct Limits {
     #[serde(deserialize_with = "bytes")]
     pub log_bytes: usize,
     /// Calls after which an instance is replaced.
+    #[serde(deserialize_with = "some")]
     pub calls_per_instance: u64,
     /// Age at which an instance is replaced.
     #[serde(deserialize_with = "duration")]
@@ -102,6 +109,7 @@ impl Default for Limits {
             calls: 10_000,
             timeout: Duration::from_secs(30),
             streams: 10_000,
+            outgoing_calls: 10_000,
             stream_timeout: Duration::from_secs(24 * 3600),
             stream_buffer: 64 << 10,
             cpu: Duration::from_secs(10),
@@ -150,6 +158,11 @@ const ROWS: &[Row] = &[
     Row { name: "calls", about: "calls without streams under way at once (10000)", set: |l, v| number(v).map(|v| l.calls = v) },
     Row { name: "timeout", about: "wall time of one call (30s)", set: |l, v| parse_duration(v).map(|v| l.timeout = v) },
     Row { name: "streams", about: "calls with streams under way at once (10000)", set: |l, v| number(v).map(|v| l.streams = v) },
+    Row {
+        name: "outgoing-calls",
+        about: "calls of other services under way at once (10000)",
+        set: |l, v| number(v).map(|v| l.outgoing_calls = v),
+    },
     Row {
         name: "stream-timeout",
         about: "wall time of one call with streams (1day)",
@@ -215,6 +228,12 @@ impl Limits {
         ROWS.iter().map(|row| (row.name, row.about))
     }
 
+    /// The limits by name, each as it could be set.
+    pub fn shown(&self) -> BTreeMap<String, String> {
+        let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(self) else { return BTreeMap::new() };
+        fields.into_iter().map(|(name, value)| (name.clone(), shown(&name, &value))).collect()
+    }
+
     /// Refuses limits that would leave a service unable to do anything.
     pub fn check(&self) -> Result<(), SettingsError> {
         let zero = [
@@ -229,6 +248,27 @@ impl Limits {
             Some((name, _)) => Err(SettingsError::Value { what: format!("limit {name}"), why: "must be more than zero".into() }),
             None => Ok(()),
         }
+    }
+}
+
+/// A limit's value for people: a time, a size where the help names its default as one, or a number.
+fn shown(name: &str, value: &serde_json::Value) -> String {
+    if let Ok(time) = Duration::deserialize(value) {
+        return humantime::format_duration(time).to_string();
+    }
+    let is_size = ROWS.iter().any(|row| row.name == name && row.about.ends_with("iB)"));
+    match value.as_u64() {
+        Some(bytes) if is_size => size(bytes),
+        _ => value.to_string(),
+    }
+}
+
+/// A size in the largest unit that leaves no rest: `64MiB`.
+fn size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.iter().find(|(unit, _)| bytes > 0 && bytes % unit == 0) {
+        Some((unit, name)) => format!("{}{name}", bytes / unit),
+        None => bytes.to_string(),
     }
 }
 
@@ -247,24 +287,6 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| format!("expected a time such as 500ms or 5s, got {text:?}"))
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum SizeOrText {
-    Number(usize),
-    Text(String),
-}
-
-fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    match SizeOrText::deserialize(deserializer)? {
-        SizeOrText::Number(bytes) => Ok(bytes),
-        SizeOrText::Text(text) => parse_bytes(&text).map_err(serde::de::Error::custom),
-    }
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    parse_duration(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,6 +303,18 @@ mod tests {
     fn an_unknown_limit_is_answered_with_the_nearest() {
         let error = Limits::default().set("memroy=1").expect_err("no such limit").to_string();
         assert!(error.contains("did you mean memory?"), "{error}");
+    }
+
+    #[test]
+    fn limits_are_shown_as_they_could_be_set() {
+        let limits = Limits { memory: 64 << 20, request: 1000, ..Limits::default() };
+        let shown = limits.shown();
+        assert_eq!([&shown["memory"], &shown["request"], &shown["timeout"], &shown["queue"]], ["64MiB", "1000", "30s", "1024"]);
+        let mut same = Limits::default();
+        for (name, value) in &shown {
+            same.set(&format!("{name}={value}")).unwrap_or_else(|error| panic!("{error}"));
+        }
+        assert_eq!(same, limits);
     }
 
     #[test]

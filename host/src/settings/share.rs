@@ -1,68 +1,70 @@
-//! How many cores a service may keep busy.
+//! A share of a whole, as the user writes it: `10%`.
 
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The most that can be named: more cores than any machine has.
-const MAX_CORES: f64 = 4096.0;
+/// From 0% to 100%, in hundredths of a per cent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Share(u16);
 
-/// Cores that a service may keep busy, in thousandths; or as many as there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CpuShare(Option<u32>);
+/// The whole in hundredths of a per cent.
+const WHOLE: u16 = 10_000;
 
-impl CpuShare {
-    /// As many cores as there are.
-    pub const UNLIMITED: CpuShare = CpuShare(None);
+impl Share {
+    /// Nothing.
+    pub const NONE: Share = Share(0);
+    /// Everything.
+    pub const ALL: Share = Share(WHOLE);
 
-    /// Thousandths of a core; `None` for as many cores as there are.
-    pub fn millicores(self) -> Option<u32> {
-        self.0
+    /// Whether the turn with this number, from 0, is one of the share's. Of any 10,000 turns in a row it
+    /// takes exactly its share, evenly spread.
+    pub fn takes(self, turn: u64) -> bool {
+        turn % u64::from(WHOLE) * u64::from(self.0) % u64::from(WHOLE) < u64::from(self.0)
     }
 
-    fn of(cores: f64) -> Option<CpuShare> {
-        let millicores = (cores * 1000.0).round();
-        // The bounds hold for what the number becomes, so the conversion loses nothing.
-        (1.0..=MAX_CORES * 1000.0).contains(&millicores).then_some(CpuShare(Some(millicores as u32)))
+    /// Whether `part` of `whole` is more than this.
+    pub fn is_exceeded(self, part: u64, whole: u64) -> bool {
+        u128::from(part) * u128::from(WHOLE) > u128::from(whole) * u128::from(self.0)
     }
 }
 
-impl FromStr for CpuShare {
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0 / 100, self.0 % 100) {
+            (whole, 0) => write!(f, "{whole}%"),
+            (whole, part) if part % 10 == 0 => write!(f, "{whole}.{}%", part / 10),
+            (whole, part) => write!(f, "{whole}.{part:02}%"),
+        }
+    }
+}
+
+impl FromStr for Share {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<CpuShare, String> {
-        if text == "unlimited" {
-            return Ok(CpuShare::UNLIMITED);
+    fn from_str(text: &str) -> Result<Share, String> {
+        let wrong = || format!("expected a share such as 10% or 0.5%, from 0% to 100%, got {text:?}");
+        let number = text.strip_suffix('%').ok_or_else(wrong)?;
+        let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > 2 || number.ends_with('.') {
+            return Err(wrong());
         }
-        let share = text.parse().ok().and_then(CpuShare::of);
-        share.ok_or_else(|| format!("expected a number of cores from 0.001 such as 1.5, or \"unlimited\", got {text:?}"))
+        let hundredths = format!("{whole}{part:0<2}").parse::<u32>().map_err(|_| wrong())?;
+        u16::try_from(hundredths).ok().filter(|share| *share <= WHOLE).map(Share).ok_or_else(wrong)
     }
 }
 
-impl fmt::Display for CpuShare {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(millicores) => write!(f, "{}", f64::from(millicores) / 1000.0),
-            None => f.write_str("unlimited"),
-        }
+impl Serialize for Share {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum NumberOrText {
-    Number(f64),
-    Text(String),
-}
-
-impl<'de> Deserialize<'de> for CpuShare {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<CpuShare, D::Error> {
-        let text = match NumberOrText::deserialize(deserializer)? {
-            NumberOrText::Number(cores) => cores.to_string(),
-            NumberOrText::Text(text) => text,
-        };
-        text.parse().map_err(serde::de::Error::custom)
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Share, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -70,26 +72,34 @@ impl<'de> Deserialize<'de> for CpuShare {
 mod tests {
     use super::*;
 
+    fn share(text: &str) -> Share {
+        text.parse().expect(text)
+    }
+
     #[test]
-    fn a_share_is_a_number_of_cores_or_unlimited() {
-        for (text, millicores) in [("1.5", Some(1500)), ("2", Some(2000)), ("0.001", Some(1)), ("unlimited", None)] {
-            let share: CpuShare = text.parse().expect(text);
-            assert_eq!((share.millicores(), share.to_string().as_str()), (millicores, text));
+    fn a_share_is_read_and_written_alike() {
+        for text in ["0%", "0.05%", "0.5%", "10%", "33.33%", "100%"] {
+            assert_eq!(share(text).to_string(), text);
+        }
+        for text in ["", "%", "10", "10 %", "-1%", "101%", "1.%", ".5%", "1.234%", "1e1%", "99999999999%"] {
+            assert!(text.parse::<Share>().is_err(), "{text:?}");
         }
     }
 
     #[test]
-    fn what_is_no_share_is_refused() {
-        for text in ["0", "-1", "NaN", "inf", "1e9", "", "many"] {
-            assert!(text.parse::<CpuShare>().is_err(), "{text:?}");
+    fn of_many_turns_a_share_takes_exactly_its_part_evenly_spread() {
+        for (text, of_10_000) in [("0%", 0), ("0.01%", 1), ("10%", 1000), ("33.33%", 3333), ("50%", 5000), ("100%", 10_000)] {
+            let start = 12_345;
+            assert_eq!((start..start + 10_000).filter(|turn| share(text).takes(*turn)).count(), of_10_000, "{text}");
+        }
+        for first in 0..50 {
+            assert_eq!((first..first + 10).filter(|turn| share("10%").takes(*turn)).count(), 1);
         }
     }
 
     #[test]
-    fn a_settings_file_may_write_the_number_as_it_is() {
-        let share = |text: &str| toml::from_str::<std::collections::BTreeMap<String, CpuShare>>(text).map(|all| all["s"]);
-        assert_eq!(share("s = 1.5"), share("s = \"1.5\""));
-        assert_eq!(share("s = 2").map(CpuShare::millicores), Ok(Some(2000)));
-        assert!(share("s = 0").is_err());
+    fn a_rate_is_over_only_when_it_is_more() {
+        assert!(!share("5%").is_exceeded(5, 100) && share("5%").is_exceeded(6, 100) && share("0%").is_exceeded(1, u64::MAX));
+        assert!(!share("0%").is_exceeded(0, 0));
     }
 }

@@ -1,6 +1,7 @@
 //! The export `microhost:service/handler`: calls go to the guest as a head and bytes. Where the
 //! component brings descriptors, the guest sees protobuf only, whatever the caller speaks.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,7 +9,8 @@ use bytes::Bytes;
 
 use super::abi::Width;
 use super::call::{Call, Target};
-use super::function::{begun, finish, settled, sooner};
+use super::function::{begun, code, finish, settled, sooner};
+use super::hold::Hold;
 use super::imports::entries;
 use super::pool::{Pool, Waiting};
 use super::queue::{Job, Work};
@@ -17,7 +19,7 @@ use crate::rpc::{
     CallFuture, Caller, Codec, Endpoint, Gateway, Handler, OpenFuture, Payload, Reply, Request, Served, StreamReply, StreamRequest,
     wrong_kind,
 };
-use crate::schema::{Flowing, HandledMethod, MethodKind, Passing, Schema, Value};
+use crate::schema::{Flowing, HandledMethod, Head, MethodKind, Passing, Schema, Value};
 use crate::stats::EndpointStats;
 use crate::status::{Code, Detail, Status};
 
@@ -60,14 +62,25 @@ impl Exported {
 }
 
 /// The handler as a gateway: its component brings no descriptors, and so takes whatever is called.
-pub struct Open(pub Arc<Exported>);
+pub struct Open {
+    /// What it leads to.
+    pub handler: Arc<Exported>,
+    /// Keeps it there.
+    pub hold: Hold,
+}
 
 impl Gateway for Open {
     fn endpoint(&self, service: &str, method: &str) -> Served {
-        let Open(exported) = self;
+        let Open { handler: exported, hold } = self;
+        let method = Arc::new(exported.endpoint(service, method, None));
         Served {
-            endpoint: Endpoint { service: service.into(), method: method.into(), safe: false, kind: None },
-            handler: Arc::new(Entry(Arc::new(exported.endpoint(service, method, None)))),
+            endpoint: Endpoint {
+                service: Arc::clone(&method.call.service),
+                method: Arc::clone(&method.call.method),
+                safe: false,
+                kind: None,
+            },
+            handler: Arc::new(Entry { method, _hold: hold.clone() }),
             stats: Arc::clone(&exported.stats),
             max_request: exported.pool.limits().request,
         }
@@ -105,7 +118,7 @@ impl Method {
         let limit = self.handler.pool.limits().reply;
         match self.described() {
             Some(method) => method.reply(codec, message, limit),
-            None if message.len() > limit => Err(Status::new(Code::ResourceExhausted, format!("the reply is over {limit} bytes"))),
+            None if message.len() > limit => Err(too_large("reply", limit)),
             None => Ok(message),
         }
     }
@@ -131,7 +144,7 @@ impl Method {
         if self.kind().is_some_and(|kind| kind != MethodKind::Unary) {
             return Err(wrong_kind());
         }
-        let Request { form, body, headers, deadline, caller } = request;
+        let Request { form, body, headers, deadline, caller, .. } = request;
         let (codec, body) = (form.codec()?, body.bytes()?);
         let pool = &self.handler.pool;
         let args = vec![self.head(codec, &headers, deadline, &caller), Value::Bytes(self.request(codec, body)?.into())];
@@ -149,7 +162,7 @@ impl Method {
         }
         let pool = &self.handler.pool;
         let slot = pool.open_stream()?;
-        let StreamRequest { form, headers, deadline, caller, messages } = request;
+        let StreamRequest { form, headers, deadline, caller, messages, .. } = request;
         let codec = form.codec()?;
         let args = vec![self.head(codec, &headers, deadline, &caller)];
         let limits = pool.limits();
@@ -170,6 +183,13 @@ struct Undecoded {
     codec: Codec,
 }
 
+impl Undecoded {
+    /// Whether messages are the guest's as they are.
+    fn passes(&self) -> bool {
+        self.method.at.is_none() || self.codec == Codec::Proto
+    }
+}
+
 impl Wire for Undecoded {
     fn takes(&self) -> Passing {
         Passing::Stream
@@ -183,6 +203,16 @@ impl Wire for Undecoded {
         Ok(Value::Bytes(self.method.request(self.codec, message.bytes()?)?.into()))
     }
 
+    fn find(&self, message: &[u8]) -> Option<Result<Range<usize>, Status>> {
+        let limit = self.method.handler.pool.limits().request;
+        self.passes().then(|| if message.len() > limit { Err(too_large("request", limit)) } else { Ok(0..message.len()) })
+    }
+
+    fn head(&self, length: usize) -> Option<Result<Head, Status>> {
+        let limit = self.method.handler.pool.limits().reply;
+        self.passes().then(|| if length > limit { Err(too_large("reply", limit)) } else { Ok(Head::default()) })
+    }
+
     fn message(&self, element: Value) -> Result<Payload, Status> {
         self.method.reply(self.codec, bytes(Some(element))?).map(Payload::Bytes)
     }
@@ -194,6 +224,10 @@ impl Wire for Undecoded {
     fn ended(&self, value: Value) -> Result<(), Status> {
         succeeded(Some(value)).map(drop)
     }
+}
+
+fn too_large(what: &str, limit: usize) -> Status {
+    Status::new(Code::ResourceExhausted, format!("the {what} is over {limit} bytes"))
 }
 
 fn option(value: Option<Value>) -> Value {
@@ -240,15 +274,33 @@ fn failure_of(value: Value) -> Option<Status> {
 }
 
 /// The way in to a method.
-pub struct Entry(pub Arc<Method>);
+pub struct Entry {
+    /// What it leads to.
+    pub method: Arc<Method>,
+    /// Keeps it there.
+    pub _hold: Hold,
+}
 
 impl Handler for Entry {
     fn call(&self, request: Request) -> CallFuture {
-        let method = Arc::clone(&self.0);
-        Box::pin(async move { method.call(request).await })
+        let method = Arc::clone(&self.method);
+        Box::pin(async move {
+            let result = method.call(request).await;
+            method.handler.pool.tally().ended(code(&result));
+            result
+        })
     }
 
     fn open(&self, request: StreamRequest) -> OpenFuture {
-        Box::pin(Arc::clone(&self.0).open(request))
+        let method = Arc::clone(&self.method);
+        Box::pin(async move {
+            let handler = Arc::clone(&method.handler);
+            let result = method.open(request).await;
+            // One that has begun ends with its last event.
+            if let Err(status) = &result {
+                handler.pool.tally().ended(status.code());
+            }
+            result
+        })
     }
 }

@@ -9,6 +9,7 @@ use wasmtime::component::GuestTaskId;
 use super::bell::Bell;
 use super::call::Call;
 use super::engine::TICK;
+use crate::status::Status;
 
 /// What a call wants of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +59,14 @@ pub struct Inbox {
     pub empty: AtomicBool,
     /// Takes no more calls.
     pub retiring: AtomicBool,
+    /// Ends as soon as no call runs, whatever the guest would still do.
+    pub cut: AtomicBool,
     /// Has begun to take calls.
     pub started: AtomicBool,
     /// Plain functions of the host that the guest waits in, and all of the instance with it.
     pub occupied: AtomicUsize,
+    /// Has ended; what its guest leaves unfinished did not end well.
+    pub ended: AtomicBool,
     /// Belongs on the threads for guests that compute long.
     pub heavy: AtomicBool,
     /// A call in it computes long: until it is done, the instance takes no more calls.
@@ -82,8 +87,10 @@ impl Inbox {
             free: AtomicUsize::new(0),
             empty: AtomicBool::new(true),
             retiring: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             started: AtomicBool::new(false),
             occupied: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
             heavy: AtomicBool::new(false),
             absorbed: AtomicBool::new(false),
             ticks: AtomicU64::new(0),
@@ -109,6 +116,25 @@ impl Inbox {
         self.free.store(0, Relaxed);
         self.open.store(false, Relaxed);
         self.bell.instance.wake();
+    }
+
+    /// Ends every call with a failure, and the instance with them; how many calls it had.
+    pub fn cut(&self, failure: impl Fn() -> Status) -> usize {
+        self.retire();
+        let calls: Vec<Arc<Call>> = self.lock().iter().map(|(_, call)| Arc::clone(call)).collect();
+        let live = calls.iter().filter(|call| !call.is_abandoned()).count();
+        for call in calls {
+            call.end(Err(failure()));
+            call.abandon();
+        }
+        self.cut.store(true, Relaxed);
+        self.bell.abandoned();
+        live
+    }
+
+    /// Whether there is nothing left to wait for.
+    pub fn is_cut_off(&self) -> bool {
+        self.cut.load(Relaxed) && self.lock().is_empty()
     }
 
     /// A call in it computes long: the instance leaves the lane, and takes no more calls for now. Whether

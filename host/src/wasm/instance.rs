@@ -53,6 +53,7 @@ struct Unfinished<'a>(&'a Inbox);
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
+        self.0.ended.store(true, Relaxed);
         let left = std::mem::take(&mut *self.0.lock());
         for (_, call) in left {
             call.end(Err(Status::new(Code::Internal, "the service ended while it served the call")));

@@ -50,7 +50,7 @@ impl Future for Keeper {
         if self.inner.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        if self.is_stuck(cx) {
+        if self.is_stuck(cx) || self.inbox.is_cut_off() {
             // It may hold a lot, which takes a while to give back: not on a lane, where others wait.
             let stuck = std::mem::replace(&mut self.inner, Box::pin(std::future::ready(())));
             self.pool.lanes().heavy().spawn_blocking(move || drop(stuck));

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
 use super::call::Call;
@@ -17,9 +17,9 @@ use super::keeper;
 use super::log::ServiceLog;
 use super::outgoing::Client as HttpClient;
 use super::queue::{ANY, Job, Lane};
-pub use super::quota::Held as StreamSlot;
-use super::quota::Quota;
+use super::quota::{Held, Quota};
 use super::state::State;
+use super::tally::Tally;
 use crate::lanes::{self, Lanes};
 use crate::middleware::Client;
 use crate::settings::{Grants, Isolation, Limits};
@@ -95,6 +95,22 @@ pub struct Pool {
     /// Calls in all queues.
     queued: AtomicUsize,
     closed: AtomicBool,
+    /// Told when the last instance has ended.
+    emptied: Notify,
+    tally: Tally,
+}
+
+/// An open stream of a service, counted until it is dropped.
+pub struct StreamSlot {
+    pool: Arc<Pool>,
+    _held: Held,
+}
+
+impl StreamSlot {
+    /// The stream has ended with this code.
+    pub fn ended(&self, code: Code) {
+        self.pool.tally.ended(code);
+    }
 }
 
 impl Pool {
@@ -114,6 +130,8 @@ impl Pool {
             alive: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
+            emptied: Notify::new(),
+            tally: Tally::default(),
         })
     }
 
@@ -122,9 +140,6 @@ impl Pool {
     /// Fails with `resource_exhausted` where the queue is full or another limit of the service is reached,
     /// and with `unavailable` where the service is being stopped.
     pub fn submit(self: &Arc<Pool>, job: Job) -> Result<(), Status> {
-        if self.closed.load(Relaxed) {
-            return Err(Status::new(Code::Unavailable, "the service is being stopped"));
-        }
         let lane = lanes::current().unwrap_or(0);
         if self.queued.load(Relaxed) >= self.parts.limits.queue.max(1) && !self.purge() {
             self.parts.stats.shed.fetch_add(1, Relaxed);
@@ -137,7 +152,7 @@ impl Pool {
             Some(_) if arguments > 0 => job.call.hold(self.quota.hold(arguments)?),
             Some(_) => {}
         }
-        self.push(lane, job);
+        self.push(lane, job)?;
         if !self.wake(lane) {
             self.look_for_more(lane);
         }
@@ -148,7 +163,7 @@ impl Pool {
     ///
     /// Fails with `resource_exhausted` where the service has as many as its limit `streams` allows.
     pub fn open_stream(self: &Arc<Pool>) -> Result<StreamSlot, Status> {
-        self.quota.stream()
+        Ok(StreamSlot { pool: Arc::clone(self), _held: self.quota.stream()? })
     }
 
     /// What callers are told when the queue is full: why calls wait, where that is known.
@@ -171,12 +186,17 @@ impl Pool {
         }
     }
 
-    fn push(&self, lane: usize, job: Job) {
+    fn push(&self, lane: usize, job: Job) -> Result<(), Status> {
         let mut queue = lock(&self.lanes[lane].queue);
+        // Under the lock by which the queue is emptied at the end: what comes after that would stay.
+        if self.closed.load(Relaxed) {
+            return Err(stopped());
+        }
         self.lanes[lane].entered(&queue, &job.call);
         queue.push_back(job);
         self.queued.fetch_add(1, Relaxed);
         self.parts.stats.queued.fetch_add(1, Relaxed);
+        Ok(())
     }
 
     /// What a call wants of an instance.
@@ -343,12 +363,39 @@ impl Pool {
         self.needs(lane).any(|need| self.others(lane).any(|other| self.wake_for(other, need)))
     }
 
+    /// The lanes that have an instance.
+    pub fn warmed(&self) -> impl Iterator<Item = usize> {
+        (0..self.lanes.len()).filter(|lane| self.has_instance(*lane))
+    }
+
     fn has_instance(&self, lane: usize) -> bool {
         !lock(&self.lanes[lane].instances).is_empty()
     }
 
+    /// Makes an instance on each lane that has none, as far as the limit goes, and waits for them.
+    ///
+    /// Fails where one of them cannot be made.
+    pub async fn warm(self: &Arc<Pool>) -> Result<(), Status> {
+        let mut making = Vec::new();
+        for lane in (0..self.lanes.len()).filter(|lane| !self.has_instance(*lane)) {
+            if !self.reserve() {
+                break;
+            }
+            let (started, outcome) = oneshot::channel();
+            keeper::spawn(self, lane, started);
+            making.push(outcome);
+        }
+        for outcome in making {
+            outcome.await.unwrap_or_else(|_| Err(stopped()))?;
+        }
+        Ok(())
+    }
+
     /// Takes the right to make an instance.
     fn reserve(&self) -> bool {
+        if self.closed.load(Relaxed) {
+            return false;
+        }
         self.alive.fetch_update(Relaxed, Relaxed, |alive| self.may_make(alive).then_some(alive + 1)).is_ok()
     }
 
@@ -388,6 +435,10 @@ impl Pool {
         self.parts.stats.instances.fetch_add(1, Relaxed);
         self.parts.stats.instances_started.fetch_add(1, Relaxed);
         lock(&self.lanes[lane].instances).push(Arc::clone(inbox));
+        // It was being made while the others were told.
+        if self.closed.load(Relaxed) {
+            inbox.retire();
+        }
         // Lanes that may have none of their own can hand their calls over now.
         for other in self.others(lane) {
             self.look_for_more(other);
@@ -402,7 +453,9 @@ impl Pool {
             self.parts.stats.instances.fetch_sub(1, Relaxed);
         }
         drop(instances);
-        self.alive.fetch_sub(1, Relaxed);
+        if self.alive.fetch_sub(1, Relaxed) == 1 {
+            self.emptied.notify_waiters();
+        }
         // Its place is free for others: on whichever lane calls wait.
         for lane in 0..self.lanes.len() {
             self.look_for_more(lane);
@@ -414,12 +467,44 @@ impl Pool {
         self.closed.store(true, Relaxed);
         for lane in 0..self.lanes.len() {
             while let Some(job) = self.pop(lane, ANY) {
-                job.call.end(Err(Status::new(Code::Unavailable, "the service is being stopped")));
+                job.call.end(Err(stopped()));
             }
             for inbox in lock(&self.lanes[lane].instances).iter() {
                 inbox.retire();
             }
         }
+    }
+
+    /// Ends every call and every instance that is left after [`Pool::close`]; how many calls somebody
+    /// still waited for.
+    pub fn cut(&self, failure: impl Fn() -> Status) -> usize {
+        self.close();
+        let cut = |lane: &Lane| {
+            let instances = lock(&lane.instances).clone();
+            instances.iter().map(|inbox| inbox.cut(&failure)).sum::<usize>()
+        };
+        self.lanes.iter().map(cut).sum()
+    }
+
+    /// Waits until there is no instance.
+    pub async fn ended(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.alive.load(Relaxed) == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// The instances that are alive or being made.
+    pub fn alive(&self) -> usize {
+        self.alive.load(Relaxed)
+    }
+
+    /// How its calls end.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Calls at once in one instance.
@@ -497,6 +582,10 @@ impl Pool {
     pub fn lanes(&self) -> &Lanes {
         &self.parts.lanes
     }
+}
+
+fn stopped() -> Status {
+    Status::new(Code::Unavailable, "the service is being stopped")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

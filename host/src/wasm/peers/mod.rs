@@ -7,22 +7,26 @@
 
 use std::sync::Arc;
 
-use futures::future::{AbortHandle, BoxFuture, abortable};
+use futures::future::{BoxFuture, abortable};
 use http::HeaderMap;
 use wasmtime::component::{Accessor, ComponentNamedList, Lift, LinkerInstance, Lower, types};
 use wasmtime::{AsContextMut, Result, StoreContextMut};
 
 use super::abi::{self, Params, Return, TooLarge};
-use super::call::Call;
+use super::call::{Call, Held};
 use super::inbox::Occupied;
 use super::quota;
 use super::state::{State, current_call};
-use crate::middleware::{Origin, Outgoing};
-use crate::rpc::{CallFuture, Form, OpenFuture, Payload};
+use crate::middleware::{Calling, Origin, Outgoing};
+use crate::rpc::{Form, Payload, Reply, StreamReply};
 use crate::schema::{Method, MethodKind, Passing, Schema, Value};
 use crate::status::{Code, Status};
 
+mod sent;
 mod streams;
+
+pub use sent::{Items, written};
+pub use streams::received;
 
 /// A function of another service.
 pub struct Peer {
@@ -92,13 +96,13 @@ struct Begun {
 impl Begun {
     /// A call that is not made.
     fn refused(status: Status, origin: Option<Arc<Call>>) -> Begun {
-        Begun { answer: Answer::Unary(Box::pin(std::future::ready(Err(status)))), origin, held: None }
+        Begun { answer: Answer::Unary(Calling::failed(status)), origin, held: None }
     }
 }
 
 enum Answer {
-    Unary(CallFuture),
-    Streams(OpenFuture),
+    Unary(Calling<Reply>),
+    Streams(Calling<StreamReply>),
 }
 
 /// What came back.
@@ -176,6 +180,8 @@ impl Peer {
             metadata: HeaderMap::new(),
             // A call that is served has a deadline, which goes for this one too.
             timeout: origin.is_none().then_some(own),
+            // A type does not say so.
+            idempotent: false,
         };
         let answer = if unary {
             Answer::Unary(pool.peers().call(origin, outgoing, Payload::Value(Value::Record(args))))
@@ -219,29 +225,13 @@ impl Peer {
         let Some(call) = origin else { return answer.await };
         let (answer, abort) = abortable(answer);
         let _outgoing = Held::new(call, abort);
-        answer.await.unwrap_or_else(|_| Err(Status::new(Code::Canceled, "nobody waits for the call any more")))
+        answer.await.unwrap_or_else(|_| Err(gone()))
     }
 }
 
-/// A call that ends with the one it was made for.
-struct Held<'a> {
-    call: &'a Call,
-    abort: AbortHandle,
-}
-
-impl<'a> Held<'a> {
-    fn new(call: &'a Call, abort: AbortHandle) -> Held<'a> {
-        call.holds(abort.clone());
-        Held { call, abort }
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        // Marked, so that it is known which one is to go.
-        self.abort.abort();
-        self.call.let_go();
-    }
+/// What is told of a call whose origin nobody waits for.
+pub fn gone() -> Status {
+    Status::new(Code::Canceled, "nobody waits any longer for the call that it was made for")
 }
 
 fn inexpressible(status: &Status) -> wasmtime::Error {

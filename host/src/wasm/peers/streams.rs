@@ -1,31 +1,22 @@
-//! Streams between two guests: what one writes goes through a bounded pipe to the other, as values.
+//! Streams between two guests, as values: what one writes goes through a bounded pipe to the other.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures::{Stream, StreamExt, stream};
+use futures::{StreamExt, stream};
 use tokio::sync::oneshot;
-use wasmtime::component::{
-    Destination, FutureConsumer, FutureProducer, FutureReader, Source, StreamConsumer, StreamProducer, StreamReader, StreamResult,
-    VecBuffer,
-};
+use wasmtime::component::{Destination, FutureProducer, FutureReader, StreamProducer, StreamReader, StreamResult, VecBuffer};
 use wasmtime::{Result, StoreContextMut};
 
 use super::Came;
+use super::sent::{CHUNK, Chunks, Items, MAX_BATCH, One, written};
 use crate::rpc::{Event, Events, Messages, Payload, StreamReply};
 use crate::schema::{Flowing, Handle, Method, Passing, Schema, Value};
 use crate::status::{Code, Status};
-use crate::wasm::abi::{self, Item, TooLarge};
+use crate::wasm::abi::Item;
 use crate::wasm::call::Call;
 use crate::wasm::state::State;
-use crate::wasm::streams::{Pipe, Piped};
-
-/// Elements that are passed on at once.
-const MAX_BATCH: usize = 256;
-
-/// Bytes that are passed on at once.
-const CHUNK: usize = 64 << 10;
 
 type Polled<T> = Poll<Result<T>>;
 
@@ -37,154 +28,14 @@ pub fn messages(mut store: StoreContextMut<'_, State>, method: &Method, mut args
     }
     let foreign = || wasmtime::format_err!("a stream of another type than the function's own");
     let Some(Value::Handle(handle)) = args.pop() else { return Err(foreign()) };
-    let pool = &store.data().pool;
-    let pipe = Arc::new(Pipe::new(pool.limits().stream_buffer, Arc::clone(pool.quota())));
-    pipe.settle(Ok(()));
-    let end = Out(Arc::clone(&pipe));
+    let (end, messages) = written(store.data(), Payload::Value);
     match passing {
         Passing::Values => return Err(foreign()),
-        Passing::Stream => handle.take::<StreamReader<Item>>().ok_or_else(foreign)?.pipe(&mut store, OutItems(end))?,
-        Passing::Bytes => handle.take::<StreamReader<u8>>().ok_or_else(foreign)?.pipe(&mut store, OutBytes(end))?,
-        Passing::Future => handle.take::<FutureReader<Item>>().ok_or_else(foreign)?.pipe(&mut store, OutOne(end))?,
+        Passing::Stream => handle.take::<StreamReader<Item>>().ok_or_else(foreign)?.pipe(&mut store, Items(end))?,
+        Passing::Bytes => handle.take::<StreamReader<u8>>().ok_or_else(foreign)?.pipe(&mut store, Chunks(end))?,
+        Passing::Future => handle.take::<FutureReader<Item>>().ok_or_else(foreign)?.pipe(&mut store, One(end))?,
     }
-    Ok(Box::pin(Written(pipe)))
-}
-
-/// What the callee reads.
-struct Written(Arc<Pipe>);
-
-impl Stream for Written {
-    type Item = std::result::Result<Payload, Status>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next(cx).map(|piped| match piped {
-            Piped::Message(message) => Some(Ok(message)),
-            Piped::End(Ok(())) => None,
-            Piped::End(Err(status)) => Some(Err(status)),
-        })
-    }
-}
-
-impl Drop for Written {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-/// The writing side: its end is the end of the messages.
-struct Out(Arc<Pipe>);
-
-impl Out {
-    /// Whether there is room; `Err` with what to answer where there is none, now or for ever.
-    fn room(&self, cx: &mut Context<'_>, finish: bool) -> std::result::Result<(), Polled<StreamResult>> {
-        match self.0.poll_room(cx) {
-            Poll::Ready(true) => Ok(()),
-            Poll::Ready(false) => Err(Poll::Ready(Ok(StreamResult::Dropped))),
-            Poll::Pending if finish => Err(Poll::Ready(Ok(StreamResult::Cancelled))),
-            Poll::Pending => Err(Poll::Pending),
-        }
-    }
-
-    fn send(&self, items: Vec<Item>) {
-        let mut ready = Vec::with_capacity(items.len());
-        for Item(item) in items {
-            match item {
-                Ok(value) => ready.push(Payload::Value(value)),
-                Err(TooLarge) => {
-                    self.0.push(std::mem::take(&mut ready));
-                    return self.0.fail(Status::new(Code::ResourceExhausted, "a message takes more than the limit host-call"));
-                }
-            }
-        }
-        self.0.push(ready);
-    }
-}
-
-impl Drop for Out {
-    fn drop(&mut self) {
-        self.0.items_over();
-    }
-}
-
-struct OutItems(Out);
-
-impl StreamConsumer<State> for OutItems {
-    type Item = Item;
-
-    fn poll_consume(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut store: StoreContextMut<State>,
-        mut source: Source<'_, Item>,
-        finish: bool,
-    ) -> Polled<StreamResult> {
-        let mut taken = 0;
-        loop {
-            match self.0.room(cx, finish) {
-                Ok(()) => {}
-                Err(Poll::Pending | Poll::Ready(Ok(StreamResult::Cancelled))) if taken > 0 => {
-                    return Poll::Ready(Ok(StreamResult::Completed));
-                }
-                Err(answer) => return answer,
-            }
-            // As many as fit, were they of no size: each counts for something in the pipe.
-            let count = source.remaining(&mut store).min(MAX_BATCH);
-            if count == 0 {
-                return Poll::Ready(Ok(StreamResult::Completed));
-            }
-            // One first: how large they are is not known before.
-            let count = if taken == 0 { 1 } else { count };
-            let mut items = Vec::with_capacity(count);
-            abi::read(&mut source, &mut store, taken, &mut items)?;
-            taken += items.len();
-            self.0.send(items);
-        }
-    }
-}
-
-struct OutBytes(Out);
-
-impl StreamConsumer<State> for OutBytes {
-    type Item = u8;
-
-    fn poll_consume(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut store: StoreContextMut<State>,
-        source: Source<'_, u8>,
-        finish: bool,
-    ) -> Polled<StreamResult> {
-        if let Err(answer) = self.0.room(cx, finish) {
-            return answer;
-        }
-        if source.remaining(&mut store) > 0 {
-            let mut direct = source.as_direct(store);
-            let bytes = direct.remaining();
-            let chunk = bytes[..bytes.len().min(CHUNK)].to_vec();
-            direct.mark_read(chunk.len());
-            self.0.send(vec![Item(Ok(Value::Bytes(chunk)))]);
-        }
-        Poll::Ready(Ok(StreamResult::Completed))
-    }
-}
-
-struct OutOne(Out);
-
-impl FutureConsumer<State> for OutOne {
-    type Item = Item;
-
-    fn poll_consume(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        store: StoreContextMut<State>,
-        mut source: Source<'_, Item>,
-        _: bool,
-    ) -> Polled<()> {
-        let mut item = Vec::with_capacity(1);
-        abi::read(&mut source, store, 0, &mut item)?;
-        self.0.send(item);
-        Poll::Ready(Ok(()))
-    }
+    Ok(messages)
 }
 
 /// What a reply brings: all of it, where it does not stream.
@@ -206,6 +57,11 @@ pub async fn came(reply: StreamReply, streams: bool) -> std::result::Result<Came
 
 fn broke_off() -> Status {
     Status::new(Code::Internal, "the service's reply broke off")
+}
+
+/// The stream of a reply whose end is told otherwise, for the guest to read.
+pub fn received(store: StoreContextMut<'_, State>, events: Events) -> Result<StreamReader<Item>> {
+    StreamReader::new(store, InItems(In { events: Some(events), ends: None, chunk: Vec::new(), read: 0 }))
 }
 
 /// The stream of a reply, for the guest to read.
@@ -230,10 +86,10 @@ pub fn replies(
         let (schema, origin) = (Arc::clone(schema), origin.clone());
         let ending = async move {
             let result = ending.await.unwrap_or_else(|_| Err(Status::new(Code::Canceled, "the stream was not read to its end")));
-            let Err(mut status) = result else { return Ok(Item(Ok(Value::Variant(0, None)))) };
+            let Err(mut status) = result else { return Ok(Item::Value(Ok(Value::Variant(0, None)))) };
             let method = &schema.needs[at.0].methods[at.1];
             match status.take_value::<Value>().or_else(|| method.ending(&status)) {
-                Some(value) => wasmtime::Result::Ok(Item(Ok(value))),
+                Some(value) => wasmtime::Result::Ok(Item::Value(Ok(value))),
                 None => unsayable(status, origin).await,
             }
         };
@@ -328,7 +184,7 @@ impl StreamProducer<State> for InItems {
         let mut result = StreamResult::Completed;
         while items.len() < room {
             match self.0.poll_next(cx) {
-                Poll::Ready(Ok(Next::Value(value))) => items.push(Item(Ok(value))),
+                Poll::Ready(Ok(Next::Value(value))) => items.push(Item::Value(Ok(value))),
                 Poll::Ready(Ok(Next::End)) => {
                     result = StreamResult::Dropped;
                     break;
@@ -390,7 +246,7 @@ impl FutureProducer<State> for InOne {
 
     fn poll_produce(mut self: Pin<&mut Self>, cx: &mut Context<'_>, _: StoreContextMut<State>, finish: bool) -> Polled<Option<Item>> {
         match self.0.poll_next(cx) {
-            Poll::Ready(Ok(Next::Value(value))) => Poll::Ready(Ok(Some(Item(Ok(value))))),
+            Poll::Ready(Ok(Next::Value(value))) => Poll::Ready(Ok(Some(Item::Value(Ok(value))))),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             // A future has no way to say that nothing will come.
             Poll::Ready(Ok(Next::End)) | Poll::Pending if finish => Poll::Ready(Ok(None)),
