@@ -65,7 +65,8 @@ impl EndpointStats {
     }
 }
 
-/// What is counted of one service: its instances and what they hold.
+/// What is counted of one service: its instances and what they hold. What has a limit is counted in the
+/// unit of the limit, over all instances.
 #[derive(Debug, Default)]
 pub struct ServiceStats {
     /// Instances alive, those that finish their last calls included.
@@ -74,18 +75,33 @@ pub struct ServiceStats {
     pub instances_started: AtomicU64,
     /// Instances ended by a trap.
     pub traps: AtomicU64,
+    /// Calls without streams now under way, those that wait included.
+    pub calls: AtomicI64,
     /// Calls waiting for a place in an instance.
     pub queued: AtomicI64,
     /// Calls with streams now under way, those that wait included.
     pub streams: AtomicI64,
     /// Calls refused because the queue was full.
     pub shed: AtomicU64,
+    /// Times that something was refused because the service had reached a limit over all its instances.
+    pub refused: AtomicU64,
     /// Linear memory of all instances, in bytes.
     pub memory_bytes: AtomicI64,
+    /// What the host holds for the service, in bytes: arguments of calls, and replies of streams that wait
+    /// for their readers.
+    pub host_memory_bytes: AtomicI64,
+    /// Connections for `wasi:http` now open.
+    pub connections: AtomicI64,
+    /// Log lines written.
+    pub log_lines: AtomicU64,
+    /// Bytes of the log lines written, as the service wrote them.
+    pub log_bytes: AtomicU64,
     /// Log lines dropped because the service logged too much.
     pub log_lines_dropped: AtomicU64,
     /// Time that guest code computed, in microseconds, to a tick's accuracy.
     pub cpu_us: AtomicU64,
+    /// Time that instances were held back by the limit `cpu-share`, in microseconds.
+    pub throttled_us: AtomicU64,
 }
 
 /// What is counted of the compile cache.

@@ -13,6 +13,12 @@ pub const INSTANCES: &str = "microhost_instances";
 pub const STARTED: &str = "microhost_instances_started_total";
 /// Instances that a trap ended.
 pub const TRAPS: &str = "microhost_traps_total";
+/// What the host holds for services.
+pub const HOST_MEMORY: &str = "microhost_host_memory_bytes";
+/// Bytes of log lines.
+pub const LOG_BYTES: &str = "microhost_log_bytes_total";
+/// Time that guest code computed.
+pub const CPU: &str = "microhost_guest_cpu_seconds_total";
 /// Calls that wait for a place.
 pub const QUEUED: &str = "microhost_queued_calls";
 /// Calls with streams under way.

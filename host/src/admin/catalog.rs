@@ -1,7 +1,7 @@
 //! The descriptors of all that a host serves, by who brought them. They change while the host
 //! runs, and readers see one whole state or the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -19,16 +19,16 @@ pub enum CatalogError {
         /// The first fault.
         why: String,
     },
-    /// Another one has a file of this name with other contents.
-    #[error("{owner} and {other} both bring {file}, with different contents")]
-    Conflict {
-        /// Who brought the second.
-        owner: String,
-        /// Who has the first.
-        other: String,
-        /// The file's name.
-        file: String,
-    },
+}
+
+/// Something that two services bring under one name and in different shapes. Both are served as they are;
+/// the listing shows the one of `other`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clash {
+    /// Who brought it already.
+    pub other: String,
+    /// Its full name: `shop.orders.Order`.
+    pub name: String,
 }
 
 struct Entry {
@@ -38,16 +38,21 @@ struct Entry {
 
 /// One state of a catalog.
 #[derive(Default)]
-pub struct Listing(BTreeMap<String, Arc<Entry>>);
+pub struct Listing(BTreeMap<Arc<str>, Arc<Entry>>);
 
 impl Listing {
-    /// All files, each once.
+    /// All files, each once, with all that anybody declares in it: who uses some types of another's
+    /// interface brings a file with these alone.
     pub fn files(&self) -> FileDescriptorSet {
-        let mut files: BTreeMap<&str, &FileDescriptorProto> = BTreeMap::new();
+        let mut files: BTreeMap<&str, FileDescriptorProto> = BTreeMap::new();
         for file in self.0.values().flat_map(|entry| &entry.files.file) {
-            files.insert(file.name(), file);
+            match files.get_mut(file.name()) {
+                None => drop(files.insert(file.name(), file.clone())),
+                Some(known) if known == file => {}
+                Some(known) => merge(known, file),
+            }
         }
-        FileDescriptorSet { file: files.into_values().cloned().collect() }
+        FileDescriptorSet { file: files.into_values().collect() }
     }
 
     /// A method's request and reply, by their messages' full names.
@@ -63,37 +68,44 @@ impl Listing {
 #[derive(Default)]
 pub struct Catalog {
     listing: ArcSwap<Listing>,
-    writing: Mutex<()>,
+    /// Who brings a file, by its name. Locked by whoever writes.
+    bringers: Mutex<Bringers>,
 }
+
+type Bringers = HashMap<String, BTreeSet<Arc<str>>>;
 
 impl Catalog {
     /// Sets the descriptors that `owner` brings, in place of those it brought before.
     ///
-    /// The set holds every file that one of its files imports. Fails, and changes nothing, where
-    /// the set is not valid or another owner has one of the files with other contents.
-    pub fn set(&self, owner: &str, files: FileDescriptorSet) -> Result<(), CatalogError> {
+    /// The set holds every file that one of its files imports. Fails, and changes nothing, where the set
+    /// is not valid. What others bring in another shape is returned.
+    pub fn set(&self, owner: &str, files: FileDescriptorSet) -> Result<Vec<Clash>, CatalogError> {
         let pool = DescriptorPool::from_file_descriptor_set(files.clone())
             .map_err(|error| CatalogError::Invalid { owner: owner.to_owned(), why: error.to_string() })?;
-        let _writing = self.writing.lock().expect("no writer panics");
+        let mut bringers = self.bringers.lock().expect("no writer panics");
         let mut entries = self.listing.load().0.clone();
-        entries.remove(owner);
-        for (other, entry) in &entries {
-            let conflict =
-                files.file.iter().find(|file| entry.files.file.iter().any(|known| known.name() == file.name() && known != *file));
-            if let Some(file) = conflict {
-                return Err(CatalogError::Conflict { owner: owner.to_owned(), other: other.clone(), file: file.name().to_owned() });
+        forget(&mut bringers, entries.remove(owner).as_deref(), owner);
+        let owner: Arc<str> = owner.into();
+        let mut clashes = Vec::new();
+        for file in &files.file {
+            let others = bringers.entry(file.name().to_owned()).or_default();
+            for (other, entry) in others.iter().filter_map(|other| Some((other, entries.get(other)?))) {
+                let known = entry.files.file.iter().find(|known| known.name() == file.name() && *known != file);
+                let names = known.into_iter().flat_map(|known| differing(known, file));
+                clashes.extend(names.map(|name| Clash { other: other.to_string(), name }));
             }
+            others.insert(Arc::clone(&owner));
         }
-        entries.insert(owner.to_owned(), Arc::new(Entry { files, pool }));
+        entries.insert(owner, Arc::new(Entry { files, pool }));
         self.listing.store(Arc::new(Listing(entries)));
-        Ok(())
+        Ok(clashes)
     }
 
     /// Takes away what `owner` brought.
     pub fn remove(&self, owner: &str) {
-        let _writing = self.writing.lock().expect("no writer panics");
+        let mut bringers = self.bringers.lock().expect("no writer panics");
         let mut entries = self.listing.load().0.clone();
-        entries.remove(owner);
+        forget(&mut bringers, entries.remove(owner).as_deref(), owner);
         self.listing.store(Arc::new(Listing(entries)));
     }
 
@@ -101,6 +113,48 @@ impl Catalog {
     pub fn listing(&self) -> Arc<Listing> {
         self.listing.load_full()
     }
+}
+
+/// Notes that `owner` no longer brings the files of this entry.
+fn forget(bringers: &mut Bringers, entry: Option<&Entry>, owner: &str) {
+    for file in entry.into_iter().flat_map(|entry| &entry.files.file) {
+        if let Some(others) = bringers.get_mut(file.name()) {
+            others.remove(owner);
+            if others.is_empty() {
+                bringers.remove(file.name());
+            }
+        }
+    }
+}
+
+/// Adds what only `more` declares.
+fn merge(file: &mut FileDescriptorProto, more: &FileDescriptorProto) {
+    fn add<T: Clone>(to: &mut Vec<T>, from: &[T], same: impl Fn(&T, &T) -> bool) {
+        for one in from {
+            if !to.iter().any(|known| same(known, one)) {
+                to.push(one.clone());
+            }
+        }
+    }
+    // Places of comments and of public imports are by number, and would no longer fit.
+    file.source_code_info = None;
+    add(&mut file.dependency, &more.dependency, |a, b| a == b);
+    add(&mut file.message_type, &more.message_type, |a, b| a.name == b.name);
+    add(&mut file.enum_type, &more.enum_type, |a, b| a.name == b.name);
+    add(&mut file.service, &more.service, |a, b| a.name == b.name);
+    add(&mut file.extension, &more.extension, |a, b| a.name == b.name);
+}
+
+/// The full names of what both declare and do not declare alike.
+fn differing(one: &FileDescriptorProto, other: &FileDescriptorProto) -> Vec<String> {
+    fn of<'f, T: PartialEq>(one: &'f [T], other: &'f [T], name: fn(&T) -> &str) -> impl Iterator<Item = &'f str> {
+        one.iter().filter(move |a| other.iter().any(|b| name(a) == name(b) && *a != b)).map(name)
+    }
+    let names = of(&one.message_type, &other.message_type, |message| message.name())
+        .chain(of(&one.enum_type, &other.enum_type, |item| item.name()))
+        .chain(of(&one.service, &other.service, |service| service.name()));
+    let package = if one.package().is_empty() { String::new() } else { format!("{}.", one.package()) };
+    names.map(|name| format!("{package}{name}")).collect()
 }
 
 #[cfg(test)]
@@ -127,12 +181,24 @@ mod tests {
     }
 
     #[test]
-    fn one_name_for_different_files_is_refused_and_changes_nothing() {
+    fn parts_of_one_file_make_a_whole_and_other_shapes_of_one_name_are_told() {
         let catalog = Catalog::default();
-        catalog.set("a", files("x.proto", "X")).expect("valid");
-        let error = catalog.set("b", files("x.proto", "Y")).expect_err("conflict").to_string();
-        assert_eq!(error, "b and a both bring x.proto, with different contents");
-        assert_eq!(catalog.listing().files(), files("x.proto", "X"));
-        catalog.set("a", files("x.proto", "Y")).expect("its own may change");
+        assert_eq!(catalog.set("a", files("x.proto", "X")).expect("valid"), []);
+        assert_eq!(catalog.set("b", files("x.proto", "Y")).expect("another part"), []);
+        let merged = catalog.listing().files();
+        let names: Vec<&str> = merged.file[0].message_type.iter().map(|message| message.name()).collect();
+        assert_eq!((merged.file.len(), names), (1, vec!["X", "Y"]));
+        let mut other = files("x.proto", "X");
+        other.file[0].message_type[0].field.push(prost_types::FieldDescriptorProto {
+            name: Some("f".into()),
+            number: Some(1),
+            label: Some(1),
+            r#type: Some(5),
+            ..Default::default()
+        });
+        let clashes = catalog.set("c", other).expect("valid by itself");
+        assert_eq!(clashes, [Clash { other: "a".into(), name: "X".into() }]);
+        assert_eq!(catalog.listing().files(), merged);
+        catalog.set("a", files("x.proto", "Z")).expect("its own may change");
     }
 }

@@ -10,7 +10,8 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::Overview;
+use super::view::CallFigures;
+use super::{Overview, figures};
 use crate::rpc::MethodKind;
 use crate::stats::{CacheStats, EdgeStats, EndpointStats, LATENCY_BOUNDS_US, ServiceStats};
 use crate::status::Code;
@@ -27,21 +28,41 @@ pub(super) fn text(overview: &Arc<Overview>) -> String {
     out
 }
 
-type CounterRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicU64);
-type GaugeRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicI64);
+pub(super) type CounterRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicU64);
+pub(super) type GaugeRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicI64);
 
-const SERVICE_GAUGES: &[GaugeRow<ServiceStats>] = &[
+pub(super) const SERVICE_GAUGES: &[GaugeRow<ServiceStats>] = &[
     ("microhost_instances", "Instances alive.", |s| &s.instances),
     ("microhost_streams", "Calls with streams under way.", |s| &s.streams),
     ("microhost_queued_calls", "Calls that wait for a place in an instance.", |s| &s.queued),
     ("microhost_instance_memory_bytes", "Linear memory of all instances.", |s| &s.memory_bytes),
+    ("microhost_host_memory_bytes", "What the host holds for the service.", |s| &s.host_memory_bytes),
+    ("microhost_service_calls", "Calls without streams under way, those that wait included.", |s| &s.calls),
+    ("microhost_outgoing_connections", "Connections for wasi:http open.", |s| &s.connections),
 ];
 
-const SERVICE_COUNTERS: &[CounterRow<ServiceStats>] = &[
+pub(super) const SERVICE_COUNTERS: &[CounterRow<ServiceStats>] = &[
     ("microhost_instances_started", "Instances ever made.", |s| &s.instances_started),
     ("microhost_traps", "Instances ended by a trap.", |s| &s.traps),
     ("microhost_shed_calls", "Calls refused because the queue was full.", |s| &s.shed),
+    ("microhost_refused_by_limits", "Times that something was refused because of a limit of the service.", |s| &s.refused),
+    ("microhost_log_lines", "Log lines written.", |s| &s.log_lines),
+    ("microhost_log_bytes", "Bytes of the log lines written.", |s| &s.log_bytes),
     ("microhost_log_lines_dropped", "Log lines dropped because the service logged too much.", |s| &s.log_lines_dropped),
+];
+
+/// Counted in microseconds and shown in seconds.
+pub(super) const SERVICE_SECONDS: &[CounterRow<ServiceStats>] = &[
+    ("microhost_guest_cpu_seconds", "Time that guest code computed.", |s| &s.cpu_us),
+    ("microhost_guest_throttled_seconds", "Time that instances were held back by the limit cpu-share.", |s| &s.throttled_us),
+];
+
+type SumRow = (&'static str, &'static str, fn(&CallFigures) -> u64);
+
+/// Of all endpoints of a service together, by its name in the settings.
+const SERVICE_SUMS: &[SumRow] = &[
+    ("microhost_service_calls_ended", "Calls that ended, of all endpoints.", |calls| calls.ended),
+    ("microhost_service_errors", "Calls that failed by the service's or the host's fault, of all endpoints.", |calls| calls.errors),
 ];
 
 const CACHE_COUNTERS: &[CounterRow<CacheStats>] = &[
@@ -83,11 +104,19 @@ impl Collector for Figures {
                     .encode_counter::<NoLabelSet, _, u64>(&figure(stats).load(Relaxed), None)?;
             }
         }
-        let mut metric =
-            encoder.encode_descriptor("microhost_guest_cpu_seconds", "Time that guest code computed.", None, MetricType::Counter)?;
-        for (service, stats) in services.iter() {
-            let seconds = seconds(stats.cpu_us.load(Relaxed));
-            metric.encode_family(&[("service", service.as_str())])?.encode_counter::<NoLabelSet, _, u64>(&seconds, None)?;
+        for (name, help, figure) in SERVICE_SECONDS {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (service, stats) in services.iter() {
+                let seconds = seconds(figure(stats).load(Relaxed));
+                metric.encode_family(&[("service", service.as_str())])?.encode_counter::<NoLabelSet, _, u64>(&seconds, None)?;
+            }
+        }
+        let sums: Vec<(&String, CallFigures)> = services.keys().map(|service| (service, figures::calls(overview, service).0)).collect();
+        for (name, help, figure) in SERVICE_SUMS {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (service, calls) in &sums {
+                metric.encode_family(&[("service", service.as_str())])?.encode_counter::<NoLabelSet, _, u64>(&figure(calls), None)?;
+            }
         }
         counters(&mut encoder, CACHE_COUNTERS, &overview.cache)?;
         counters(&mut encoder, EDGE_COUNTERS, &overview.edge)?;
@@ -189,7 +218,7 @@ fn calls(encoder: &mut DescriptorEncoder, routes: &[Row]) -> fmt::Result {
     Ok(())
 }
 
-fn seconds(us: u64) -> f64 {
+pub(super) fn seconds(us: u64) -> f64 {
     us as f64 / 1e6
 }
 
@@ -224,7 +253,7 @@ mod tests {
 
     #[test]
     fn calls_are_shown_by_service_endpoint_and_code_with_their_times() {
-        let overview = Arc::new(Overview::new(Arc::default(), Arc::default()));
+        let overview = Arc::new(Overview::new(Arc::default(), Arc::default(), Arc::default()));
         let stats = Arc::new(EndpointStats::default());
         stats.ended(Code::Ok, Duration::from_micros(80));
         stats.ended(Code::NotFound, Duration::from_secs(60));
@@ -241,6 +270,8 @@ mod tests {
             "microhost_call_duration_seconds_bucket{le=\"+Inf\",service=\"a.B\",endpoint=\"C\"} 2",
             "microhost_call_duration_seconds_count{service=\"a.B\",endpoint=\"C\"} 2",
             "microhost_instances{service=\"b\"} 3",
+            "microhost_service_calls_ended_total{service=\"b\"} 2",
+            "microhost_service_errors_total{service=\"b\"} 0",
             "microhost_guest_cpu_seconds_total{service=\"b\"} 1.5",
             "microhost_connections 0",
             "# EOF",

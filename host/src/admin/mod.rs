@@ -1,30 +1,47 @@
-//! What a host tells of itself under `/_microhost/`: health, metrics and what it serves.
+//! What a host tells of itself under `/_microhost/`: health, metrics, what it serves, and the admin
+//! API, by which it is looked into and changed.
 //!
 //! Health is open to all, so that any balancer can ask. The rest is for this machine, and for
-//! others only with the token.
+//! others only with the token. The API is for whoever has the token, and, over its door, for the
+//! user that the host runs as.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
 use serde_json::json;
 
 use crate::rpc::Router;
 use crate::stats::{CacheStats, EdgeStats, ServiceStats};
 
 mod access;
+mod api;
 mod catalog;
+pub mod change;
+mod control;
+pub mod door;
+mod figures;
 mod health;
+pub mod journal;
 mod metrics;
 mod services;
+pub mod view;
+
+use access::Refused;
 
 pub use access::Access;
-pub use catalog::{Catalog, CatalogError, Listing};
+pub use api::{Api, ApiBody, PATH, Way};
+pub use catalog::{Catalog, CatalogError, Clash, Listing};
+pub use control::Control;
 pub use health::{Health, Phase, Snapshot};
+pub use journal::Journal;
 
 /// The start of every path that is the host's own.
 pub const PREFIX: &str = "/_microhost/";
@@ -41,19 +58,22 @@ pub struct Overview {
     pub edge: EdgeStats,
     /// What is counted of the compile cache.
     pub cache: Arc<CacheStats>,
+    /// The last lines of the log.
+    pub journal: Arc<Journal>,
     services: ArcSwap<BTreeMap<String, Arc<ServiceStats>>>,
     writing: Mutex<()>,
 }
 
 impl Overview {
     /// The overview of a host that is starting and serves nothing yet.
-    pub fn new(router: Arc<Router>, cache: Arc<CacheStats>) -> Overview {
+    pub fn new(router: Arc<Router>, cache: Arc<CacheStats>, journal: Arc<Journal>) -> Overview {
         Overview {
             router,
             catalog: Catalog::default(),
             health: Health::default(),
             edge: EdgeStats::default(),
             cache,
+            journal,
             services: ArcSwap::default(),
             writing: Mutex::default(),
         }
@@ -69,6 +89,11 @@ impl Overview {
         self.change(|services| services.remove(name));
     }
 
+    /// The instances of a service that are alive.
+    fn instances(&self, name: &str) -> i64 {
+        self.services.load().get(name).map_or(0, |stats| stats.instances.load(Relaxed))
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<String, Arc<ServiceStats>>) -> T) {
         let _writing = self.writing.lock().expect("no writer panics");
         let mut services = BTreeMap::clone(&self.services.load());
@@ -77,61 +102,82 @@ impl Overview {
     }
 }
 
-/// Answers a request for a path under [`PREFIX`].
-pub fn answer(
+/// Answers a request for a path under [`PREFIX`] that came through the listener. `api` is what answers
+/// below [`PATH`], where there is one.
+pub async fn answer<B>(
     overview: &Arc<Overview>,
     access: &Access,
-    method: &Method,
-    path: &str,
-    headers: &HeaderMap,
+    api: Option<&Api>,
+    head: &Parts,
+    body: B,
     peer: IpAddr,
-) -> Response<Bytes> {
+) -> Response<ApiBody>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    let path = head.uri.path();
+    let page = path.strip_prefix(PREFIX).unwrap_or(path);
+    if page.starts_with(PATH)
+        && let Some(api) = api
+    {
+        return match access.token(&head.headers) {
+            Ok(()) => api.answer(head, body, Way::Listener).await,
+            Err(refused) => refusal(refused),
+        };
+    }
+    let method = &head.method;
     if method != Method::GET && method != Method::HEAD {
         let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, &format!("{path} is read with GET"));
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    match path.strip_prefix(PREFIX).unwrap_or(path) {
+    match page {
         "health/live" => return json(StatusCode::OK, &json!({ "status": "live" })),
         "health/ready" => return ready(&overview.health.snapshot()),
         _ => {}
     }
     // Before the path is looked at: whoever may not read learns nothing of what there is.
-    if let Err(refused) = access.check(peer, headers) {
-        let mut response = problem(refused.status(), refused.what_to_do());
-        if refused.status() == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"microhost\""));
-        }
-        return response;
+    if let Err(refused) = access.check(peer, head) {
+        return refusal(refused);
     }
-    match path.strip_prefix(PREFIX).unwrap_or(path) {
+    match page {
         "metrics" => reply(StatusCode::OK, metrics::CONTENT_TYPE, metrics::text(overview).into()),
         "services" => json(StatusCode::OK, &services::list(overview)),
         _ => problem(
             StatusCode::NOT_FOUND,
-            &format!("there is no {path}; there are {PREFIX}health/live, {PREFIX}health/ready, {PREFIX}metrics and {PREFIX}services"),
+            &format!(
+                "there is no {path}; there are {PREFIX}health/live, {PREFIX}health/ready, {PREFIX}metrics, {PREFIX}services and, with the token, {PREFIX}{PATH}"
+            ),
         ),
     }
 }
 
-fn ready(snapshot: &Snapshot) -> Response<Bytes> {
+fn refusal(refused: Refused) -> Response<ApiBody> {
+    let mut response = problem(refused.status(), refused.what_to_do());
+    if refused.status() == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"microhost\""));
+    }
+    response
+}
+
+fn ready(snapshot: &Snapshot) -> Response<ApiBody> {
     let status = if snapshot.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let services: serde_json::Map<_, _> =
         snapshot.services.iter().map(|(name, serving)| (name.clone(), json!(if *serving { "serving" } else { "not_serving" }))).collect();
-    json(status, &json!({ "status": snapshot.phase.name(), "services": services }))
+    json(status, &json!({ "status": snapshot.phase.name(), "services": services, "failed": snapshot.failed }))
 }
 
 /// An error as JSON: `{"error": "…"}`.
-fn problem(status: StatusCode, what: &str) -> Response<Bytes> {
+fn problem(status: StatusCode, what: &str) -> Response<ApiBody> {
     json(status, &json!({ "error": what }))
 }
 
-fn json(status: StatusCode, value: &serde_json::Value) -> Response<Bytes> {
+fn json(status: StatusCode, value: &serde_json::Value) -> Response<ApiBody> {
     reply(status, "application/json", format!("{value}\n").into())
 }
 
-fn reply(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Bytes> {
-    let mut response = Response::new(body);
+fn reply(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<ApiBody> {
+    let mut response = Response::new(Full::new(body).boxed_unsync());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     // Of the moment: a cache on the way must not keep it.
@@ -147,14 +193,25 @@ mod tests {
 
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-    fn get(overview: &Arc<Overview>, path: &str) -> (StatusCode, String) {
-        let response = answer(overview, &Access::new(None), &Method::GET, path, &HeaderMap::new(), HERE);
-        (response.status(), String::from_utf8(response.body().to_vec()).expect("text"))
+    fn overview() -> Arc<Overview> {
+        Arc::new(Overview::new(Arc::default(), Arc::default(), Arc::default()))
     }
 
-    #[test]
-    fn ready_follows_the_phase_and_live_does_not() {
-        let overview = Arc::new(Overview::new(Arc::default(), Arc::default()));
+    async fn ask(overview: &Arc<Overview>, method: Method, path: &str) -> Response<ApiBody> {
+        let request = http::Request::builder().method(method).uri(path).header("host", "localhost").body(()).expect("a valid request");
+        answer(overview, &Access::new(None), None, &request.into_parts().0, Full::new(Bytes::new()), HERE).await
+    }
+
+    async fn get(overview: &Arc<Overview>, path: &str) -> (StatusCode, String) {
+        let response = ask(overview, Method::GET, path).await;
+        let status = response.status();
+        let body = response.into_body().collect().await.expect("it is whole").to_bytes();
+        (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn ready_follows_the_phase_and_live_does_not() {
+        let overview = overview();
         overview.health.set("example.Greet", true);
         for (phase, expected) in [
             (Phase::Starting, StatusCode::SERVICE_UNAVAILABLE),
@@ -162,24 +219,34 @@ mod tests {
             (Phase::Draining, StatusCode::SERVICE_UNAVAILABLE),
         ] {
             overview.health.enter(phase);
-            let (status, text) = get(&overview, "/_microhost/health/ready");
+            let (status, text) = get(&overview, "/_microhost/health/ready").await;
             assert_eq!(status, expected, "{phase:?}");
             assert!(text.contains(phase.name()) && text.contains("example.Greet"), "{text}");
-            assert_eq!(get(&overview, "/_microhost/health/live").0, StatusCode::OK);
+            assert_eq!(get(&overview, "/_microhost/health/live").await.0, StatusCode::OK);
         }
     }
 
-    #[test]
-    fn an_unknown_page_is_answered_with_those_there_are() {
-        let (status, text) = get(&Arc::new(Overview::new(Arc::default(), Arc::default())), "/_microhost/metric");
+    #[tokio::test]
+    async fn a_host_is_ready_without_the_services_that_failed_and_names_them() {
+        let overview = overview();
+        overview.health.enter(Phase::Ready);
+        overview.health.miss("stock", true);
+        let (status, text) = get(&overview, "/_microhost/health/ready").await;
+        assert!(status == StatusCode::OK && text.contains("\"failed\":[\"stock\"]"), "{text}");
+        overview.health.miss("stock", false);
+        assert!(get(&overview, "/_microhost/health/ready").await.1.contains("\"failed\":[]"));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_page_is_answered_with_those_there_are() {
+        let (status, text) = get(&overview(), "/_microhost/metric").await;
         assert_eq!(status, StatusCode::NOT_FOUND);
         assert!(text.contains("/_microhost/metrics"), "{text}");
     }
 
-    #[test]
-    fn writing_is_refused() {
-        let overview = Arc::new(Overview::new(Arc::default(), Arc::default()));
-        let response = answer(&overview, &Access::new(None), &Method::POST, "/_microhost/metrics", &HeaderMap::new(), HERE);
+    #[tokio::test]
+    async fn writing_is_refused() {
+        let response = ask(&overview(), Method::POST, "/_microhost/metrics").await;
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(response.headers()[ALLOW], "GET, HEAD");
     }

@@ -1,27 +1,35 @@
 //! The services of a host: loaded together, started one by one, so that the order in which they are
 //! named does not matter, and one that fails takes no other down.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context;
 
-use super::{Load, ReadyEndpoint, ReadyService};
-use crate::admin::Overview;
+use super::failed::{Failed, told};
+use super::versions::Line;
+use super::{Load, NotRunning, ReadyEndpoint, ReadyService};
+use crate::admin::{Clash, Overview};
 use crate::schema::Handled;
 use crate::settings::SettingsError;
 use crate::wasm::directory::Directory;
 use crate::wasm::load::{Loaded, Loader};
-use crate::wasm::service::{Plan, Service, Starter};
+use crate::wasm::service::{Figures, Plan, Service, StartError, Starter};
 
 /// The services of a host, and what it takes to start more.
 pub struct Host {
     loader: Loader,
-    starter: Starter,
-    directory: Arc<Directory>,
-    overview: Arc<Overview>,
+    pub(super) starter: Starter,
+    pub(super) directory: Arc<Directory>,
+    pub(super) overview: Arc<Overview>,
     running: Mutex<BTreeMap<String, Arc<Running>>>,
+    /// The versions of each service beside the one that runs.
+    lines: Mutex<BTreeMap<String, Arc<Line>>>,
+    /// Held while what is served changes: in several places, and to others all at once.
+    publishing: Mutex<()>,
+    /// The services that were asked for and do not run, with why.
+    missing: Mutex<BTreeMap<String, (Load, String)>>,
 }
 
 /// A service that runs.
@@ -32,44 +40,107 @@ pub struct Running {
     pub service: Service,
     /// When it started.
     pub since: SystemTime,
+    /// Which version of the service it is, from 1.
+    pub version: u32,
+    /// Its compiled component, for a way back.
+    pub(super) loaded: Loaded,
 }
-
-/// A service that could not be started, by its name.
-pub type Failed = (String, anyhow::Error);
 
 impl Host {
     /// A host without services.
     pub fn new(loader: Loader, starter: Starter, directory: Arc<Directory>, overview: Arc<Overview>) -> Host {
-        Host { loader, starter, directory, overview, running: Mutex::default() }
+        Host {
+            loader,
+            starter,
+            directory,
+            overview,
+            running: Mutex::default(),
+            lines: Mutex::default(),
+            publishing: Mutex::default(),
+            missing: Mutex::default(),
+        }
     }
 
-    /// Loads and starts services. What one of them needs of another is found whichever comes first.
+    /// Loads and starts services. What one of them needs of another is found whichever comes first. One
+    /// that fails takes along only those that import it and are not granted to do so late.
     pub fn start(&self, loads: Vec<Load>) -> Vec<Failed> {
         let mut failed = Vec::new();
         let mut loaded = Vec::with_capacity(loads.len());
+        let mut schemas = Vec::with_capacity(loads.len());
         for load in loads {
             match self.load(&load) {
                 Ok(component) => {
                     self.directory.offer(&load.name, Arc::clone(&component.schema));
+                    schemas.push(Arc::clone(&component.schema));
                     loaded.push((load, component));
                 }
-                Err(error) => failed.push((load.name, error)),
+                Err(error) => failed.push((load, error)),
             }
         }
+        let mut started = Vec::with_capacity(loaded.len());
         for (load, component) in loaded {
             let name = load.name.clone();
-            match self.serve(load, component) {
-                Ok(running) => drop(self.running.lock().expect("no holder panics").insert(name, Arc::new(running))),
+            match self.serve(load.clone(), component) {
+                Ok(running) => started.push(running),
                 Err(error) => {
-                    self.directory.withdraw(&name);
-                    failed.push((name, error));
+                    self.retire(&name);
+                    failed.push((load, error));
                 }
+            }
+        }
+        self.settle(&mut started, &mut failed);
+        if !failed.is_empty() {
+            // What is known by name and not served is told apart from what nobody has heard of.
+            let served: HashSet<String> = self.running().iter().flat_map(|running| running.exported()).collect();
+            for name in schemas.iter().flat_map(|schema| schema.names()).filter(|name| !served.contains(*name)) {
+                self.overview.health.set(name, false);
             }
         }
         failed
     }
 
-    fn load(&self, load: &Load) -> anyhow::Result<Loaded> {
+    /// Takes back what was started for naught: when it was linked, what it imports was on offer, and who
+    /// offered it has failed since.
+    fn settle(&self, started: &mut Vec<Arc<Running>>, failed: &mut Vec<Failed>) {
+        let lacks = |running: &Arc<Running>| {
+            let Load { name, grants, .. } = &running.load;
+            self.directory.check(name, running.service.schema(), grants).err()
+        };
+        while let Some((at, needs)) = started.iter().enumerate().find_map(|(at, running)| Some((at, lacks(running)?))) {
+            let running = started.remove(at);
+            let name = running.load.name.clone();
+            self.retire(&name);
+            running.service.close();
+            failed.push((running.load.clone(), StartError::Needs { name, needs }.into()));
+        }
+    }
+
+    /// Takes a service out of all that shows or routes.
+    fn retire(&self, name: &str) {
+        self.directory.withdraw(name);
+        self.overview.router.remove(name);
+        self.overview.catalog.remove(name);
+        self.overview.forget_service(name);
+        self.running.lock().expect("no holder panics").remove(name);
+    }
+
+    /// Notes services that do not run, for all who ask what became of them, and logs why.
+    pub fn miss(&self, failed: &[Failed]) {
+        for (load, error) in failed {
+            let (name, why) = (&load.name, told(error));
+            tracing::error!(service = name, error = why, "a service cannot start; the others go on without it");
+            self.overview.health.miss(name, true);
+            self.missing.lock().expect("no holder panics").insert(name.clone(), (load.clone(), why));
+        }
+    }
+
+    /// The services that were asked for and do not run, by name.
+    pub fn missing(&self) -> Vec<NotRunning> {
+        let missing = self.missing.lock().expect("no holder panics");
+        missing.values().map(|(load, why)| NotRunning { load: load.clone(), why: why.clone() }).collect()
+    }
+
+    pub(super) fn load(&self, load: &Load) -> anyhow::Result<Loaded> {
         let began = Instant::now();
         let loaded = self.loader.load(&load.component, &load.limits)?;
         tracing::debug!(service = load.name, compiled = loaded.compiled, seconds = began.elapsed().as_secs_f64(), "loaded");
@@ -82,25 +153,64 @@ impl Host {
     }
 
     /// Starts a loaded service, and makes it known to all that shows or routes.
-    fn serve(&self, load: Load, loaded: Loaded) -> anyhow::Result<Running> {
-        let Load { name, isolation, safe, handles, http, limits, grants, .. } = load.clone();
-        let overview = &self.overview;
-        let descriptors = loaded.schema.descriptors();
-        let service = self.starter.start(Plan { name: name.clone(), limits, grants, isolation, safe, http }, loaded)?;
-        for refused in &service.schema().refused {
-            tracing::warn!(service = name, function = refused.function, "not served: {}", refused.why);
+    fn serve(&self, load: Load, loaded: Loaded) -> anyhow::Result<Arc<Running>> {
+        let running = Arc::new(self.begin(load, loaded, 1, Figures::default())?);
+        for refused in &running.service.schema().refused {
+            tracing::warn!(service = running.load.name, function = refused.function, "not served: {}", refused.why);
         }
-        overview.router.set(&name, service.endpoints()).with_context(|| format!("cannot serve {name}"))?;
-        overview.router.set_http(&name, service.http()).with_context(|| format!("cannot serve {name}"))?;
-        if let Some(gateway) = service.gateway() {
-            overview.router.set_gateway(&name, &handles, gateway).with_context(|| format!("cannot serve {name}"))?;
+        let publishing = self.publishing();
+        self.publish(&publishing, Arc::clone(&running), None)?;
+        Ok(running)
+    }
+
+    /// Links a version of a service, which is not known to anybody yet.
+    pub(super) fn begin(&self, load: Load, loaded: Loaded, version: u32, figures: Figures) -> Result<Running, StartError> {
+        let Load { name, isolation, safe, http, limits, grants, .. } = load.clone();
+        let service = self.starter.start(Plan { name, limits, grants, isolation, safe, http, figures }, loaded.clone())?;
+        Ok(Running { load, service, since: SystemTime::now(), version, loaded })
+    }
+
+    /// The right to change what is served.
+    pub(super) fn publishing(&self) -> MutexGuard<'_, ()> {
+        self.publishing.lock().expect("no holder panics")
+    }
+
+    /// Makes a version known to all that shows or routes, in place of the one before it. Calls find the
+    /// one or the other, whole.
+    ///
+    /// Fails, and changes nothing, where another service has what this one offers.
+    pub(super) fn publish(&self, _: &MutexGuard<'_, ()>, running: Arc<Running>, before: Option<&Running>) -> anyhow::Result<()> {
+        let (overview, name, schema) = (&self.overview, &running.load.name, running.service.schema());
+        let clashes = overview.catalog.set(name, schema.descriptors()).with_context(|| format!("cannot describe {name}"))?;
+        if let Err(error) = overview.router.put(name, running.service.offer(&running.load.handles)) {
+            match before {
+                Some(before) => drop(overview.catalog.set(name, before.service.schema().descriptors())?),
+                None => overview.catalog.remove(name),
+            }
+            return Err(anyhow::Error::from(error).context(format!("cannot serve {name}")));
         }
-        overview.catalog.set(&name, descriptors).with_context(|| format!("cannot describe {name}"))?;
-        overview.count_service(&name, Arc::clone(service.stats()));
-        for exported in service.schema().names() {
-            overview.health.set(exported, true);
+        for Clash { other, name: what } in clashes {
+            tracing::warn!(service = name, other, what, "both bring this, in different shapes: reflection shows the other's");
         }
-        Ok(Running { load, service, since: SystemTime::now() })
+        self.directory.offer(name, Arc::clone(schema));
+        overview.count_service(name, Arc::clone(running.service.stats()));
+        overview.journal.know(name, schema.names());
+        let gone = before.iter().flat_map(|before| before.service.schema().names());
+        overview.health.replace(gone, schema.names());
+        overview.health.miss(name, false);
+        self.missing.lock().expect("no holder panics").remove(name);
+        self.running.lock().expect("no holder panics").insert(name.clone(), running);
+        Ok(())
+    }
+
+    /// The version of a service that runs.
+    pub fn serving(&self, name: &str) -> Option<Arc<Running>> {
+        self.running.lock().expect("no holder panics").get(name).cloned()
+    }
+
+    /// The other versions of a service.
+    pub(super) fn line(&self, name: &str) -> Arc<Line> {
+        Arc::clone(self.lines.lock().expect("no holder panics").entry(name.to_owned()).or_default())
     }
 
     /// The services that run, by name.
@@ -108,8 +218,16 @@ impl Host {
         self.running.lock().expect("no holder panics").values().cloned().collect()
     }
 
+    /// Who offers what.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
     /// Takes no more calls, and ends every instance when it has none.
     pub fn close(&self) {
+        for line in self.lines.lock().expect("no holder panics").values() {
+            line.close();
+        }
         for running in self.running() {
             running.service.close();
         }
@@ -117,6 +235,17 @@ impl Host {
 }
 
 impl Running {
+    /// Its version: the one that the settings tell, else that of the package that it exports.
+    pub fn version(&self) -> Option<&str> {
+        let exported = || self.service.schema().services.iter().find_map(|service| Some(service.interface.split_once('@')?.1));
+        self.load.version.as_deref().or_else(exported)
+    }
+
+    /// The full names of the services that callers see.
+    fn exported(&self) -> Vec<String> {
+        self.service.schema().names().map(str::to_owned).collect()
+    }
+
     /// What is told of it once the host serves.
     pub fn ready(&self) -> ReadyService {
         let schema = self.service.schema();
@@ -138,8 +267,9 @@ impl Running {
         });
         ReadyService {
             name: self.load.name.clone(),
+            version: self.version().map(str::to_owned),
             endpoints: typed.chain(handled).collect(),
-            gateway: self.service.gateway().is_some(),
+            gateway: self.service.is_gateway(),
             http: self.service.http_route().cloned(),
             refused: schema.refused.clone(),
         }

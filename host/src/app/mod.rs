@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use crate::admin::{Overview, Phase};
+use crate::admin::door::Door;
+use crate::admin::{Api, Control, Overview, Phase};
 use crate::edge;
 use crate::lanes::Lanes;
 use crate::middleware::Local;
@@ -19,12 +20,23 @@ use crate::wasm::engine::GuestEngine;
 use crate::wasm::load::Loader;
 use crate::wasm::service::Starter;
 
+mod control;
+mod entrance;
+mod failed;
+mod files;
 mod host;
 mod options;
+mod steps;
 mod stop;
+mod swap;
+mod versions;
+mod watch;
 
-pub use host::{Failed, Host, Running};
-pub use options::{Cache, Load, Options, Ready, ReadyEndpoint, ReadyService};
+pub use failed::{Failed, NotStarted};
+pub use host::{Host, Running};
+pub use options::{Cache, Entrance, Load, NotRunning, OnReady, Options, Ready, ReadyEndpoint, ReadyService};
+pub use swap::{DEFAULT_GRACE, Swap, SwapError, Why};
+pub use watch::Watch;
 
 /// How long calls that run may take to end once the host is told to stop.
 const DRAIN_GRACE: Duration = Duration::from_secs(30);
@@ -34,9 +46,14 @@ const LANES_GRACE: Duration = Duration::from_secs(2);
 
 /// Loads the services, serves them, and returns when the host was asked to stop and has drained.
 ///
-/// Fails where a service cannot be loaded or the address cannot be bound; nothing is served then.
+/// A service that cannot start takes no other down: it is logged and told with what is ready. Fails,
+/// and serves nothing, where none can start, where one cannot and [`Options::strict`] is set, or where
+/// the address cannot be bound.
 pub fn run(options: Options) -> anyhow::Result<()> {
-    let Options { listen, services: loads, cache, on_ready } = options;
+    let Options { listen, door, name, journal, services: loads, failed, strict, cache, on_ready } = options;
+    if let Err(error) = files::open_as_many_as_allowed() {
+        tracing::warn!(%error, "cannot raise the limit of open files: with many services or connections it may be reached");
+    }
     let lanes = Lanes::start(available_parallelism().unwrap_or(NonZeroUsize::MIN)).context("cannot start the lanes")?;
     let cache_stats = Arc::new(CacheStats::default());
     let cache = match cache {
@@ -44,25 +61,37 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         Cache::Folder(folder) => Some(cache::Cache::open(&folder, DEFAULT_CAPACITY, Arc::clone(&cache_stats))?),
     };
     let engine = GuestEngine::new()?;
-    let overview = Arc::new(Overview::new(Arc::new(Router::default()), cache_stats));
+    let overview = Arc::new(Overview::new(Arc::new(Router::default()), cache_stats, journal));
     let directory = Arc::new(Directory::default());
     let channel = Arc::new(Local::new(Arc::clone(&overview.router)));
     let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory))?;
-    let host = Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview));
+    let host = Arc::new(Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview)));
     // Every service before the address: what cannot be loaded must not be called.
-    if let Some((_, error)) = host.start(loads).into_iter().next() {
-        return Err(error);
+    let failed: Vec<Failed> = failed.into_iter().chain(host.start(loads)).collect();
+    let running = host.running().len();
+    if running == 0 || (strict && !failed.is_empty()) {
+        host.close();
+        return Err(NotStarted::of(failed, running));
     }
+    host.miss(&failed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the host's own runtime")?;
     runtime.block_on(async {
         let mut stop = stop::Stop::listen().context("cannot listen for signals")?;
-        let serving = edge::serve(&listen, Arc::clone(&overview), &lanes)?;
+        let socket = entrance::socket(&door, name.as_ref())?;
+        let control: Arc<dyn Control> = Arc::clone(&host) as _;
+        let api = Arc::new(Api::new(name.as_ref().map(ToString::to_string), control, Arc::clone(&overview)));
+        let serving = edge::serve(&listen, Arc::clone(&overview), Some(Arc::clone(&api)), &lanes)?;
+        api.serves_at(serving.address(), listen.tls.is_some());
+        let door = socket.map(|socket| Door::open(socket, api)).transpose()?;
         overview.health.enter(Phase::Ready);
-        on_ready(&Ready {
+        let ready = Ready {
             address: serving.address(),
             tls: listen.tls.is_some(),
+            door: door.as_ref().map(|door| door.path().to_owned()),
             services: host.running().iter().map(|running| running.ready()).collect(),
-        });
+            failed: host.missing(),
+        };
+        on_ready(&ready, &host);
         let signal = stop.next().await;
         tracing::info!(signal, "stopping: calls that run may end, a second signal stops at once");
         overview.health.enter(Phase::Draining);
@@ -72,6 +101,10 @@ pub fn run(options: Options) -> anyhow::Result<()> {
                 tracing::info!(seconds = began.elapsed().as_secs_f64(), connections_cut = cut, "stopped");
             }
             signal = stop.next() => tracing::warn!(signal, "stopped at once; calls that ran were cut off"),
+        }
+        overview.journal.end();
+        if let Some(door) = door {
+            door.close().await;
         }
         anyhow::Ok(())
     })?;

@@ -3,18 +3,18 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
+use super::activity::CallGuard;
 use super::body::Body;
 use super::content::{Content, accept_post, connect_names};
 use super::request::Layout;
 use super::stream::{self, Wire};
 use super::unary::Peer;
-use super::{connect, connect_stream, grpc, health, http as plain_http, reflection, request, web};
-use crate::admin::{self, PREFIX};
+use super::{connect, connect_stream, grpc, health, http as plain_http, pages, reflection, request, web};
+use crate::admin::PREFIX;
 use crate::rpc::{HttpServed, MethodKind, Route, Router};
 use crate::schema::Codec;
 use crate::settings::nearest;
@@ -41,11 +41,11 @@ pub(super) async fn answer(peer: Arc<Peer>, request: Request<Incoming>) -> Respo
         Some(route) => route,
         None if path == health::CHECK => peer.edge.health.check(),
         None if path == health::WATCH => peer.edge.health.watch(),
-        None if is_own(path) => return Box::pin(elsewhere(&peer, head, body)).await,
+        None if is_own(path) => return Box::pin(elsewhere(&peer, head, body, call)).await,
         None => match rest(&peer, &head) {
             Rest::Gateway(route) => route,
             Rest::Http(route) => return Box::pin(plain_http::serve(&peer, route, head, body, call)).await,
-            Rest::Nobody => return Box::pin(elsewhere(&peer, head, body)).await,
+            Rest::Nobody => return Box::pin(elsewhere(&peer, head, body, call)).await,
         },
     };
     // What is rare is boxed: a future is as large as its largest branch, and each call moves it.
@@ -120,9 +120,10 @@ enum Rest {
 /// the other one of the two where there is but one.
 fn rest(peer: &Peer, head: &http::request::Parts) -> Rest {
     let (path, router) = (head.uri.path(), &peer.edge.overview.router);
-    let http = router.find_http(path).map(Rest::Http);
+    // Each is asked for only where it may answer: a version that is tried takes its share of look-ups.
+    let http = || router.find_http(path).map(Rest::Http);
     let gateway = || router.rest(path).map(Rest::Gateway);
-    let found = if content(head).is_some() { gateway().or(http) } else { http.or_else(gateway) };
+    let found = if content(head).is_some() { gateway().or_else(http) } else { http().or_else(gateway) };
     found.unwrap_or(Rest::Nobody)
 }
 
@@ -136,13 +137,11 @@ fn is_got(route: &Route) -> bool {
 }
 
 /// Answers a request for what is no endpoint of a service.
-async fn elsewhere(peer: &Peer, head: http::request::Parts, mut body: Incoming) -> Response<Body> {
+async fn elsewhere(peer: &Peer, head: http::request::Parts, mut body: Incoming, call: CallGuard) -> Response<Body> {
     let edge = &*peer.edge;
     let path = head.uri.path();
     if path.starts_with(PREFIX) {
-        let reply = admin::answer(&edge.overview, &edge.access, &head.method, path, &head.headers, peer.address.ip());
-        let no_body = head.method == Method::HEAD;
-        return reply.map(|bytes| Body::whole(if no_body { Bytes::new() } else { bytes }));
+        return pages::answer(peer, head, body, call).await;
     }
     let grpc = is_grpc(&head);
     if grpc && path.starts_with(reflection::PREFIX) {

@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn check_speaks_json_and_protobuf() {
-        let overview = Overview::new(Arc::default(), Arc::default());
+        let overview = Overview::new(Arc::default(), Arc::default(), Arc::default());
         overview.health.enter(Phase::Ready);
         overview.health.set("a.B", false);
         let check = |codec, body: &[u8]| check(&overview.health.snapshot(), codec, body).map_err(|status| status.code());

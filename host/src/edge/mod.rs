@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::admin::{Access, Overview, Phase};
+use crate::admin::{Access, Api, Overview, Phase};
 use crate::lanes::Lanes;
 use crate::settings::Listen;
 
@@ -30,6 +30,7 @@ mod http;
 mod listener;
 mod metadata;
 mod open;
+mod pages;
 mod probe;
 mod reflection;
 mod request;
@@ -87,6 +88,8 @@ pub enum EdgeError {
 struct Edge {
     overview: Arc<Overview>,
     access: Access,
+    /// The admin API, for whoever has the token.
+    api: Option<Arc<Api>>,
     reflection: reflection::Reflection,
     health: health::Service,
     headers: usize,
@@ -129,17 +132,24 @@ pub struct Serving {
 
 /// Opens the listener and serves what the overview's router has.
 ///
-/// The address is bound when this returns. The host's phase is the caller's to set: an edge serves
+/// Whoever has the token reaches the admin API, where one is given. The address is bound when this returns. The host's phase is the caller's to set: an edge serves
 /// while it is still `Starting`.
-pub fn serve(listen: &Listen, overview: Arc<Overview>, lanes: &Lanes) -> Result<Serving, EdgeError> {
-    serve_with(PATIENCE, listen, overview, lanes)
+pub fn serve(listen: &Listen, overview: Arc<Overview>, api: Option<Arc<Api>>, lanes: &Lanes) -> Result<Serving, EdgeError> {
+    serve_with(PATIENCE, listen, overview, api, lanes)
 }
 
-fn serve_with(patience: Patience, listen: &Listen, overview: Arc<Overview>, lanes: &Lanes) -> Result<Serving, EdgeError> {
+fn serve_with(
+    patience: Patience,
+    listen: &Listen,
+    overview: Arc<Overview>,
+    api: Option<Arc<Api>>,
+    lanes: &Lanes,
+) -> Result<Serving, EdgeError> {
     let tls = listen.tls.as_ref().map(tls::acceptor).transpose()?;
     let (socket, address) = listener::bind(listen.address)?;
     let edge = Arc::new(Edge {
         access: Access::new(listen.admin_token.as_deref()),
+        api,
         reflection: reflection::Reflection::new(&overview.catalog),
         health: health::Service::new(&overview),
         overview,

@@ -87,7 +87,8 @@ impl Call {
     pub(super) async fn run(self, peer: &Peer) -> Result<Answer, Status> {
         peer.admit()?;
         let Call { route, codec, body, headers, deadline } = self;
-        let request = Request { form: Form::Encoded(codec), body: body.into(), headers, deadline, caller: peer.caller() };
+        let (form, caller, idempotent) = (Form::Encoded(codec), peer.caller(), route.endpoint.safe);
+        let request = Request { form, body: body.into(), headers, deadline, caller, idempotent };
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return Err(late());
         }

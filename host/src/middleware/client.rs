@@ -1,11 +1,15 @@
 //! What every call passes on its way from a service, top to bottom as written in [`Client::admit`].
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use futures::Stream;
 use http::{HeaderMap, HeaderName};
 
-use crate::rpc::{CallFuture, Caller, Channel, Form, Messages, OpenFuture, Payload, Request, StreamRequest};
+use crate::rpc::{Caller, Channel, Event, Events, Form, Messages, Payload, Reply, Request, StreamReply, StreamRequest};
 use crate::settings::CallGrant;
 use crate::status::{Code, Status};
 
@@ -39,6 +43,8 @@ pub struct Outgoing {
     pub metadata: HeaderMap,
     /// How long the service waits; at most as long as its own caller.
     pub timeout: Option<Duration>,
+    /// A second call does no more than the first; see [`Request::idempotent`].
+    pub idempotent: bool,
 }
 
 /// Calls other services on behalf of one.
@@ -46,6 +52,9 @@ pub struct Client {
     service: Arc<str>,
     grants: Box<[CallGrant]>,
     channel: Arc<dyn Channel>,
+    /// Calls under way.
+    under_way: Arc<AtomicUsize>,
+    most: usize,
 }
 
 /// What is the same for calls with and without streams.
@@ -53,35 +62,100 @@ struct Admitted {
     headers: HeaderMap,
     deadline: Option<Instant>,
     caller: Caller,
+    place: Place,
+}
+
+/// One of the calls that a service may have under way; free again when it is dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// What comes of a call. Dropping it cancels the call.
+pub struct Calling<T> {
+    answer: Pin<Box<dyn Future<Output = Result<T, Status>> + Send>>,
+    place: Option<Place>,
+}
+
+impl<T> Calling<T> {
+    /// A call that has failed before it was made.
+    pub fn failed(status: Status) -> Calling<T>
+    where
+        T: Send + 'static,
+    {
+        Calling { answer: Box::pin(std::future::ready(Err(status))), place: None }
+    }
+}
+
+impl Future for Calling<Reply> {
+    type Output = Result<Reply, Status>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.answer.as_mut().poll(cx)
+    }
+}
+
+impl Future for Calling<StreamReply> {
+    type Output = Result<StreamReply, Status>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let reply = std::task::ready!(self.answer.as_mut().poll(cx));
+        Poll::Ready(reply.map(|StreamReply { headers, events }| {
+            let events = Box::pin(Placed { events, _place: self.place.take() });
+            StreamReply { headers, events }
+        }))
+    }
+}
+
+/// The events of a reply, whose call is under way until they are dropped.
+struct Placed {
+    events: Events,
+    _place: Option<Place>,
+}
+
+impl Stream for Placed {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.events.as_mut().poll_next(cx)
+    }
 }
 
 impl Client {
-    /// The client of a service with this name in the settings, which may call what is granted.
-    pub fn new(service: Arc<str>, grants: &[CallGrant], channel: Arc<dyn Channel>) -> Client {
-        Client { service, grants: grants.into(), channel }
+    /// The client of a service with this name in the settings, which may call what is granted, `most`
+    /// calls at once.
+    pub fn new(service: Arc<str>, grants: &[CallGrant], most: usize, channel: Arc<dyn Channel>) -> Client {
+        Client { service, grants: grants.into(), channel, under_way: Arc::default(), most }
     }
 
     /// Calls a unary method; `origin` is the call that is being served, if one is.
     ///
     /// Fails with `permission_denied` where nothing grants the call, with `resource_exhausted` where too
-    /// many calls led to it, with `deadline_exceeded` where it is too late for it; else as
+    /// many calls led to it or are under way, with `deadline_exceeded` where it is too late for it; else as
     /// [`Channel::call`] does.
-    pub fn call(&self, origin: Option<Origin<'_>>, outgoing: Outgoing, body: Payload) -> CallFuture {
-        let Outgoing { path, form, metadata, timeout } = outgoing;
+    pub fn call(&self, origin: Option<Origin<'_>>, outgoing: Outgoing, body: Payload) -> Calling<Reply> {
+        let Outgoing { path, form, metadata, timeout, idempotent } = outgoing;
         match self.admit(origin, &path, metadata, timeout) {
-            Ok(Admitted { headers, deadline, caller }) => self.channel.call(&path, Request { form, body, headers, deadline, caller }),
-            Err(status) => Box::pin(std::future::ready(Err(status))),
+            Ok(Admitted { headers, deadline, caller, place }) => {
+                let answer = self.channel.call(&path, Request { form, body, headers, deadline, caller, idempotent });
+                Calling { answer, place: Some(place) }
+            }
+            Err(status) => Calling::failed(status),
         }
     }
 
     /// Calls a method with streams. Fails as [`Client::call`] does.
-    pub fn open(&self, origin: Option<Origin<'_>>, outgoing: Outgoing, messages: Messages) -> OpenFuture {
-        let Outgoing { path, form, metadata, timeout } = outgoing;
+    pub fn open(&self, origin: Option<Origin<'_>>, outgoing: Outgoing, messages: Messages) -> Calling<StreamReply> {
+        let Outgoing { path, form, metadata, timeout, idempotent } = outgoing;
         match self.admit(origin, &path, metadata, timeout) {
-            Ok(Admitted { headers, deadline, caller }) => {
-                self.channel.open(&path, StreamRequest { form, headers, deadline, caller, messages })
+            Ok(Admitted { headers, deadline, caller, place }) => {
+                let answer = self.channel.open(&path, StreamRequest { form, headers, deadline, caller, idempotent, messages });
+                Calling { answer, place: Some(place) }
             }
-            Err(status) => Box::pin(std::future::ready(Err(status))),
+            Err(status) => Calling::failed(status),
         }
     }
 
@@ -97,6 +171,7 @@ impl Client {
         if deadline.is_some_and(|deadline| deadline <= now) {
             return Err(Status::new(Code::DeadlineExceeded, "there is no time left for the call"));
         }
+        let place = self.place()?;
         let mut headers = metadata;
         for name in &TRACE {
             // Whatever the service said itself: it is not the service's to say.
@@ -105,7 +180,18 @@ impl Client {
                 headers.append(name, value.clone());
             }
         }
-        Ok(Admitted { headers, deadline, caller: Caller { peer: None, service: Some(Arc::clone(&self.service)), depth } })
+        Ok(Admitted { headers, deadline, caller: Caller { peer: None, service: Some(Arc::clone(&self.service)), depth }, place })
+    }
+
+    fn place(&self) -> Result<Place, Status> {
+        // Taken before it is known to be free; it is given back where it is not.
+        let place = Place(Arc::clone(&self.under_way));
+        if self.under_way.fetch_add(1, Relaxed) >= self.most {
+            let (name, most) = (&self.service, self.most);
+            let why = format!("{name} has {most} calls of services under way, its limit outgoing-calls; try again later");
+            return Err(Status::new(Code::ResourceExhausted, why));
+        }
+        Ok(place)
     }
 
     fn granted(&self, path: &str) -> Result<(), Status> {
@@ -116,7 +202,9 @@ impl Client {
         let name = &self.service;
         Err(Status::new(
             Code::PermissionDenied,
-            format!("{name} may not call {service}/{method}: grant it with calls = [\"{service}\"] under [service.{name}.grants]"),
+            format!(
+                "{name} may not call {service}/{method}: grant it with calls = [\"{service}\"] under [service.{name}.grants], or --allow-call {service}"
+            ),
         ))
     }
 }
@@ -126,7 +214,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::rpc::{Reply, wrong_kind};
+    use crate::rpc::{CallFuture, OpenFuture, wrong_kind};
     use crate::schema::Codec;
 
     /// Keeps what it was asked.
@@ -146,9 +234,9 @@ mod tests {
 
     async fn call(origin: Option<Origin<'_>>, path: &str, metadata: HeaderMap) -> Result<Request, Status> {
         let asked = Arc::new(Asked::default());
-        let client = Client::new("orders".into(), &["shop.Stock".parse().expect("a grant")], asked.clone());
+        let client = Client::new("orders".into(), &["shop.Stock".parse().expect("a grant")], 1, asked.clone());
         let timeout = Some(Duration::from_secs(3600));
-        let outgoing = Outgoing { path: path.into(), form: Form::Encoded(Codec::Proto), metadata, timeout };
+        let outgoing = Outgoing { path: path.into(), form: Form::Encoded(Codec::Proto), metadata, timeout, idempotent: false };
         client.call(origin, outgoing, Payload::default()).await?;
         let request = asked.0.lock().expect("no holder panics").pop();
         Ok(request.expect("one call came"))
@@ -181,5 +269,18 @@ mod tests {
         let of = HeaderMap::new();
         let origin = Origin { deadline: Instant::now() + Duration::from_secs(5), depth: MAX_DEPTH, headers: &of };
         assert_eq!(call(Some(origin), "/shop.Stock/Take", HeaderMap::new()).await.expect_err("too deep").code(), Code::ResourceExhausted);
+    }
+    #[tokio::test]
+    async fn more_calls_than_the_limit_are_refused_until_one_ends() {
+        let client = Client::new("orders".into(), &["*".parse().expect("a grant")], 1, Arc::new(Asked::default()));
+        let call = || {
+            let (path, form) = ("/shop.Stock/Take".into(), Form::Encoded(Codec::Proto));
+            client.call(None, Outgoing { path, form, metadata: HeaderMap::new(), timeout: None, idempotent: false }, Payload::default())
+        };
+        let first = call();
+        let status = call().await.expect_err("one is under way");
+        assert_eq!((status.code(), status.message().contains("outgoing-calls")), (Code::ResourceExhausted, true));
+        first.await.expect("there is a place");
+        call().await.expect("it is free again");
     }
 }

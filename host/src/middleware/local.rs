@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt, stream};
 
 use super::{Opened, open, serve};
-use crate::rpc::{CallFuture, Channel, Event, OpenFuture, Payload, Request, Route, Router, StreamReply, StreamRequest};
+use crate::rpc::{
+    CallFuture, Channel, Event, Events, Form, MethodKind, OpenFuture, Payload, Request, Route, Router, StreamReply, StreamRequest,
+};
 use crate::status::{Code, Status};
 
 /// Calls what this host serves.
@@ -30,19 +32,70 @@ impl Local {
     }
 }
 
+/// A unary call that came with streams, as gateways pass calls on: they do not know its kind.
+async fn whole(route: Route, request: StreamRequest) -> Result<StreamReply, Status> {
+    let StreamRequest { form, headers, deadline, caller, idempotent, mut messages } = request;
+    let message = async {
+        let first = messages.next().await.unwrap_or_else(|| Err(not_one("none")))?;
+        match messages.next().await {
+            None => Ok(first),
+            Some(second) => second.and_then(|_| Err(not_one("more"))),
+        }
+    };
+    let body = match deadline {
+        None => message.await?,
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), message).await.unwrap_or_else(|_| Err(late()))?,
+    };
+    let reply = serve(route, Request { form, body, headers, deadline, caller, idempotent }).await?;
+    let events = [Event::Message(reply.body), Event::End(Ok(reply.trailers))];
+    Ok(StreamReply { headers: reply.headers, events: Box::pin(stream::iter(events)) })
+}
+
+fn not_one(how_many: &str) -> Status {
+    Status::new(Code::Unimplemented, format!("the method takes one message, and the call has {how_many}"))
+}
+
+fn late() -> Status {
+    Status::new(Code::DeadlineExceeded, "the deadline passed before the message came")
+}
+
+/// A handler may rely on the bound of its requests, whichever way they come. Values have that of the
+/// memory that was theirs in the caller.
+fn within(message: &Payload, route: &Route) -> Result<(), Status> {
+    let limit = route.max_request;
+    match message {
+        Payload::Bytes(bytes) if bytes.len() > limit => {
+            Err(Status::new(Code::ResourceExhausted, format!("the request is longer than the service's limit of {limit} bytes")))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Channel for Local {
     fn call(&self, path: &str, request: Request) -> CallFuture {
-        match self.route(path) {
+        let admitted = self.route(path).and_then(|route| within(&request.body, &route).map(|()| route));
+        match admitted {
             Ok(route) => Box::pin(serve(route, request)),
             Err(status) => Box::pin(std::future::ready(Err(status))),
         }
     }
 
-    fn open(&self, path: &str, request: StreamRequest) -> OpenFuture {
+    fn open(&self, path: &str, mut request: StreamRequest) -> OpenFuture {
         let route = self.route(path);
         Box::pin(async move {
-            let Opened { headers, events } = open(route?, request).await?;
-            Ok(StreamReply { headers, events: Box::pin(events.flat_map(|event| stream::iter(each(event)))) })
+            let route = route?;
+            let encoded = matches!(request.form, Form::Encoded(_));
+            if encoded {
+                let bound = Arc::clone(&route);
+                let checked = request.messages.map(move |message| message.and_then(|message| within(&message, &bound).map(|()| message)));
+                request.messages = Box::pin(checked);
+            }
+            if route.endpoint.kind == Some(MethodKind::Unary) {
+                return whole(route, request).await;
+            }
+            let Opened { headers, events } = open(route, request).await?;
+            let events: Events = if encoded { Box::pin(events.flat_map(|event| stream::iter(each(event)))) } else { Box::pin(events) };
+            Ok(StreamReply { headers, events })
         })
     }
 }

@@ -16,7 +16,7 @@ mod local;
 mod stream;
 
 pub use self::http::{Counted, serve_http};
-pub use client::{Client, MAX_DEPTH, Origin, Outgoing};
+pub use client::{Calling, Client, MAX_DEPTH, Origin, Outgoing};
 pub use local::Local;
 pub use stream::{Opened, Progress, open};
 

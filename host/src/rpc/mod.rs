@@ -16,12 +16,13 @@ mod http;
 mod payload;
 mod router;
 mod run;
+mod split;
 mod stream;
 
 pub use self::channel::Channel;
 pub use self::http::{HttpBody, HttpFuture, HttpHandler, HttpRequest, HttpServed};
 pub use payload::{Form, Payload};
-pub use router::{Gateway, Route, Router, RouterError};
+pub use router::{Gateway, Offer, Route, Router, RouterError};
 pub use run::{Run, RunWriter};
 pub use stream::{Event, Events, Messages, OpenFuture, StreamReply, StreamRequest};
 
@@ -51,6 +52,9 @@ pub struct Request {
     pub deadline: Option<Instant>,
     /// Who calls.
     pub caller: Caller,
+    /// A second call does no more than the first: whoever passes the call on may try again where he
+    /// cannot know whether the first one arrived.
+    pub idempotent: bool,
 }
 
 /// A unary call's answer.

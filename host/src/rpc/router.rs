@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
+use super::split::Split;
 use super::{HttpServed, Served};
+use crate::settings::Share;
 
 /// A path's endpoint.
 pub type Route = Arc<Served>;
@@ -16,6 +18,18 @@ pub trait Gateway: Send + Sync {
     /// The endpoint of this name. It is made for one call, on the call's way, so it should cost
     /// little; what is counted of it belongs to the gateway as a whole, as callers choose the names.
     fn endpoint(&self, service: &str, method: &str) -> Served;
+}
+
+/// All that callers reach a service by.
+#[derive(Default)]
+pub struct Offer {
+    /// Its endpoints.
+    pub endpoints: Vec<Served>,
+    /// Its gateway, with the services that it is asked for: where none is named, all that nobody else
+    /// serves.
+    pub gateway: Option<(Vec<String>, Arc<dyn Gateway>)>,
+    /// Its route of plain HTTP.
+    pub http: Option<HttpServed>,
 }
 
 /// A service that cannot be routed.
@@ -43,13 +57,18 @@ pub enum RouterError {
 #[derive(Clone, Default)]
 struct Table {
     /// By path: `/example.greeter.Greet/Hello`.
-    routes: HashMap<Box<str>, Route>,
+    ///
+    /// The names are shared by the tables that follow one another: each is a copy of the one before, so
+    /// that a thousand services which start one by one make a thousand of them.
+    routes: HashMap<Arc<str>, Route>,
     /// By the name that its owner gave: the paths of its endpoints.
-    owners: HashMap<String, Vec<Box<str>>>,
+    owners: HashMap<Arc<str>, Arc<[Arc<str>]>>,
     /// Few, so they are looked through one by one.
     gateways: Vec<Open>,
     /// The routes of plain HTTP with their owners, the longest first.
     http: Vec<(String, Arc<HttpServed>)>,
+    /// Versions that are tried with a share of their service's calls; mostly none.
+    splits: Vec<Arc<Split>>,
 }
 
 /// A gateway with what it is asked for.
@@ -62,6 +81,12 @@ struct Open {
 }
 
 impl Open {
+    /// What is shown of it: the method `*` of the services that it has, or of `*`.
+    fn shown(&self) -> Route {
+        let services = self.services.as_ref().map_or_else(|| "*".to_owned(), |services| services.join(","));
+        Arc::new(self.gateway.endpoint(&services, "*"))
+    }
+
     fn names(&self, service: &str) -> bool {
         self.services.as_ref().is_some_and(|services| services.binary_search_by(|name| name.as_str().cmp(service)).is_ok())
     }
@@ -75,7 +100,61 @@ impl Table {
             return None;
         }
         let open = self.gateways.iter().find(|open| takes(open, service))?;
-        Some(Arc::new(open.gateway.endpoint(service, method)))
+        let tried = self.splits.iter().find(|split| split.owner == open.owner).and_then(|split| split.gateway());
+        Some(Arc::new(tried.unwrap_or(&open.gateway).endpoint(service, method)))
+    }
+
+    fn set(&mut self, owner: &str, endpoints: Vec<Served>) -> Result<(), RouterError> {
+        let before = self.owners.remove(owner).unwrap_or_default();
+        let before: HashMap<Arc<str>, Route> = before.iter().filter_map(|path| self.routes.remove_entry(path)).collect();
+        let mut paths = Vec::with_capacity(endpoints.len());
+        for mut served in endpoints {
+            let path: Arc<str> = served.endpoint.path().into();
+            if let Some(before) = before.get(&path) {
+                served.stats = Arc::clone(&before.stats);
+            }
+            if self.routes.insert(path.clone(), Arc::new(served)).is_some() {
+                let by = self.owners.iter().find(|(_, paths)| paths.contains(&path)).map_or(owner, |(by, _)| by);
+                return Err(RouterError::Taken { path: path.to_string(), by: by.to_owned() });
+            }
+            paths.push(path);
+        }
+        self.owners.insert(owner.into(), paths.into());
+        Ok(())
+    }
+
+    fn set_http(&mut self, owner: &str, served: Option<HttpServed>) -> Result<(), RouterError> {
+        let before = self.http.iter().position(|(by, _)| by == owner).map(|place| self.http.remove(place).1);
+        let Some(mut served) = served else { return Ok(()) };
+        if let Some((by, _)) = self.http.iter().find(|(_, other)| other.route == served.route) {
+            return Err(RouterError::RouteTaken { route: served.route.to_string(), by: by.clone() });
+        }
+        if let Some(before) = before {
+            served.stats = Arc::clone(&before.stats);
+        }
+        let place = self.http.partition_point(|(_, other)| other.route.as_str().len() >= served.route.as_str().len());
+        self.http.insert(place, (owner.to_owned(), Arc::new(served)));
+        Ok(())
+    }
+
+    fn set_gateway(&mut self, owner: &str, gateway: Option<(Vec<String>, Arc<dyn Gateway>)>) -> Result<(), RouterError> {
+        self.gateways.retain(|other| other.owner != owner);
+        let Some((mut services, gateway)) = gateway else { return Ok(()) };
+        services.sort_unstable();
+        services.dedup();
+        let services = (!services.is_empty()).then(|| services.into());
+        let open = Open { owner: owner.to_owned(), services, gateway };
+        for other in &self.gateways {
+            let shared = match &open.services {
+                None => other.services.is_none().then(|| "/*".to_owned()),
+                Some(services) => services.iter().find(|service| other.names(service)).map(|service| format!("/{service}/*")),
+            };
+            if let Some(path) = shared {
+                return Err(RouterError::Taken { path, by: other.owner.clone() });
+            }
+        }
+        self.gateways.push(open);
+        Ok(())
     }
 }
 
@@ -92,7 +171,8 @@ impl Router {
     pub fn find(&self, path: &str) -> Option<Route> {
         let table = self.table.load();
         if let Some(route) = table.routes.get(path) {
-            return Some(Arc::clone(route));
+            let tried = table.splits.iter().find_map(|split| split.route(path));
+            return Some(Arc::clone(tried.unwrap_or(route)));
         }
         if table.gateways.is_empty() { None } else { table.open(path, Open::names) }
     }
@@ -108,40 +188,81 @@ impl Router {
     pub fn all(&self) -> Vec<Route> {
         let table = self.table.load();
         let mut all: Vec<_> = table.routes.values().cloned().collect();
-        for open in &table.gateways {
-            let services = open.services.as_ref().map_or_else(|| "*".to_owned(), |services| services.join(","));
-            all.push(Arc::new(open.gateway.endpoint(&services, "*")));
-        }
+        all.extend(table.gateways.iter().map(Open::shown));
         all.sort_by(|a, b| (&a.endpoint.service, &a.endpoint.method).cmp(&(&b.endpoint.service, &b.endpoint.method)));
         all
+    }
+
+    /// The endpoints of `owner`, sorted by path, its gateway as in [`Router::all`].
+    pub fn of(&self, owner: &str) -> Vec<Route> {
+        let table = self.table.load();
+        let paths = table.owners.get(owner).into_iter().flat_map(|paths| paths.iter());
+        let mut own: Vec<Route> = paths.filter_map(|path| table.routes.get(path).cloned()).collect();
+        own.sort_by(|a, b| (&a.endpoint.service, &a.endpoint.method).cmp(&(&b.endpoint.service, &b.endpoint.method)));
+        own.extend(table.gateways.iter().filter(|open| open.owner == owner).map(Open::shown));
+        own
+    }
+
+    /// The route of plain HTTP that `owner` has.
+    pub fn http_of(&self, owner: &str) -> Option<Arc<HttpServed>> {
+        self.table.load().http.iter().find(|(by, _)| by == owner).map(|(_, served)| Arc::clone(served))
+    }
+
+    /// Sets what `owner` offers to exactly this, at once: a call finds all of what was before, or all of
+    /// this. What is counted of a path goes on. A version that was tried is tried no more.
+    ///
+    /// Fails, and changes nothing, where another owner has one of the paths, the route or a service of
+    /// the gateway.
+    pub fn put(&self, owner: &str, offer: Offer) -> Result<(), RouterError> {
+        self.change(|table| {
+            table.splits.retain(|split| split.owner != owner);
+            table.set(owner, offer.endpoints)?;
+            table.set_http(owner, offer.http)?;
+            table.set_gateway(owner, offer.gateway)
+        })
+    }
+
+    /// Has a share of the calls of `owner` answered by another version of it: of what both offer. What
+    /// is counted is counted as one.
+    pub fn split(&self, owner: &str, offer: Offer, share: Share) {
+        let _writing = self.writing.lock().expect("no writer panics");
+        let mut new = Table::clone(&self.table.load());
+        let http = new.http.iter().find(|(by, _)| by == owner).map(|(_, served)| served);
+        let split = Split::new(owner, offer, share, |path| new.routes.get(path), http);
+        new.splits.retain(|split| split.owner != owner);
+        new.splits.push(Arc::new(split));
+        self.table.store(Arc::new(new));
+    }
+
+    /// Has all calls of `owner` answered by the one version that was not merely tried.
+    pub fn join(&self, owner: &str) {
+        let _writing = self.writing.lock().expect("no writer panics");
+        let mut new = Table::clone(&self.table.load());
+        new.splits.retain(|split| split.owner != owner);
+        self.table.store(Arc::new(new));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Table) -> Result<(), RouterError>) -> Result<(), RouterError> {
+        let _writing = self.writing.lock().expect("no writer panics");
+        let mut new = Table::clone(&self.table.load());
+        change(&mut new)?;
+        self.table.store(Arc::new(new));
+        Ok(())
     }
 
     /// Sets the endpoints of `owner` to exactly these, at once.
     ///
     /// Fails, and changes nothing, where another owner has one of the paths.
     pub fn set(&self, owner: &str, endpoints: Vec<Served>) -> Result<(), RouterError> {
-        let _writing = self.writing.lock().expect("no writer panics");
-        let mut new = Table::clone(&self.table.load());
-        for path in new.owners.remove(owner).unwrap_or_default() {
-            new.routes.remove(&path);
-        }
-        let mut paths = Vec::with_capacity(endpoints.len());
-        for served in endpoints {
-            let path: Box<str> = served.endpoint.path().into();
-            if new.routes.insert(path.clone(), Arc::new(served)).is_some() {
-                let by = new.owners.iter().find(|(_, paths)| paths.contains(&path)).map_or(owner, |(by, _)| by);
-                return Err(RouterError::Taken { path: path.into(), by: by.to_owned() });
-            }
-            paths.push(path);
-        }
-        new.owners.insert(owner.to_owned(), paths);
-        self.table.store(Arc::new(new));
-        Ok(())
+        self.change(|table| table.set(owner, endpoints))
     }
 
     /// What answers plain HTTP at a path: of the routes that cover it, the longest.
     pub fn find_http(&self, path: &str) -> Option<Arc<HttpServed>> {
-        self.table.load().http.iter().find(|(_, served)| served.route.covers(path)).map(|(_, served)| Arc::clone(served))
+        let table = self.table.load();
+        let (owner, served) = table.http.iter().find(|(_, served)| served.route.covers(path))?;
+        let tried = table.splits.iter().find(|split| split.owner == *owner).and_then(|split| split.http());
+        Some(Arc::clone(tried.unwrap_or(served)))
     }
 
     /// Every route of plain HTTP, the longest first.
@@ -153,18 +274,7 @@ impl Router {
     ///
     /// Fails, and changes nothing, where another owner has the same.
     pub fn set_http(&self, owner: &str, served: Option<HttpServed>) -> Result<(), RouterError> {
-        let _writing = self.writing.lock().expect("no writer panics");
-        let mut new = Table::clone(&self.table.load());
-        new.http.retain(|(by, _)| by != owner);
-        if let Some(served) = served {
-            if let Some((by, _)) = new.http.iter().find(|(_, other)| other.route == served.route) {
-                return Err(RouterError::RouteTaken { route: served.route.to_string(), by: by.clone() });
-            }
-            let place = new.http.partition_point(|(_, other)| other.route.as_str().len() >= served.route.as_str().len());
-            new.http.insert(place, (owner.to_owned(), Arc::new(served)));
-        }
-        self.table.store(Arc::new(new));
-        Ok(())
+        self.change(|table| table.set_http(owner, served))
     }
 
     /// Sets the gateway of `owner`, in place of the one it had: for these services, or, where none is
@@ -172,37 +282,19 @@ impl Router {
     ///
     /// Fails, and changes nothing, where another owner's gateway has one of them.
     pub fn set_gateway(&self, owner: &str, services: &[String], gateway: Arc<dyn Gateway>) -> Result<(), RouterError> {
-        let mut services = services.to_vec();
-        services.sort_unstable();
-        services.dedup();
-        let services = (!services.is_empty()).then(|| services.into());
-        let open = Open { owner: owner.to_owned(), services, gateway };
-        let _writing = self.writing.lock().expect("no writer panics");
-        let mut new = Table::clone(&self.table.load());
-        new.gateways.retain(|other| other.owner != owner);
-        for other in &new.gateways {
-            let shared = match &open.services {
-                None => other.services.is_none().then(|| "/*".to_owned()),
-                Some(services) => services.iter().find(|service| other.names(service)).map(|service| format!("/{service}/*")),
-            };
-            if let Some(path) = shared {
-                return Err(RouterError::Taken { path, by: other.owner.clone() });
-            }
-        }
-        new.gateways.push(open);
-        self.table.store(Arc::new(new));
-        Ok(())
+        self.change(|table| table.set_gateway(owner, Some((services.to_vec(), gateway))))
     }
 
     /// Takes away all endpoints of `owner`, its gateway and its route.
     pub fn remove(&self, owner: &str) {
         let _writing = self.writing.lock().expect("no writer panics");
         let mut new = Table::clone(&self.table.load());
-        for path in new.owners.remove(owner).unwrap_or_default() {
-            new.routes.remove(&path);
+        for path in new.owners.remove(owner).unwrap_or_default().iter() {
+            new.routes.remove(path);
         }
         new.gateways.retain(|open| open.owner != owner);
         new.http.retain(|(by, _)| by != owner);
+        new.splits.retain(|split| split.owner != owner);
         self.table.store(Arc::new(new));
     }
 }

@@ -29,6 +29,8 @@ pub struct StreamRequest {
     pub deadline: Option<Instant>,
     /// Who calls.
     pub caller: Caller,
+    /// A second call does no more than the first; see [`super::Request::idempotent`].
+    pub idempotent: bool,
     /// The caller's messages.
     pub messages: Messages,
 }

@@ -429,6 +429,27 @@ impl Method {
         Flowing::of(self.succeeded(result, limit)?)
     }
 
+    /// The other way round: what the function returns, for the stream in it.
+    pub fn flowed(&self, flowing: Flowing) -> Value {
+        let Flowing { items, ending } = flowing;
+        let body = match ending {
+            Some(ending) => Value::Record(vec![Value::Handle(items), Value::Handle(ending)]),
+            None => Value::Handle(items),
+        };
+        if self.plan.fallible { Value::Variant(0, Some(Box::new(body))) } else { body }
+    }
+
+    /// Whether a future beside the stream of the reply tells how it ended.
+    pub fn has_ending(&self) -> bool {
+        self.plan.ending.is_some()
+    }
+
+    /// What that future resolves to for a failure; `None` where its error type has no way to say it.
+    pub fn ending(&self, status: &Status) -> Option<Value> {
+        let error = self.plan.ending.as_ref()?.express(status)?;
+        Some(Value::Variant(1, error.map(Box::new)))
+    }
+
     /// How a stream ended, by the value of the future beside it.
     pub fn ended(&self, value: Value, limit: usize) -> Result<(), Status> {
         match (&self.plan.ending, value) {

@@ -1,13 +1,16 @@
 //! What one service may use. Every limit is always on; a setting only moves it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Serialize};
 
 use super::SettingsError;
+use super::cores::CpuShare;
+use super::value::{bytes, duration, some, some_time};
 
-/// The bounds of one service.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// The bounds of one service, most of them over all its instances.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
     /// The component's file, in bytes.
@@ -19,19 +22,30 @@ pub struct Limits {
     /// Linear memory of one instance, in bytes.
     #[serde(deserialize_with = "bytes")]
     pub memory: usize,
+    /// Linear memory of all instances together, in bytes.
+    #[serde(deserialize_with = "bytes")]
+    pub total_memory: usize,
     /// Elements of all tables of one instance.
     pub table_elements: usize,
+    /// Handles of one instance: resources, streams, futures, calls of its own that are under way.
+    pub handles: usize,
     /// Instances alive at once.
+    #[serde(deserialize_with = "some")]
     pub instances: usize,
     /// Calls at once in one instance.
+    #[serde(deserialize_with = "some")]
     pub concurrency: usize,
     /// Calls that may wait for a place in an instance.
     pub queue: usize,
+    /// Calls without streams under way at once, over all instances, those that wait included.
+    pub calls: usize,
     /// Wall time of one call, its wait in the queue included.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "some_time")]
     pub timeout: Duration,
     /// Calls with streams under way at once, over all instances.
     pub streams: usize,
+    /// Calls of other services under way at once, over all instances.
+    pub outgoing_calls: usize,
     /// Wall time of one call with streams.
     #[serde(deserialize_with = "duration")]
     pub stream_timeout: Duration,
@@ -39,8 +53,10 @@ pub struct Limits {
     #[serde(deserialize_with = "bytes")]
     pub stream_buffer: usize,
     /// Time that one call's guest code may compute; for streams, between two messages.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "some_time")]
     pub cpu: Duration,
+    /// Cores that the guest code of all instances may keep busy; none for as many as there are.
+    pub cpu_share: CpuShare,
     /// Time that making an instance may take.
     #[serde(deserialize_with = "duration")]
     pub start: Duration,
@@ -50,15 +66,25 @@ pub struct Limits {
     /// One reply, before it is packed, in bytes.
     #[serde(deserialize_with = "bytes")]
     pub reply: usize,
-    /// Bytes that the host holds for one instance on its behalf, arguments of host calls included.
+    /// What one host call or one reply of a guest may copy into the host, in bytes.
+    #[serde(deserialize_with = "bytes")]
+    pub host_call: usize,
+    /// What the host holds for all instances together, in bytes: arguments, and replies that wait for
+    /// their readers.
     #[serde(deserialize_with = "bytes")]
     pub host_memory: usize,
+    /// Connections for `wasi:http` open at once, over all instances.
+    pub connections: usize,
     /// Log lines a second; ten times as many may come at once.
     pub log_lines: u32,
     /// Length of one log line, in bytes; the rest is cut.
     #[serde(deserialize_with = "bytes")]
     pub log_line: usize,
+    /// Bytes of log lines a second; ten times as many may come at once.
+    #[serde(deserialize_with = "bytes")]
+    pub log_bytes: usize,
     /// Calls after which an instance is replaced.
+    #[serde(deserialize_with = "some")]
     pub calls_per_instance: u64,
     /// Age at which an instance is replaced.
     #[serde(deserialize_with = "duration")]
@@ -74,21 +100,29 @@ impl Default for Limits {
             component: 256 << 20,
             compile: Duration::from_secs(300),
             memory: 256 << 20,
+            total_memory: 2 << 30,
             table_elements: 100_000,
+            handles: 65_536,
             instances: 64,
             concurrency: 16,
             queue: 1024,
+            calls: 10_000,
             timeout: Duration::from_secs(30),
             streams: 10_000,
+            outgoing_calls: 10_000,
             stream_timeout: Duration::from_secs(24 * 3600),
             stream_buffer: 64 << 10,
             cpu: Duration::from_secs(10),
+            cpu_share: CpuShare::UNLIMITED,
             start: Duration::from_secs(10),
             request: 4 << 20,
             reply: 4 << 20,
-            host_memory: 64 << 20,
+            host_call: 64 << 20,
+            host_memory: 256 << 20,
+            connections: 256,
             log_lines: 1_000,
             log_line: 8 << 10,
+            log_bytes: 1 << 20,
             calls_per_instance: 1_000_000,
             instance_age: Duration::from_secs(3600),
             idle: Duration::from_secs(60),
@@ -108,15 +142,27 @@ const ROWS: &[Row] = &[
     Row { name: "compile", about: "time to compile the component (5m)", set: |l, v| parse_duration(v).map(|v| l.compile = v) },
     Row { name: "memory", about: "linear memory of one instance (256MiB)", set: |l, v| parse_bytes(v).map(|v| l.memory = v) },
     Row {
+        name: "total-memory",
+        about: "linear memory of all instances together (2GiB)",
+        set: |l, v| parse_bytes(v).map(|v| l.total_memory = v),
+    },
+    Row {
         name: "table-elements",
         about: "elements of all tables of one instance (100000)",
         set: |l, v| number(v).map(|v| l.table_elements = v),
     },
+    Row { name: "handles", about: "handles of one instance (65536)", set: |l, v| number(v).map(|v| l.handles = v) },
     Row { name: "instances", about: "instances alive at once (64)", set: |l, v| number(v).map(|v| l.instances = v) },
     Row { name: "concurrency", about: "calls at once in one instance (16)", set: |l, v| number(v).map(|v| l.concurrency = v) },
     Row { name: "queue", about: "calls that may wait for an instance (1024)", set: |l, v| number(v).map(|v| l.queue = v) },
+    Row { name: "calls", about: "calls without streams under way at once (10000)", set: |l, v| number(v).map(|v| l.calls = v) },
     Row { name: "timeout", about: "wall time of one call (30s)", set: |l, v| parse_duration(v).map(|v| l.timeout = v) },
     Row { name: "streams", about: "calls with streams under way at once (10000)", set: |l, v| number(v).map(|v| l.streams = v) },
+    Row {
+        name: "outgoing-calls",
+        about: "calls of other services under way at once (10000)",
+        set: |l, v| number(v).map(|v| l.outgoing_calls = v),
+    },
     Row {
         name: "stream-timeout",
         about: "wall time of one call with streams (1day)",
@@ -132,12 +178,24 @@ const ROWS: &[Row] = &[
         about: "computing time of one call, of a stream between two messages (10s)",
         set: |l, v| parse_duration(v).map(|v| l.cpu = v),
     },
+    Row { name: "cpu-share", about: "cores that all instances may keep busy (unlimited)", set: |l, v| v.parse().map(|v| l.cpu_share = v) },
     Row { name: "start", about: "time to make an instance (10s)", set: |l, v| parse_duration(v).map(|v| l.start = v) },
     Row { name: "request", about: "one request, unpacked (4MiB)", set: |l, v| parse_bytes(v).map(|v| l.request = v) },
     Row { name: "reply", about: "one reply (4MiB)", set: |l, v| parse_bytes(v).map(|v| l.reply = v) },
-    Row { name: "host-memory", about: "host memory held for one instance (64MiB)", set: |l, v| parse_bytes(v).map(|v| l.host_memory = v) },
+    Row {
+        name: "host-call",
+        about: "what one host call or reply copies into the host (64MiB)",
+        set: |l, v| parse_bytes(v).map(|v| l.host_call = v),
+    },
+    Row {
+        name: "host-memory",
+        about: "host memory held for all instances together (256MiB)",
+        set: |l, v| parse_bytes(v).map(|v| l.host_memory = v),
+    },
+    Row { name: "connections", about: "connections for wasi:http open at once (256)", set: |l, v| number(v).map(|v| l.connections = v) },
     Row { name: "log-lines", about: "log lines a second (1000)", set: |l, v| number(v).map(|v| l.log_lines = v) },
     Row { name: "log-line", about: "length of one log line (8KiB)", set: |l, v| parse_bytes(v).map(|v| l.log_line = v) },
+    Row { name: "log-bytes", about: "bytes of log lines a second (1MiB)", set: |l, v| parse_bytes(v).map(|v| l.log_bytes = v) },
     Row {
         name: "calls-per-instance",
         about: "calls until an instance is replaced (1000000)",
@@ -170,11 +228,18 @@ impl Limits {
         ROWS.iter().map(|row| (row.name, row.about))
     }
 
+    /// The limits by name, each as it could be set.
+    pub fn shown(&self) -> BTreeMap<String, String> {
+        let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(self) else { return BTreeMap::new() };
+        fields.into_iter().map(|(name, value)| (name.clone(), shown(&name, &value))).collect()
+    }
+
     /// Refuses limits that would leave a service unable to do anything.
     pub fn check(&self) -> Result<(), SettingsError> {
         let zero = [
             ("instances", self.instances == 0),
             ("concurrency", self.concurrency == 0),
+            ("calls", self.calls == 0),
             ("timeout", self.timeout.is_zero()),
             ("cpu", self.cpu.is_zero()),
             ("calls-per-instance", self.calls_per_instance == 0),
@@ -183,6 +248,27 @@ impl Limits {
             Some((name, _)) => Err(SettingsError::Value { what: format!("limit {name}"), why: "must be more than zero".into() }),
             None => Ok(()),
         }
+    }
+}
+
+/// A limit's value for people: a time, a size where the help names its default as one, or a number.
+fn shown(name: &str, value: &serde_json::Value) -> String {
+    if let Ok(time) = Duration::deserialize(value) {
+        return humantime::format_duration(time).to_string();
+    }
+    let is_size = ROWS.iter().any(|row| row.name == name && row.about.ends_with("iB)"));
+    match value.as_u64() {
+        Some(bytes) if is_size => size(bytes),
+        _ => value.to_string(),
+    }
+}
+
+/// A size in the largest unit that leaves no rest: `64MiB`.
+fn size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.iter().find(|(unit, _)| bytes > 0 && bytes % unit == 0) {
+        Some((unit, name)) => format!("{}{name}", bytes / unit),
+        None => bytes.to_string(),
     }
 }
 
@@ -201,24 +287,6 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| format!("expected a time such as 500ms or 5s, got {text:?}"))
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum SizeOrText {
-    Number(usize),
-    Text(String),
-}
-
-fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    match SizeOrText::deserialize(deserializer)? {
-        SizeOrText::Number(bytes) => Ok(bytes),
-        SizeOrText::Text(text) => parse_bytes(&text).map_err(serde::de::Error::custom),
-    }
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    parse_duration(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,6 +303,18 @@ mod tests {
     fn an_unknown_limit_is_answered_with_the_nearest() {
         let error = Limits::default().set("memroy=1").expect_err("no such limit").to_string();
         assert!(error.contains("did you mean memory?"), "{error}");
+    }
+
+    #[test]
+    fn limits_are_shown_as_they_could_be_set() {
+        let limits = Limits { memory: 64 << 20, request: 1000, ..Limits::default() };
+        let shown = limits.shown();
+        assert_eq!([&shown["memory"], &shown["request"], &shown["timeout"], &shown["queue"]], ["64MiB", "1000", "30s", "1024"]);
+        let mut same = Limits::default();
+        for (name, value) in &shown {
+            same.set(&format!("{name}={value}")).unwrap_or_else(|error| panic!("{error}"));
+        }
+        assert_eq!(same, limits);
     }
 
     #[test]

@@ -138,17 +138,20 @@ impl Cache {
         Ok(Entry { schema: schema.to_vec(), code })
     }
 
-    /// Adds an entry, and evicts the longest unused ones where the cache outgrows its capacity.
-    pub fn put(&self, key: &[u8; 32], schema: &[u8], code: &[u8]) -> io::Result<()> {
+    /// Adds an entry and returns it, and evicts the longest unused ones where the cache outgrows its
+    /// capacity.
+    pub fn put(&self, key: &[u8; 32], schema: &[u8], code: &[u8]) -> io::Result<Entry> {
         if schema.len() > MAX_SCHEMA {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the schema is too large to be cached"));
         }
         let code_hash = *blake3::keyed_hash(&self.key, code).as_bytes();
         self.write(&self.code_path(&code_hash), &[code])?;
         let mac = self.mac(key, &code_hash, schema);
-        self.write(&self.entry_path(key), &[MAGIC, mac.as_bytes(), &code_hash, schema])?;
+        let path = self.entry_path(key);
+        self.write(&path, &[MAGIC, mac.as_bytes(), &code_hash, schema])?;
+        let entry = self.read(key, &path)?;
         self.evict();
-        Ok(())
+        Ok(entry)
     }
 
     fn mac(&self, key: &[u8; 32], code_hash: &[u8; 32], schema: &[u8]) -> blake3::Hash {

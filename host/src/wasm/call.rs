@@ -1,14 +1,17 @@
 //! One call, as the guest floor sees it: what an import may know of the call that it serves, and
 //! the thread back to whoever waits.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
+use futures::future::AbortHandle;
 use http::HeaderMap;
 use tokio::sync::oneshot;
 
 use super::bell::Bell;
+use super::quota;
 use super::streams::Flow;
 use crate::rpc::Caller;
 use crate::schema::Value;
@@ -63,7 +66,13 @@ pub struct Call {
     /// Where the call runs, once it does.
     runs_in: Mutex<Option<Arc<Bell>>>,
     cpu_ns: AtomicU64,
+    /// The caller has gone.
+    left: AtomicBool,
+    /// Calls of other services that were made for it.
+    outgoing: Mutex<Vec<AbortHandle>>,
     done: Mutex<Option<oneshot::Sender<Outcome>>>,
+    /// What is counted of the call for its service, for as long as anything of the call is left.
+    held: OnceLock<quota::Held>,
 }
 
 impl Call {
@@ -86,7 +95,10 @@ impl Call {
             abandoned: AtomicBool::new(false),
             runs_in: Mutex::new(None),
             cpu_ns: AtomicU64::new(0),
+            left: AtomicBool::new(false),
+            outgoing: Mutex::default(),
             done: Mutex::new(Some(done)),
+            held: OnceLock::new(),
         };
         (Arc::new(call), outcome)
     }
@@ -94,14 +106,15 @@ impl Call {
     /// Ends the call. Only the first end counts; where a streaming reply has begun, a failure ends its
     /// messages.
     pub fn end(&self, outcome: Outcome) {
-        if let Some(flow) = &self.flow {
-            flow.stop();
-        }
         match (self.done(), outcome, &self.flow) {
             // Whoever waited may have gone.
             (Some(done), outcome, _) => drop(done.send(outcome)),
             (None, Err(status), Some(flow)) => flow.reply.fail(status),
             (None, ..) => {}
+        }
+        // After the reply has failed: a guest whose messages end may end its reply well at once.
+        if let Some(flow) = &self.flow {
+            flow.stop();
         }
     }
 
@@ -120,6 +133,13 @@ impl Call {
         self.done.lock().expect("no holder panics").take()
     }
 
+    /// Keeps what is counted of the call until the call is dropped. Only the first counts: a call is
+    /// queued once.
+    pub fn hold(&self, held: quota::Held) {
+        // What is not kept is given back.
+        drop(self.held.set(held));
+    }
+
     /// Whether nobody waits any longer.
     pub fn is_abandoned(&self) -> bool {
         self.abandoned.load(Relaxed)
@@ -131,11 +151,32 @@ impl Call {
         if let Some(flow) = &self.flow {
             flow.stop();
         }
+        self.leave();
         let bell = self.runs_in.lock().expect("no holder panics").take();
         if let Some(bell) = &bell {
             bell.abandoned();
         }
         bell.is_some()
+    }
+
+    /// Ends the call because of a failure that its guest cannot be told, and gives the guest's part of it
+    /// up.
+    pub fn fail(&self, status: Status) {
+        self.end(Err(status));
+        self.abandon();
+    }
+
+    /// Notes that the caller has gone: what was called for it ends. The guest learns of it by that, or by
+    /// its next message.
+    pub fn leave(&self) {
+        self.left.store(true, Relaxed);
+        for outgoing in self.outgoing().drain(..) {
+            outgoing.abort();
+        }
+    }
+
+    fn outgoing(&self) -> MutexGuard<'_, Vec<AbortHandle>> {
+        self.outgoing.lock().expect("no holder panics")
     }
 
     /// Notes where the call runs.
@@ -152,5 +193,31 @@ impl Call {
     pub fn computed(&self, time: Duration) -> Duration {
         let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         Duration::from_nanos(self.cpu_ns.fetch_add(ns, Relaxed) + ns)
+    }
+}
+
+/// A call of another service for as long as it is under way: it ends with the call that it was made for.
+pub struct Held<C: Deref<Target = Call>> {
+    call: C,
+    abort: AbortHandle,
+}
+
+impl<C: Deref<Target = Call>> Held<C> {
+    /// Ends what `abort` aborts when the caller of `call` goes.
+    pub fn new(call: C, abort: AbortHandle) -> Held<C> {
+        call.outgoing().push(abort.clone());
+        if call.left.load(Relaxed) {
+            // It may have gone just before.
+            abort.abort();
+        }
+        Held { call, abort }
+    }
+}
+
+impl<C: Deref<Target = Call>> Drop for Held<C> {
+    fn drop(&mut self) {
+        // Marked, so that it is known which one is to go.
+        self.abort.abort();
+        self.call.outgoing().retain(|outgoing| !outgoing.is_aborted());
     }
 }

@@ -19,7 +19,7 @@ pub struct Directory(Mutex<BTreeMap<String, Arc<Schema>>>);
 pub enum NeedError {
     /// No service offers it.
     #[error(
-        "{import}: no service here offers it; run one that exports it beside this one, or let it come later with late = [{service:?}] under [service.{name}.grants]"
+        "{import}: no service here offers it; run one that exports it beside this one, or let it come later with late = [{service:?}] under [service.{name}.grants], or --late {service}"
     )]
     Nobody {
         /// The service that needs it.
@@ -30,7 +30,9 @@ pub enum NeedError {
         service: String,
     },
     /// It is not granted.
-    #[error("{import}: the service may not call it; grant it with calls = [{service:?}] under [service.{name}.grants]")]
+    #[error(
+        "{import}: the service may not call it; grant it with calls = [{service:?}] under [service.{name}.grants], or --allow-call {service}"
+    )]
     Grant {
         /// The service that needs it.
         name: String,
@@ -62,26 +64,36 @@ impl Directory {
         self.0.lock().expect("no holder panics").remove(name);
     }
 
+    /// The service, by its name in the settings, that exports a service of this full name.
+    pub fn offering(&self, service: &str) -> Option<String> {
+        let offers = self.0.lock().expect("no holder panics");
+        offers.iter().find(|(_, schema)| schema.names().any(|name| name == service)).map(|(by, _)| by.clone())
+    }
+
     /// Whether all that the service called `name` imports of others can be had: each import is granted,
     /// and offered in a version and with types that fit, or may come later.
     pub fn check(&self, name: &str, schema: &Schema, grants: &Grants) -> Result<(), Vec<NeedError>> {
-        let faults: Vec<NeedError> = schema.needs.iter().filter_map(|need| self.fault(name, need, grants)).collect();
+        let faults: Vec<NeedError> = schema.needs.iter().flat_map(|need| self.faults(name, schema, need, grants)).collect();
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 
-    fn fault(&self, name: &str, need: &Service, grants: &Grants) -> Option<NeedError> {
+    /// All that is wrong with one import, so that nobody has to start the service once for each.
+    fn faults(&self, name: &str, own: &Schema, need: &Service, grants: &Grants) -> Vec<NeedError> {
         let (import, service) = (need.interface.clone(), need.name.clone());
-        let granted = need.methods.iter().all(|method| grants.calls.iter().any(|grant| grant.covers(&service, &method.name)));
-        if !granted {
-            return Some(NeedError::Grant { name: name.to_owned(), import, service });
+        let mut faults = Vec::new();
+        if !need.methods.iter().all(|method| grants.calls.iter().any(|grant| grant.covers(&service, &method.name))) {
+            faults.push(NeedError::Grant { name: name.to_owned(), import: import.clone(), service: service.clone() });
         }
         let offers = self.0.lock().expect("no holder panics");
-        let mut offered = offers.iter().filter_map(|(by, schema)| Some((by, schema.services.iter().find(|other| other.name == service)?)));
+        // What it offers itself is what it will offer, not what a version before it does.
+        let offers = offers.iter().map(|(by, schema)| (by, if *by == *name { own } else { &**schema }));
+        let mut offered = offers.filter_map(|(by, schema)| Some((by, schema.services.iter().find(|other| other.name == service)?)));
         match offered.next() {
-            Some((by, other)) => unfit(need, other).map(|why| NeedError::Unfit { import, by: by.clone(), why }),
-            None if grants.late.iter().any(|late| late.covers(&service, "")) => None,
-            None => Some(NeedError::Nobody { name: name.to_owned(), import, service }),
+            Some((by, other)) => faults.extend(unfit(need, other).map(|why| NeedError::Unfit { import, by: by.clone(), why })),
+            None if grants.late.iter().any(|late| late.covers(&service, "")) => {}
+            None => faults.push(NeedError::Nobody { name: name.to_owned(), import, service }),
         }
+        faults
     }
 }
 
@@ -130,5 +142,74 @@ mod tests {
         let fits = |wants: &str, has: &str| compatible(&wants.parse().expect("a version"), &has.parse().expect("a version"));
         assert!(fits("1.2.0", "1.2.0") && fits("1.2.0", "1.3.1") && fits("0.2.1", "0.2.7"));
         assert!(!fits("1.2.0", "1.1.9") && !fits("1.2.0", "2.0.0") && !fits("0.2.0", "0.3.0") && !fits("0.0.1", "0.0.2"));
+    }
+
+    /// The service that a package offers or, as the other world, needs.
+    fn schema(wit: &str) -> Arc<Schema> {
+        let mut resolve = wit_parser::Resolve::default();
+        let package = resolve.push_str("test.wit", wit).expect("the text is WIT");
+        Arc::new(Schema::of(&wit_component::encode(&resolve, package).expect("a package")).expect("one world"))
+    }
+
+    fn offer(version: &str, body: &str) -> Arc<Schema> {
+        schema(&format!("package shop:stock@{version};\ninterface stock {{ {body} }}\nworld w {{ export stock; }}"))
+    }
+
+    fn need(body: &str) -> Arc<Schema> {
+        schema(&format!(
+            "package shop:orders@1.0.0;\nworld w {{ import shop:stock/stock@1.2.0; }}\npackage shop:stock@1.2.0 {{ interface stock {{ {body} }} }}"
+        ))
+    }
+
+    const TAKE: &str = "record item { id: string } take: async func(item: item, count: u32) -> result<u32, string>;";
+
+    fn check(offered: Option<Arc<Schema>>, needed: &str, grants: &str) -> Result<(), String> {
+        let directory = Directory::default();
+        if let Some(offered) = offered {
+            directory.offer("stock", offered);
+        }
+        let grants: Grants = toml::from_str(grants).expect("grants");
+        directory
+            .check("orders", &need(needed), &grants)
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    }
+
+    const GRANT: &str = "calls = [\"shop.stock.Stock\"]";
+
+    #[test]
+    fn what_fits_is_found_whatever_else_is_offered_and_whether_it_is_async() {
+        let more = format!("{} more: func();", TAKE.replace("async ", ""));
+        assert_eq!(check(Some(offer("1.4.2", &more)), TAKE, GRANT), Ok(()));
+    }
+
+    #[test]
+    fn another_type_is_told_with_function_parameter_and_both_types() {
+        let other = TAKE.replace("id: string", "id: u64");
+        let error = check(Some(offer("1.2.0", &other)), TAKE, GRANT).expect_err("another type");
+        assert_eq!(
+            error,
+            "shop:stock/stock@1.2.0: stock does not fit: function take: parameter `item` of the import is `record { id: string }`, \
+             that of shop:stock/stock@1.2.0 is `record { id: u64 }`"
+        );
+        let other = TAKE.replace("result<u32, string>", "u32");
+        let error = check(Some(offer("1.2.0", &other)), TAKE, GRANT).expect_err("another type");
+        assert!(error.ends_with("the import returns `result<u32, string>`, shop:stock/stock@1.2.0 returns `u32`"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_function_another_version_and_nobody_are_told_apart() {
+        let error = check(Some(offer("1.2.0", "other: func();")), TAKE, GRANT).expect_err("lacks it");
+        assert!(error.ends_with("shop:stock/stock@1.2.0 lacks the function take"), "{error}");
+        let error = check(Some(offer("2.0.0", TAKE)), TAKE, GRANT).expect_err("another version");
+        assert!(error.ends_with("stock does not fit: it offers shop:stock/stock@2.0.0"), "{error}");
+        let error = check(None, TAKE, GRANT).expect_err("nobody");
+        assert!(error.contains("late = [\"shop.stock.Stock\"] under [service.orders.grants]"), "{error}");
+        assert_eq!(check(None, TAKE, &format!("{GRANT}\nlate = [\"shop.stock.Stock\"]")), Ok(()));
+    }
+
+    #[test]
+    fn a_grant_of_other_methods_is_none() {
+        let error = check(Some(offer("1.2.0", TAKE)), TAKE, "calls = [\"shop.stock.Stock/Give\"]").expect_err("not granted");
+        assert!(error.contains("grant it with calls = [\"shop.stock.Stock\"]"), "{error}");
     }
 }

@@ -136,7 +136,6 @@ fn config(pool: Option<u32>) -> Config {
     config.wasm_component_model_async_stackful(true);
     config.wasm_component_model_map(true);
     config.wasm_component_model_fixed_length_lists(true);
-    config.wasm_component_model_error_context(true);
     config.epoch_interruption(true);
     config.memory_init_cow(true);
     config.memory_reservation(MEMORY_RESERVATION as u64);

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::abi::Width;
 use super::call::{Call, Outcome, Target};
+use super::hold::Hold;
 use super::pool::{Pool, StreamSlot, Waiting};
 use super::queue::{Job, Work};
 use super::streams::{Flow, Piped, Wire};
@@ -44,7 +45,7 @@ impl Function {
         if method.kind != MethodKind::Unary {
             return Err(wrong_kind());
         }
-        let Request { form, body, headers, deadline, caller } = request;
+        let Request { form, body, headers, deadline, caller, .. } = request;
         let args = self.arguments(form, body)?;
         let limits = self.pool.limits();
         let deadline = sooner(deadline, limits.timeout);
@@ -101,7 +102,7 @@ impl Function {
             return Err(wrong_kind());
         }
         let slot = self.pool.open_stream()?;
-        let StreamRequest { form, headers, deadline, caller, mut messages } = request;
+        let StreamRequest { form, headers, deadline, caller, mut messages, .. } = request;
         if let Form::Values(fingerprint) = form
             && fingerprint != method.fingerprint
         {
@@ -117,12 +118,13 @@ impl Function {
             Passing::Stream | Passing::Bytes | Passing::Future => (Vec::new(), Some(messages)),
         };
         let wire = Typed { function: Arc::clone(&self), form };
-        let flow = Flow::new(Box::new(wire), incoming, limits.stream_buffer);
+        let flow = Flow::new(Box::new(wire), incoming, limits.stream_buffer, self.pool.quota());
         let (call, outcome) = Call::new(Arc::clone(&self.target), headers, caller, deadline, Some(flow));
         let waiting = self.begin(&call, args)?;
         let outcome = settled(outcome, waiting, deadline).await?;
         if method.returns() == Passing::Values {
             let Reply { body, headers, trailers } = finish(&call, outcome.and_then(|value| self.reply(form, value)))?;
+            slot.ended(Code::Ok);
             return Ok(StreamReply { headers, events: one(body, trailers) });
         }
         begun(call, outcome, slot)
@@ -152,7 +154,7 @@ async fn within<F: Future>(deadline: Instant, future: F) -> Result<F::Output, St
 /// Waits until a call is answered or begins to be.
 pub async fn settled(outcome: oneshot::Receiver<Outcome>, waiting: Waiting<'_>, deadline: Instant) -> Result<Outcome, Status> {
     // Where it is too late, `waiting` goes, and so tells the instance.
-    let outcome = within(deadline, outcome).await?;
+    let outcome = within(deadline, outcome).await.map_err(|late| waiting.late(late))?;
     waiting.over();
     Ok(outcome.unwrap_or_else(|_| Err(Status::new(Code::Unavailable, "the service is being stopped"))))
 }
@@ -187,14 +189,14 @@ pub fn begun(call: Arc<Call>, outcome: Outcome, slot: StreamSlot) -> Result<Stre
         return Err(failed(&call, status));
     }
     let headers = std::mem::take(&mut call.reply.lock().expect("no holder panics").headers);
-    Ok(StreamReply { headers, events: Box::pin(Streaming { call, over: false, _slot: slot }) })
+    Ok(StreamReply { headers, events: Box::pin(Streaming { call, over: false, slot }) })
 }
 
 /// The events of a reply that streams.
 struct Streaming {
     call: Arc<Call>,
     over: bool,
-    _slot: StreamSlot,
+    slot: StreamSlot,
 }
 
 impl Stream for Streaming {
@@ -211,6 +213,7 @@ impl Stream for Streaming {
             Poll::Pending => return Poll::Pending,
         };
         self.over = true;
+        self.slot.ended(code(&end));
         let trailers = std::mem::take(&mut self.call.reply.lock().expect("no holder panics").trailers);
         Poll::Ready(Some(Event::End(match end {
             Ok(()) => Ok(trailers),
@@ -221,6 +224,9 @@ impl Stream for Streaming {
 
 impl Drop for Streaming {
     fn drop(&mut self) {
+        if !self.over {
+            self.call.leave();
+        }
         if let Some(flow) = &self.call.flow {
             flow.stop();
             flow.reply.close();
@@ -297,16 +303,39 @@ impl Wire for Typed {
     }
 }
 
+/// The code that a call ended with.
+pub fn code<T>(result: &Result<T, Status>) -> Code {
+    result.as_ref().err().map_or(Code::Ok, Status::code)
+}
+
 /// The way in to a function.
-pub struct Entry(pub Arc<Function>);
+pub struct Entry {
+    /// What it leads to.
+    pub function: Arc<Function>,
+    /// Keeps it there.
+    pub _hold: Hold,
+}
 
 impl Handler for Entry {
     fn call(&self, request: Request) -> CallFuture {
-        let function = Arc::clone(&self.0);
-        Box::pin(async move { function.call(request).await })
+        let function = Arc::clone(&self.function);
+        Box::pin(async move {
+            let result = function.call(request).await;
+            function.pool.tally().ended(code(&result));
+            result
+        })
     }
 
     fn open(&self, request: StreamRequest) -> OpenFuture {
-        Box::pin(Arc::clone(&self.0).open(request))
+        let function = Arc::clone(&self.function);
+        Box::pin(async move {
+            let pool = Arc::clone(&function.pool);
+            let result = function.open(request).await;
+            // One that has begun ends with its last event.
+            if let Err(status) = &result {
+                pool.tally().ended(status.code());
+            }
+            result
+        })
     }
 }

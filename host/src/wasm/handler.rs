@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 use super::abi::Width;
 use super::call::{Call, Target};
-use super::function::{begun, finish, settled, sooner};
+use super::function::{begun, code, finish, settled, sooner};
+use super::hold::Hold;
 use super::imports::entries;
 use super::pool::{Pool, Waiting};
 use super::queue::{Job, Work};
@@ -61,14 +62,25 @@ impl Exported {
 }
 
 /// The handler as a gateway: its component brings no descriptors, and so takes whatever is called.
-pub struct Open(pub Arc<Exported>);
+pub struct Open {
+    /// What it leads to.
+    pub handler: Arc<Exported>,
+    /// Keeps it there.
+    pub hold: Hold,
+}
 
 impl Gateway for Open {
     fn endpoint(&self, service: &str, method: &str) -> Served {
-        let Open(exported) = self;
+        let Open { handler: exported, hold } = self;
+        let method = Arc::new(exported.endpoint(service, method, None));
         Served {
-            endpoint: Endpoint { service: service.into(), method: method.into(), safe: false, kind: None },
-            handler: Arc::new(Entry(Arc::new(exported.endpoint(service, method, None)))),
+            endpoint: Endpoint {
+                service: Arc::clone(&method.call.service),
+                method: Arc::clone(&method.call.method),
+                safe: false,
+                kind: None,
+            },
+            handler: Arc::new(Entry { method, _hold: hold.clone() }),
             stats: Arc::clone(&exported.stats),
             max_request: exported.pool.limits().request,
         }
@@ -132,7 +144,7 @@ impl Method {
         if self.kind().is_some_and(|kind| kind != MethodKind::Unary) {
             return Err(wrong_kind());
         }
-        let Request { form, body, headers, deadline, caller } = request;
+        let Request { form, body, headers, deadline, caller, .. } = request;
         let (codec, body) = (form.codec()?, body.bytes()?);
         let pool = &self.handler.pool;
         let args = vec![self.head(codec, &headers, deadline, &caller), Value::Bytes(self.request(codec, body)?.into())];
@@ -150,13 +162,13 @@ impl Method {
         }
         let pool = &self.handler.pool;
         let slot = pool.open_stream()?;
-        let StreamRequest { form, headers, deadline, caller, messages } = request;
+        let StreamRequest { form, headers, deadline, caller, messages, .. } = request;
         let codec = form.codec()?;
         let args = vec![self.head(codec, &headers, deadline, &caller)];
         let limits = pool.limits();
         let deadline = sooner(deadline, limits.stream_timeout);
         let wire = Undecoded { method: Arc::clone(&self), codec };
-        let flow = Flow::new(Box::new(wire), Some(messages), limits.stream_buffer);
+        let flow = Flow::new(Box::new(wire), Some(messages), limits.stream_buffer, pool.quota());
         let (call, outcome) = Call::new(Arc::clone(&self.open), headers, caller, deadline, Some(flow));
         let waiting = Waiting::new(&call, pool);
         pool.submit(Job { call: Arc::clone(&call), work: Work::Function(args, self.handler.open.width) })?;
@@ -262,15 +274,33 @@ fn failure_of(value: Value) -> Option<Status> {
 }
 
 /// The way in to a method.
-pub struct Entry(pub Arc<Method>);
+pub struct Entry {
+    /// What it leads to.
+    pub method: Arc<Method>,
+    /// Keeps it there.
+    pub _hold: Hold,
+}
 
 impl Handler for Entry {
     fn call(&self, request: Request) -> CallFuture {
-        let method = Arc::clone(&self.0);
-        Box::pin(async move { method.call(request).await })
+        let method = Arc::clone(&self.method);
+        Box::pin(async move {
+            let result = method.call(request).await;
+            method.handler.pool.tally().ended(code(&result));
+            result
+        })
     }
 
     fn open(&self, request: StreamRequest) -> OpenFuture {
-        Box::pin(Arc::clone(&self.0).open(request))
+        let method = Arc::clone(&self.method);
+        Box::pin(async move {
+            let handler = Arc::clone(&method.handler);
+            let result = method.open(request).await;
+            // One that has begun ends with its last event.
+            if let Err(status) = &result {
+                handler.pool.tally().ended(status.code());
+            }
+            result
+        })
     }
 }

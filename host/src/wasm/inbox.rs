@@ -9,6 +9,7 @@ use wasmtime::component::GuestTaskId;
 use super::bell::Bell;
 use super::call::Call;
 use super::engine::TICK;
+use crate::status::Status;
 
 /// What a call wants of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +59,18 @@ pub struct Inbox {
     pub empty: AtomicBool,
     /// Takes no more calls.
     pub retiring: AtomicBool,
+    /// Ends as soon as no call runs, whatever the guest would still do.
+    pub cut: AtomicBool,
     /// Has begun to take calls.
     pub started: AtomicBool,
+    /// Plain functions of the host that the guest waits in, and all of the instance with it.
+    pub occupied: AtomicUsize,
+    /// Has ended; what its guest leaves unfinished did not end well.
+    pub ended: AtomicBool,
     /// Belongs on the threads for guests that compute long.
     pub heavy: AtomicBool,
+    /// A call in it computes long: until it is done, the instance takes no more calls.
+    pub absorbed: AtomicBool,
     /// Ticks that the guest computed since it last paused.
     pub ticks: AtomicU64,
     /// How long the guest computes.
@@ -78,8 +87,12 @@ impl Inbox {
             free: AtomicUsize::new(0),
             empty: AtomicBool::new(true),
             retiring: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             started: AtomicBool::new(false),
+            occupied: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
             heavy: AtomicBool::new(false),
+            absorbed: AtomicBool::new(false),
             ticks: AtomicU64::new(0),
             computing: Computing::new(),
             running: Mutex::new(Vec::new()),
@@ -88,7 +101,8 @@ impl Inbox {
 
     /// What the instance could take now.
     pub fn room(&self) -> Room {
-        Room { open: self.open.load(Relaxed), calls: self.free.load(Relaxed) > 0, empty: self.empty.load(Relaxed) }
+        let open = self.open.load(Relaxed) && self.occupied.load(Relaxed) == 0;
+        Room { open, calls: self.free.load(Relaxed) > 0, empty: self.empty.load(Relaxed) }
     }
 
     /// Tells the instance to look for calls.
@@ -102,6 +116,38 @@ impl Inbox {
         self.free.store(0, Relaxed);
         self.open.store(false, Relaxed);
         self.bell.instance.wake();
+    }
+
+    /// Ends every call with a failure, and the instance with them; how many calls it had.
+    pub fn cut(&self, failure: impl Fn() -> Status) -> usize {
+        self.retire();
+        let calls: Vec<Arc<Call>> = self.lock().iter().map(|(_, call)| Arc::clone(call)).collect();
+        let live = calls.iter().filter(|call| !call.is_abandoned()).count();
+        for call in calls {
+            call.end(Err(failure()));
+            call.abandon();
+        }
+        self.cut.store(true, Relaxed);
+        self.bell.abandoned();
+        live
+    }
+
+    /// Whether there is nothing left to wait for.
+    pub fn is_cut_off(&self) -> bool {
+        self.cut.load(Relaxed) && self.lock().is_empty()
+    }
+
+    /// A call in it computes long: the instance leaves the lane, and takes no more calls for now. Whether
+    /// that is new.
+    pub fn absorb(&self) -> bool {
+        self.heavy.store(true, Relaxed);
+        if self.absorbed.swap(true, Relaxed) {
+            return false;
+        }
+        // Until the guest pauses, nobody else would notice that there is no room.
+        self.free.store(0, Relaxed);
+        self.open.store(false, Relaxed);
+        true
     }
 
     /// The call that began as this task.
@@ -118,6 +164,25 @@ impl Inbox {
     pub fn count(&self) -> (usize, usize) {
         let running = self.lock();
         (running.len(), running.iter().filter(|(_, call)| !call.is_abandoned()).count())
+    }
+}
+
+/// Says for as long as it lives that the instance waits in a plain function, and could take nothing.
+pub struct Occupied(Arc<Inbox>);
+
+impl Occupied {
+    /// Begins to say so.
+    pub fn new(inbox: &Arc<Inbox>) -> Occupied {
+        inbox.occupied.fetch_add(1, Relaxed);
+        Occupied(Arc::clone(inbox))
+    }
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.0.occupied.fetch_sub(1, Relaxed);
+        // Calls may have come meanwhile.
+        self.0.wake();
     }
 }
 

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
-use wasmtime::component::{Accessor, Func, GuestTaskId};
+use wasmtime::component::{Accessor, Func, GuestTaskId, ResourceTableError};
 use wasmtime::{AsContextMut, Store, UpdateDeadline};
 
 use super::abi::{self, Width};
@@ -28,8 +28,11 @@ use super::streams::{self, Flow};
 use crate::schema::Value;
 use crate::status::{Code, Status};
 
-/// A guest that computes this long without a pause makes its instance leave the lane.
+/// A call that has computed for this many ticks makes its instance leave the lane.
 const HEAVY_AFTER: u32 = 4;
+
+/// Linear memory from which on an instance is not dropped on a lane, in bytes.
+const LARGE: usize = 16 << 20;
 
 /// Counts the instance for as long as it lives.
 struct Counted {
@@ -50,6 +53,7 @@ struct Unfinished<'a>(&'a Inbox);
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
+        self.0.ended.store(true, Relaxed);
         let left = std::mem::take(&mut *self.0.lock());
         for (_, call) in left {
             call.end(Err(Status::new(Code::Internal, "the service ended while it served the call")));
@@ -66,7 +70,7 @@ struct Exports {
 /// An instance, from its making to its end. `started` hears when it can take calls, or why it cannot.
 pub async fn live(pool: Arc<Pool>, lane: usize, inbox: Arc<Inbox>, started: oneshot::Sender<Result<(), Status>>) {
     let _counted = Counted { pool: Arc::clone(&pool), lane, inbox: Arc::clone(&inbox) };
-    let (mut store, exports) = match begin(&pool, &inbox).await {
+    let (mut store, exports) = match begin(&pool, lane, &inbox).await {
         Ok(begun) => begun,
         Err(status) => {
             // The pool has given up waiting only if it is gone itself.
@@ -84,29 +88,44 @@ pub async fn live(pool: Arc<Pool>, lane: usize, inbox: Arc<Inbox>, started: ones
     if let Err(trap) = result.and_then(|served| served) {
         trapped(&pool, &inbox, store.data(), &trap);
     }
+    if store.data().limiter.memory() > LARGE {
+        // The kernel takes its time to take back so much, and a lane has others to serve.
+        pool.lanes().heavy().spawn_blocking(move || drop(store));
+    }
 }
 
-async fn begin(pool: &Arc<Pool>, inbox: &Arc<Inbox>) -> Result<(Store<State>, Exports), Status> {
+async fn begin(pool: &Arc<Pool>, lane: usize, inbox: &Arc<Inbox>) -> Result<(Store<State>, Exports), Status> {
     let limits = pool.limits();
-    let limiter = Limiter::new(limits, Arc::clone(pool.stats()));
-    let state = State::new(pool.grants(), pool.client(), limiter, Arc::clone(pool.log()), Arc::clone(inbox));
+    let limiter = Limiter::new(limits, Arc::clone(pool.quota()));
+    let state = State::new(pool, limiter, Arc::clone(inbox));
     let state = state.map_err(|error| Status::new(Code::Unavailable, "the service cannot be started").because(error))?;
     let mut store = Store::new(pool.pre().engine(), state);
     store.limiter(|state| &mut state.limiter);
-    store.set_hostcall_fuel(State::host_bytes(limits));
-    watch(&mut store, pool, inbox);
+    store.set_hostcall_fuel(limits.host_call);
+    store.set_max_component_handles(limits.handles);
+    if let Some(table) = store.concurrent_resource_table() {
+        // Each stream is an entry beside its two ends, each call one beside the handle that waits for it.
+        table.set_max_capacity(limits.handles.saturating_mul(2));
+    }
+    watch(&mut store, pool, lane, inbox);
     let instance = match tokio::time::timeout(limits.start, pool.pre().instantiate_async(&mut store)).await {
         Ok(Ok(instance)) => instance,
         Ok(Err(error)) => {
             let what = match store.data().limiter.refused() {
-                Some(limit) => format!("the service cannot be started within its limit {limit}"),
+                Some(limit) => {
+                    let name = pool.name();
+                    format!("{name} cannot be started within its limit {limit}; to raise it, write {limit} in [service.{name}.limits]")
+                }
                 None => "the service cannot be started".to_owned(),
             };
             return Err(Status::new(Code::Unavailable, what).because(format!("{error:#}")));
         }
         Err(_) => {
-            return Err(Status::new(Code::Unavailable, "the service takes too long to start")
-                .because(format!("over its limit start, {:?}", limits.start)));
+            let (name, limit) = (pool.name(), limits.start);
+            let message = format!(
+                "{name} takes longer to start than its limit start, {limit:?}; to raise it, write start in [service.{name}.limits]"
+            );
+            return Err(Status::new(Code::Unavailable, message));
         }
     };
     let funcs: Option<Vec<Func>> = pool.exports().iter().map(|export| instance.get_func(&mut store, export)).collect();
@@ -118,26 +137,37 @@ async fn begin(pool: &Arc<Pool>, inbox: &Arc<Inbox>) -> Result<(Store<State>, Ex
 }
 
 /// Sets the clock by which the guest is interrupted, and its computing counted.
-fn watch(store: &mut Store<State>, pool: &Arc<Pool>, inbox: &Arc<Inbox>) {
-    let (stats, inbox, cpu) = (Arc::clone(pool.stats()), Arc::clone(inbox), pool.limits().cpu);
+fn watch(store: &mut Store<State>, pool: &Arc<Pool>, lane: usize, inbox: &Arc<Inbox>) {
+    let (pool, inbox, cpu) = (Arc::clone(pool), Arc::clone(inbox), pool.limits().cpu);
     let mut unclaimed = Duration::ZERO;
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |mut store| {
         let computed = inbox.computing.tick();
-        stats.cpu_us.fetch_add(u64::try_from(computed.as_micros()).unwrap_or(0), Relaxed);
+        let pause = pool.quota().computed(computed);
         let ticks = inbox.ticks.fetch_add(1, Relaxed) + 1;
         // The first tick after a pause may come at once: what was due while the guest did nothing.
-        if ticks > u64::from(HEAVY_AFTER) {
-            inbox.heavy.store(true, Relaxed);
+        let mut long = ticks > u64::from(HEAVY_AFTER);
+        // What holds the instance without a pause would keep those that wait in it from their turns.
+        let held = TICK * u32::try_from(ticks).unwrap_or(u32::MAX) > cpu;
+        let call = super::state::current_call(&mut store);
+        let total = call.as_ref().map(|call| call.computed(computed));
+        if total.is_some_and(|total| total > TICK) {
+            pool.quota().strain.add(computed);
+            // One that pauses now and then, too.
+            long |= total.is_some_and(|total| total > TICK * HEAVY_AFTER);
         }
-        if let Some(call) = super::state::current_call(&mut store) {
+        if long && inbox.absorb() && inbox.started.load(Relaxed) {
+            // Calls may have been counting on the room in here.
+            pool.look_for_more(lane);
+        }
+        if let (Some(call), Some(total)) = (call, total) {
             let (_, live) = inbox.count();
-            let over = call.computed(computed) > cpu;
+            let over = total > cpu;
             // One that nobody waits for must not take with it those that somebody waits for, as long
             // as it lets them have their turns: the instance goes when they are done.
-            let tolerated = call.is_abandoned() && live > 0 && TICK * u32::try_from(ticks).unwrap_or(u32::MAX) < cpu;
+            let tolerated = call.is_abandoned() && live > 0 && !held;
             if over && !tolerated {
-                call.end(Err(Status::new(Code::ResourceExhausted, format!("the call computed longer than its limit cpu, {cpu:?}"))));
+                call.end(Err(pool.quota().reached("cpu", format_args!("{cpu:?} of computing"), &format!("\"{:?}\"", cpu * 2))));
                 return Err(wasmtime::format_err!("a call computed longer than the limit cpu, {cpu:?}"));
             }
             if call.is_abandoned() && live == 0 {
@@ -149,12 +179,15 @@ fn watch(store: &mut Store<State>, pool: &Arc<Pool>, inbox: &Arc<Inbox>) {
             unclaimed += computed;
             if unclaimed > cpu {
                 inbox.retire();
-                if inbox.count().0 == 0 {
+                if held || inbox.count().0 == 0 {
                     return Err(wasmtime::format_err!("what calls left behind computed longer than the limit cpu, {cpu:?}"));
                 }
             }
         }
-        Ok(UpdateDeadline::Yield(1))
+        Ok(match pause {
+            Some(pause) => UpdateDeadline::YieldCustom(1, Box::pin(sleep(pause))),
+            None => UpdateDeadline::Yield(1),
+        })
     });
 }
 
@@ -168,6 +201,9 @@ impl std::fmt::Display for Abandoned {
     }
 }
 
+/// What a trap's backtrace counts for among the service's log lines, in bytes.
+const TRAP_LINE: usize = 2 << 10;
+
 /// Ends the calls of an instance that trapped, and logs why.
 fn trapped(pool: &Pool, inbox: &Inbox, state: &State, trap: &wasmtime::Error) {
     if trap.downcast_ref::<Abandoned>().is_some() {
@@ -176,16 +212,38 @@ fn trapped(pool: &Pool, inbox: &Inbox, state: &State, trap: &wasmtime::Error) {
     }
     pool.stats().traps.fetch_add(1, Relaxed);
     let calls = std::mem::take(&mut *inbox.lock());
-    let refused = state.limiter.refused();
+    let refused = reached(state, trap);
     let hint = refused.map(|limit| format!("its limit {limit} was reached before"));
-    tracing::error!(service = pool.name(), calls = calls.len(), hint, "the service trapped: {trap:?}");
+    // A service that does nothing but trap would flood the log as well as one that writes to it.
+    if pool.log().allows(TRAP_LINE) {
+        tracing::error!(service = pool.name(), calls = calls.len(), hint, "the service trapped: {trap:?}");
+    }
     for (_, call) in calls {
         let message = match refused {
-            Some(limit) => format!("the service failed after it reached its limit {limit}"),
+            Some(limit) => {
+                let name = pool.name();
+                format!("the service failed after it reached its limit {limit}; to raise it, write {limit} in [service.{name}.limits]")
+            }
             None => "the service failed while it served the call".to_owned(),
         };
         call.end(Err(Status::new(Code::Internal, message)));
     }
+}
+
+/// What wasmtime says of a guest that wants more than these limits allow. It has no types for that which
+/// others could name; tests from outside would notice if the words changed.
+const LIMITS_BY_WORDS: [(&str, &str); 2] =
+    [("store handle limit exceeded", "handles"), ("fuel allocated for hostcalls has been exhausted", "host-call")];
+
+/// The limit that a trapped guest had reached, if any.
+fn reached(state: &State, trap: &wasmtime::Error) -> Option<&'static str> {
+    let full = trap.downcast_ref::<ResourceTableError>().is_some_and(|error| matches!(error, ResourceTableError::Full));
+    if full {
+        return Some("handles");
+    }
+    let words = trap.root_cause().to_string();
+    let by_words = LIMITS_BY_WORDS.iter().find(|(said, _)| words.contains(said)).map(|(_, limit)| *limit);
+    by_words.or_else(|| state.limiter.refused())
 }
 
 /// A call that is done in its instance.
@@ -233,8 +291,8 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
                 let outcome = match finished.result {
                     Ok(Returned::Reply(Ok(value))) => Ok(value),
                     Ok(Returned::Reply(Err(abi::TooLarge))) => {
-                        let limit = limits.host_memory;
-                        Err(Status::new(Code::ResourceExhausted, format!("the reply takes more than the limit host-memory, {limit} bytes")))
+                        let limit = limits.host_call;
+                        Err(Status::new(Code::ResourceExhausted, format!("the reply takes more than the limit host-call, {limit} bytes")))
                     }
                     // Its reply has said how it ended.
                     Ok(Returned::Streamed) => Ok(None),
@@ -246,12 +304,14 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
                 }
             }
             if running.is_empty() {
-                inbox.heavy.store(false, Relaxed);
+                inbox.absorbed.store(false, Relaxed);
             }
+            let absorbed = inbox.absorbed.load(Relaxed);
+            inbox.heavy.store(absorbed || pool.quota().strain.is_high(), Relaxed);
             if served >= most || (limits.instance_age < Duration::MAX && born.elapsed() >= limits.instance_age) {
                 inbox.retiring.store(true, Relaxed);
             }
-            let open = !(inbox.retiring.load(Relaxed) || inbox.heavy.load(Relaxed) || exclusive.is_some());
+            let open = !(inbox.retiring.load(Relaxed) || absorbed || exclusive.is_some());
             inbox.open.store(open, Relaxed);
             let calls = running.len() - streams;
             inbox.free.store(if open { places.saturating_sub(calls) } else { 0 }, Relaxed);

@@ -2,12 +2,11 @@
 //! comes before the allocation.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use wasmtime::ResourceLimiter;
 
+use super::quota::Quota;
 use crate::settings::Limits;
-use crate::stats::ServiceStats;
 
 /// The most modules, memories and tables within one component.
 const MAX_PARTS: usize = 200;
@@ -18,14 +17,19 @@ pub struct Limiter {
     max_memory: usize,
     elements: usize,
     max_elements: usize,
-    stats: Arc<ServiceStats>,
+    quota: Arc<Quota>,
     refused: Option<&'static str>,
 }
 
 impl Limiter {
     /// A limiter for one new instance.
-    pub fn new(limits: &Limits, stats: Arc<ServiceStats>) -> Limiter {
-        Limiter { memory: 0, max_memory: limits.memory, elements: 0, max_elements: limits.table_elements, stats, refused: None }
+    pub fn new(limits: &Limits, quota: Arc<Quota>) -> Limiter {
+        Limiter { memory: 0, max_memory: limits.memory, elements: 0, max_elements: limits.table_elements, quota, refused: None }
+    }
+
+    /// The linear memory that the instance has, in bytes.
+    pub fn memory(&self) -> usize {
+        self.memory
     }
 
     /// The limit that was refused last, if any: most guests trap soon after.
@@ -41,7 +45,10 @@ impl ResourceLimiter for Limiter {
             self.refused = Some("memory");
             return Ok(false);
         }
-        self.stats.memory_bytes.fetch_add(signed(grown - self.memory), Relaxed);
+        if !self.quota.take_memory(grown - self.memory) {
+            self.refused = Some("total-memory");
+            return Ok(false);
+        }
         self.memory = grown;
         Ok(true)
     }
@@ -71,27 +78,30 @@ impl ResourceLimiter for Limiter {
 
 impl Drop for Limiter {
     fn drop(&mut self) {
-        self.stats.memory_bytes.fetch_sub(signed(self.memory), Relaxed);
+        self.quota.return_memory(self.memory);
     }
-}
-
-fn signed(bytes: usize) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
     use super::*;
+    use crate::stats::ServiceStats;
 
     #[test]
     fn memory_over_the_limit_is_refused_and_what_was_held_is_returned() {
         let stats = Arc::new(ServiceStats::default());
-        let limits = Limits { memory: 100, ..Limits::default() };
-        let mut limiter = Limiter::new(&limits, Arc::clone(&stats));
-        assert!(limiter.memory_growing(0, 60, None).expect("no trap"));
-        assert!(!limiter.memory_growing(0, 60, None).expect("no trap"), "a second memory counts too");
+        let limits = Limits { memory: 100, total_memory: 150, ..Limits::default() };
+        let quota = Quota::new("greedy".into(), &limits, Arc::clone(&stats));
+        let mut limiter = Limiter::new(&limits, Arc::clone(&quota));
+        assert!(limiter.memory_growing(0, 80, None).expect("no trap"));
+        assert!(!limiter.memory_growing(0, 80, None).expect("no trap"), "a second memory counts too");
         assert_eq!(limiter.refused(), Some("memory"));
-        assert_eq!(stats.memory_bytes.load(Relaxed), 60);
+        let mut other = Limiter::new(&limits, quota);
+        assert!(!other.memory_growing(0, 80, None).expect("no trap"), "a second instance counts too");
+        assert_eq!(other.refused(), Some("total-memory"));
+        assert_eq!(stats.memory_bytes.load(Relaxed), 80);
         drop(limiter);
         assert_eq!(stats.memory_bytes.load(Relaxed), 0);
     }

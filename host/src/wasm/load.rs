@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use wasmtime::component::Component;
 
-use super::cache::Cache;
+use super::cache::{Cache, Entry};
 use super::engine::GuestEngine;
 use crate::schema::Schema;
 use crate::settings::Limits;
@@ -22,7 +22,8 @@ pub struct Loader {
     cache: Option<Cache>,
 }
 
-/// A component, compiled, with what it exports.
+/// A component, compiled, with what it exports. Clones share it.
+#[derive(Clone)]
 pub struct Loaded {
     /// The compiled component.
     pub component: Component,
@@ -117,12 +118,13 @@ impl Loader {
             return Ok(loaded);
         }
         let schema = Schema::of(&bytes).map_err(|error| LoadError::Damaged { path: path.to_owned(), why: error.to_string() })?;
-        let component = self.compile(path, bytes, limits.compile)?;
+        let mut component = self.compile(path, bytes, limits.compile)?;
         if let Some(cache) = &self.cache {
             let code = component.serialize().map_err(|error| io::Error::other(error.to_string()));
-            let stored = code.and_then(|code| cache.put(&key, schema.package(), &code));
-            if let Err(error) = stored {
-                tracing::warn!(%error, "the compiled component could not be cached; the next start compiles it again");
+            match code.and_then(|code| cache.put(&key, schema.package(), &code)) {
+                // From its file the code is mapped: what was compiled would stay in memory of our own.
+                Ok(entry) => component = self.map(&entry).unwrap_or(component),
+                Err(error) => tracing::warn!(%error, "the compiled component could not be cached; the next start compiles it again"),
             }
         }
         Ok(Loaded { component, schema: Arc::new(schema), compiled: true })
@@ -131,15 +133,18 @@ impl Loader {
     fn cached(&self, key: &[u8; 32]) -> Option<Loaded> {
         let entry = self.cache.as_ref()?.get(key)?;
         let schema = Schema::of(&entry.schema).ok()?;
-        // SAFETY: the cache hands out only what it wrote itself, from this engine's own `serialize`, and verified against its key.
-        let component = unsafe { Component::deserialize_file(self.engine.get(), entry.path()) };
-        match component {
+        match self.map(&entry) {
             Ok(component) => Some(Loaded { component, schema: Arc::new(schema), compiled: false }),
             Err(error) => {
                 tracing::warn!(error = format!("{error:#}"), "a compile cache entry does not fit this engine; compiling anew");
                 None
             }
         }
+    }
+
+    fn map(&self, entry: &Entry) -> wasmtime::Result<Component> {
+        // SAFETY: the cache hands out only what it wrote itself, from this engine's own `serialize`, and verified against its key.
+        unsafe { Component::deserialize_file(self.engine.get(), entry.path()) }
     }
 
     fn compile(&self, path: &Path, bytes: Vec<u8>, limit: Duration) -> Result<Component, LoadError> {

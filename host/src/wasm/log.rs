@@ -17,16 +17,15 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use crate::settings::Limits;
 use crate::stats::ServiceStats;
 
-/// How many seconds' worth of lines may come at once.
+/// How many seconds' worth of lines, and of their bytes, may come at once.
 const BURST_SECONDS: u64 = 10;
 
 /// One service's log: its name, its bounds, and what it has used of them.
 pub struct ServiceLog {
     service: Arc<str>,
     line_bytes: usize,
-    lines_per_second: u64,
-    /// Lines that may still be written, as of a moment. Taken apart, so that a line costs one lock.
-    budget: Mutex<(u64, Instant)>,
+    /// Lines and bytes that may still be written. One lock, since every line needs both.
+    budget: Mutex<(Bucket, Bucket)>,
     /// Lines dropped since the last one that was written.
     dropped: AtomicU64,
     stats: Arc<ServiceStats>,
@@ -35,20 +34,16 @@ pub struct ServiceLog {
 impl ServiceLog {
     /// The log of a service.
     pub fn new(service: Arc<str>, limits: &Limits, stats: Arc<ServiceStats>) -> ServiceLog {
-        let lines_per_second = u64::from(limits.log_lines);
-        ServiceLog {
-            service,
-            line_bytes: limits.log_line,
-            lines_per_second,
-            budget: Mutex::new((lines_per_second * BURST_SECONDS, Instant::now())),
-            dropped: AtomicU64::new(0),
-            stats,
-        }
+        let now = Instant::now();
+        let lines = Bucket::full(limits.log_lines.into(), now);
+        let bytes = Bucket::full(u64::try_from(limits.log_bytes).unwrap_or(u64::MAX), now);
+        ServiceLog { service, line_bytes: limits.log_line, budget: Mutex::new((lines, bytes)), dropped: AtomicU64::new(0), stats }
     }
 
     /// Writes one line, if the service has not written too many. `method` is empty outside of calls.
     pub fn write<'f>(&self, level: Level, method: &str, message: &str, fields: impl Iterator<Item = (&'f str, &'f str)>) {
-        if !enabled(level) || !self.admit() {
+        // Seen first and not written: who logs too much does not get to spend the host's time on it.
+        if !enabled(level) || !self.admit(message.len().min(self.line_bytes)) {
             return;
         }
         let message = visible(message, self.line_bytes);
@@ -63,6 +58,7 @@ impl ServiceLog {
             // Writing to a string cannot fail.
             let _ = write!(text, "{space}{}={}", visible(name, room), visible(value, room));
         }
+        self.spend(text.len());
         let (method, fields) = ((!method.is_empty()).then_some(method), (!text.is_empty()).then_some(text));
         let service = &*self.service;
         match level {
@@ -74,27 +70,74 @@ impl ServiceLog {
         }
     }
 
-    /// Takes one line from the budget. A token bucket: it fills with time, up to the burst.
-    fn admit(&self) -> bool {
+    /// Whether the host may write a line of about this length that the service has caused; it is counted
+    /// like one of the service's own.
+    pub fn allows(&self, bytes: usize) -> bool {
+        self.admit(bytes)
+    }
+
+    /// Takes one line of this length from the budget.
+    fn admit(&self, bytes: usize) -> bool {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let mut budget = self.budget.lock().expect("no holder panics");
+        let (line_budget, byte_budget) = &mut *budget;
         let now = Instant::now();
-        let fresh =
-            u64::try_from(now.duration_since(budget.1).as_micros()).unwrap_or(u64::MAX).saturating_mul(self.lines_per_second) / 1_000_000;
-        if fresh > 0 {
-            *budget = ((budget.0 + fresh).min(self.lines_per_second * BURST_SECONDS), now);
-        }
-        if budget.0 == 0 {
+        line_budget.fill(now);
+        byte_budget.fill(now);
+        if line_budget.left == 0 || byte_budget.left == 0 {
+            drop(budget);
             self.dropped.fetch_add(1, Relaxed);
             self.stats.log_lines_dropped.fetch_add(1, Relaxed);
             return false;
         }
-        budget.0 -= 1;
+        line_budget.left -= 1;
+        byte_budget.left = byte_budget.left.saturating_sub(bytes);
         drop(budget);
-        let dropped = self.dropped.swap(0, Relaxed);
+        self.stats.log_lines.fetch_add(1, Relaxed);
+        self.stats.log_bytes.fetch_add(bytes, Relaxed);
+        let (service, dropped) = (&*self.service, self.dropped.swap(0, Relaxed));
         if dropped > 0 {
-            tracing::warn!(service = &*self.service, dropped, "the service logs more than its limit log-lines allows; lines were dropped");
+            tracing::warn!(
+                service,
+                dropped,
+                "the service logs more than its limits log-lines and log-bytes allow; lines were dropped. \
+                 To raise them, write log-lines or log-bytes in [service.{service}.limits]"
+            );
         }
         true
+    }
+
+    /// Takes bytes of a line that was admitted from the budget.
+    fn spend(&self, bytes: usize) {
+        if bytes > 0 {
+            let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+            self.stats.log_bytes.fetch_add(bytes, Relaxed);
+            let budget = &mut self.budget.lock().expect("no holder panics").1;
+            budget.left = budget.left.saturating_sub(bytes);
+        }
+    }
+}
+
+/// What fills with time, up to a burst.
+struct Bucket {
+    left: u64,
+    per_second: u64,
+    filled: Instant,
+}
+
+impl Bucket {
+    fn full(per_second: u64, now: Instant) -> Bucket {
+        Bucket { left: per_second.saturating_mul(BURST_SECONDS), per_second, filled: now }
+    }
+
+    fn fill(&mut self, now: Instant) {
+        let passed = u64::try_from(now.duration_since(self.filled).as_micros()).unwrap_or(u64::MAX);
+        let fresh = passed.saturating_mul(self.per_second) / 1_000_000;
+        // A moment too short for one more is kept for the next time.
+        if fresh > 0 {
+            self.left = self.left.saturating_add(fresh).min(self.per_second.saturating_mul(BURST_SECONDS));
+            self.filled = now;
+        }
     }
 }
 
@@ -240,8 +283,18 @@ mod tests {
         let stats = Arc::new(ServiceStats::default());
         let limits = Limits { log_lines: 1, ..Limits::default() };
         let log = ServiceLog::new("noisy".into(), &limits, Arc::clone(&stats));
-        let admitted = (0..100).filter(|_| log.admit()).count();
+        let admitted = (0..100).filter(|_| log.admit(1)).count();
         assert!((10..=11).contains(&admitted), "{admitted}");
         assert!(stats.log_lines_dropped.load(Relaxed) >= 89);
+    }
+
+    #[test]
+    fn few_lines_that_are_long_are_too_much_as_well() {
+        let stats = Arc::new(ServiceStats::default());
+        let limits = Limits { log_bytes: 100, ..Limits::default() };
+        let log = ServiceLog::new("noisy".into(), &limits, Arc::clone(&stats));
+        let admitted = (0..10).filter(|_| log.admit(500)).count();
+        assert_eq!(admitted, 2);
+        assert_eq!((stats.log_lines.load(Relaxed), stats.log_bytes.load(Relaxed)), (2, 1000));
     }
 }

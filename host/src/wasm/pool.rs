@@ -6,8 +6,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::sleep;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
 use super::call::Call;
@@ -17,12 +19,17 @@ use super::keeper;
 use super::log::ServiceLog;
 use super::outgoing::Client as HttpClient;
 use super::queue::{ANY, Job, Lane};
+use super::quota::{Held, Quota};
 use super::state::State;
+use super::tally::Tally;
 use crate::lanes::{self, Lanes};
 use crate::middleware::Client;
 use crate::settings::{Grants, Isolation, Limits};
 use crate::stats::ServiceStats;
 use crate::status::{Code, Status};
+
+/// How long what is queued on a busy lane may still be there until another instance is made for it.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What a pool is made of.
 pub struct Parts {
@@ -66,6 +73,11 @@ impl<'a> Waiting<'a> {
     pub fn over(mut self) {
         self.over = true;
     }
+
+    /// What a caller is told whose deadline has passed: also why, where a limit of the service held it up.
+    pub fn late(&self, status: Status) -> Status {
+        self.pool.late(status)
+    }
 }
 
 impl Drop for Waiting<'_> {
@@ -81,20 +93,28 @@ pub struct Pool {
     parts: Parts,
     log: Arc<ServiceLog>,
     client: Arc<HttpClient>,
+    quota: Arc<Quota>,
     lanes: Vec<Lane>,
     /// Instances alive or being made.
     alive: AtomicUsize,
     /// Calls in all queues.
     queued: AtomicUsize,
     closed: AtomicBool,
+    /// Told when the last instance has ended.
+    emptied: Notify,
+    tally: Tally,
 }
 
 /// An open stream of a service, counted until it is dropped.
-pub struct StreamSlot(Arc<Pool>);
+pub struct StreamSlot {
+    pool: Arc<Pool>,
+    _held: Held,
+}
 
-impl Drop for StreamSlot {
-    fn drop(&mut self) {
-        self.0.parts.stats.streams.fetch_sub(1, Relaxed);
+impl StreamSlot {
+    /// The stream has ended with this code.
+    pub fn ended(&self, code: Code) {
+        self.pool.tally.ended(code);
     }
 }
 
@@ -103,32 +123,41 @@ impl Pool {
     pub fn new(parts: Parts) -> Arc<Pool> {
         let lanes = (0..parts.lanes.count()).map(|_| Lane::default()).collect();
         let log = Arc::new(ServiceLog::new(Arc::clone(&parts.name), &parts.limits, Arc::clone(&parts.stats)));
-        let client = Arc::new(HttpClient::new(Arc::clone(&parts.name), &parts.grants.http, Arc::clone(&log)));
+        let quota = Quota::new(Arc::clone(&parts.name), &parts.limits, Arc::clone(&parts.stats));
+        let connections = parts.limits.connections;
+        let client = Arc::new(HttpClient::new(Arc::clone(&parts.name), &parts.grants.http, connections, &quota, Arc::clone(&log)));
         Arc::new(Pool {
             parts,
             log,
             client,
+            quota,
             lanes,
             alive: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
+            emptied: Notify::new(),
+            tally: Tally::default(),
         })
     }
 
     /// Queues a call.
     ///
-    /// Fails with `resource_exhausted` where the queue is full, and with `unavailable` where the
-    /// service is being stopped.
+    /// Fails with `resource_exhausted` where the queue is full or another limit of the service is reached,
+    /// and with `unavailable` where the service is being stopped.
     pub fn submit(self: &Arc<Pool>, job: Job) -> Result<(), Status> {
-        if self.closed.load(Relaxed) {
-            return Err(Status::new(Code::Unavailable, "the service is being stopped"));
-        }
         let lane = lanes::current().unwrap_or(0);
         if self.queued.load(Relaxed) >= self.parts.limits.queue.max(1) && !self.purge() {
             self.parts.stats.shed.fetch_add(1, Relaxed);
-            return Err(Status::new(Code::ResourceExhausted, "the service has too many calls waiting; try again later"));
+            return Err(self.overcrowded());
         }
-        self.push(lane, job);
+        let arguments = job.work.size();
+        match &job.call.flow {
+            None => job.call.hold(self.quota.call(arguments)?),
+            // Its place among the streams is held by whoever opened it.
+            Some(_) if arguments > 0 => job.call.hold(self.quota.hold(arguments)?),
+            Some(_) => {}
+        }
+        self.push(lane, job)?;
         if !self.wake(lane) {
             self.look_for_more(lane);
         }
@@ -139,20 +168,40 @@ impl Pool {
     ///
     /// Fails with `resource_exhausted` where the service has as many as its limit `streams` allows.
     pub fn open_stream(self: &Arc<Pool>) -> Result<StreamSlot, Status> {
-        let slot = StreamSlot(Arc::clone(self));
-        let open = self.parts.stats.streams.fetch_add(1, Relaxed);
-        if usize::try_from(open).unwrap_or(0) >= self.parts.limits.streams {
-            return Err(Status::new(Code::ResourceExhausted, "the service has too many streams open; try again later"));
-        }
-        Ok(slot)
+        Ok(StreamSlot { pool: Arc::clone(self), _held: self.quota.stream()? })
     }
 
-    fn push(&self, lane: usize, job: Job) {
+    /// What callers are told when the queue is full: why calls wait, where that is known.
+    fn overcrowded(&self) -> Status {
+        let queue = self.parts.limits.queue;
+        if self.quota.is_full_of(self.alive.load(Relaxed)) {
+            return self.quota.full();
+        }
+        match self.quota.throttled() {
+            Some(why) => Status::new(Code::ResourceExhausted, why),
+            None => self.quota.reached("queue", queue, &queue.max(1).saturating_mul(2).to_string()),
+        }
+    }
+
+    /// What a caller is told whose deadline has passed: also why, where a limit of the service held it up.
+    pub fn late(&self, status: Status) -> Status {
+        match self.quota.throttled() {
+            Some(why) => Status::new(status.code(), format!("{}: {why}", status.message())),
+            None => status,
+        }
+    }
+
+    fn push(&self, lane: usize, job: Job) -> Result<(), Status> {
         let mut queue = lock(&self.lanes[lane].queue);
+        // Under the lock by which the queue is emptied at the end: what comes after that would stay.
+        if self.closed.load(Relaxed) {
+            return Err(stopped());
+        }
         self.lanes[lane].entered(&queue, &job.call);
         queue.push_back(job);
         self.queued.fetch_add(1, Relaxed);
         self.parts.stats.queued.fetch_add(1, Relaxed);
+        Ok(())
     }
 
     /// What a call wants of an instance.
@@ -268,7 +317,7 @@ impl Pool {
             pool.lanes[lane].looking.store(false, Relaxed);
             // What changed while the flag was being lowered: a place for another instance, or an
             // instance of another lane where this one has none.
-            let may_make = pool.alive.load(Relaxed) < pool.most_instances();
+            let may_make = pool.may_make(pool.alive.load(Relaxed));
             let may_move = || !pool.has_instance(lane) && pool.others(lane).any(|other| pool.has_instance(other));
             if pool.lanes[lane].waiting.load(Relaxed) > 0 && (may_make || may_move()) && !pool.wake(lane) {
                 pool.look_for_more(lane);
@@ -276,17 +325,29 @@ impl Pool {
         });
     }
 
+    /// Sees to it on every lane: an instance has just become unable to take what waits.
+    pub fn look_for_more_everywhere(self: &Arc<Pool>) {
+        for lane in 0..self.lanes.len() {
+            self.look_for_more(lane);
+        }
+    }
+
     async fn find_places(self: &Arc<Pool>, lane: usize) {
         loop {
             // The instances that were woken run first, and may take all that waits.
             tokio::task::yield_now().await;
-            if self.lanes[lane].waiting.load(Relaxed) == 0 || self.wake(lane) {
+            if !self.waits_in_vain(lane) {
                 self.lanes[lane].overflows.store(false, Relaxed);
                 return;
             }
             // A lane's first instance is worth more than room elsewhere: its calls stay on it.
-            if self.has_instance(lane) && self.overflow(lane) {
-                return;
+            if self.has_instance(lane) {
+                if self.overflow(lane) {
+                    return;
+                }
+                if !self.are_held_up(lane).await || !self.waits_in_vain(lane) {
+                    continue;
+                }
             }
             if !self.reserve() {
                 self.hand_over(lane);
@@ -306,24 +367,70 @@ impl Pool {
         }
     }
 
+    /// Whether calls wait on this lane, and no instance of it could take one.
+    fn waits_in_vain(&self, lane: usize) -> bool {
+        self.lanes[lane].waiting.load(Relaxed) > 0 && !self.wake(lane)
+    }
+
+    /// Waits until it shows whether what waits on this lane, which has an instance, could do with another
+    /// one. It could where the lane has nothing to do: the calls that run wait for something themselves.
+    /// On a lane that computes without a pause another instance would do no more, and cost memory and the
+    /// processor's caches, as long as the queue moves.
+    async fn are_held_up(&self, lane: usize) -> bool {
+        let queue = &self.lanes[lane];
+        let (gone, waiting) = (queue.gone.load(Relaxed), queue.waiting.load(Relaxed));
+        tokio::select! {
+            () = lanes::idle() => true,
+            () = queue.ended.notified() => false,
+            () = sleep(PATIENCE) => queue.gone.load(Relaxed).wrapping_sub(gone) < waiting,
+        }
+    }
+
     /// Wakes an instance of another lane that has room, to take from this one. Whether there is one.
     fn overflow(&self, lane: usize) -> bool {
         self.lanes[lane].overflows.store(true, Relaxed);
         self.needs(lane).any(|need| self.others(lane).any(|other| self.wake_for(other, need)))
     }
 
+    /// The lanes that have an instance.
+    pub fn warmed(&self) -> impl Iterator<Item = usize> {
+        (0..self.lanes.len()).filter(|lane| self.has_instance(*lane))
+    }
+
     fn has_instance(&self, lane: usize) -> bool {
         !lock(&self.lanes[lane].instances).is_empty()
     }
 
-    /// Takes the right to make an instance.
-    fn reserve(&self) -> bool {
-        let most = self.most_instances();
-        self.alive.fetch_update(Relaxed, Relaxed, |alive| (alive < most).then_some(alive + 1)).is_ok()
+    /// Makes an instance on each lane that has none, as far as the limit goes, and waits for them.
+    ///
+    /// Fails where one of them cannot be made.
+    pub async fn warm(self: &Arc<Pool>) -> Result<(), Status> {
+        let mut making = Vec::new();
+        for lane in (0..self.lanes.len()).filter(|lane| !self.has_instance(*lane)) {
+            if !self.reserve() {
+                break;
+            }
+            let (started, outcome) = oneshot::channel();
+            keeper::spawn(self, lane, started);
+            making.push(outcome);
+        }
+        for outcome in making {
+            outcome.await.unwrap_or_else(|_| Err(stopped()))?;
+        }
+        Ok(())
     }
 
-    fn most_instances(&self) -> usize {
-        self.parts.limits.instances
+    /// Takes the right to make an instance.
+    fn reserve(&self) -> bool {
+        if self.closed.load(Relaxed) {
+            return false;
+        }
+        self.alive.fetch_update(Relaxed, Relaxed, |alive| self.may_make(alive).then_some(alive + 1)).is_ok()
+    }
+
+    /// Whether there may be another instance beside so many.
+    fn may_make(&self, alive: usize) -> bool {
+        alive < self.parts.limits.instances && (alive == 0 || !self.quota.is_full_of(alive))
     }
 
     /// A lane without an instance, when no more can be made, gives its calls to one that has some.
@@ -357,6 +464,10 @@ impl Pool {
         self.parts.stats.instances.fetch_add(1, Relaxed);
         self.parts.stats.instances_started.fetch_add(1, Relaxed);
         lock(&self.lanes[lane].instances).push(Arc::clone(inbox));
+        // It was being made while the others were told.
+        if self.closed.load(Relaxed) {
+            inbox.retire();
+        }
         // Lanes that may have none of their own can hand their calls over now.
         for other in self.others(lane) {
             self.look_for_more(other);
@@ -371,7 +482,10 @@ impl Pool {
             self.parts.stats.instances.fetch_sub(1, Relaxed);
         }
         drop(instances);
-        self.alive.fetch_sub(1, Relaxed);
+        self.lanes[lane].ended.notify_waiters();
+        if self.alive.fetch_sub(1, Relaxed) == 1 {
+            self.emptied.notify_waiters();
+        }
         // Its place is free for others: on whichever lane calls wait.
         for lane in 0..self.lanes.len() {
             self.look_for_more(lane);
@@ -383,12 +497,44 @@ impl Pool {
         self.closed.store(true, Relaxed);
         for lane in 0..self.lanes.len() {
             while let Some(job) = self.pop(lane, ANY) {
-                job.call.end(Err(Status::new(Code::Unavailable, "the service is being stopped")));
+                job.call.end(Err(stopped()));
             }
             for inbox in lock(&self.lanes[lane].instances).iter() {
                 inbox.retire();
             }
         }
+    }
+
+    /// Ends every call and every instance that is left after [`Pool::close`]; how many calls somebody
+    /// still waited for.
+    pub fn cut(&self, failure: impl Fn() -> Status) -> usize {
+        self.close();
+        let cut = |lane: &Lane| {
+            let instances = lock(&lane.instances).clone();
+            instances.iter().map(|inbox| inbox.cut(&failure)).sum::<usize>()
+        };
+        self.lanes.iter().map(cut).sum()
+    }
+
+    /// Waits until there is no instance.
+    pub async fn ended(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.alive.load(Relaxed) == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// The instances that are alive or being made.
+    pub fn alive(&self) -> usize {
+        self.alive.load(Relaxed)
+    }
+
+    /// How its calls end.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Calls at once in one instance.
@@ -427,6 +573,11 @@ impl Pool {
         &self.parts.stats
     }
 
+    /// The service's bounds over all its instances.
+    pub fn quota(&self) -> &Arc<Quota> {
+        &self.quota
+    }
+
     /// The service's log.
     pub fn log(&self) -> &Arc<ServiceLog> {
         &self.log
@@ -461,6 +612,10 @@ impl Pool {
     pub fn lanes(&self) -> &Lanes {
         &self.parts.lanes
     }
+}
+
+fn stopped() -> Status {
+    Status::new(Code::Unavailable, "the service is being stopped")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,9 +1,10 @@
 //! A component as a service: linked, checked, and reachable by the endpoints of what it exports.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::Engine;
-use wasmtime::component::types::{ComponentFunc, ComponentItem};
+use wasmtime::component::types::{self, ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, Linker};
 
 use super::abi::Width;
@@ -12,20 +13,29 @@ use super::directory::{Directory, NeedError};
 use super::engine::GuestEngine;
 use super::function::{self, Function};
 use super::handler::{self, Exported};
+use super::health;
+use super::hold::{Held, Hold};
 use super::http::{Door, Entry as HttpEntry, Gate};
 use super::imports;
 use super::load::Loaded;
+use super::peers;
 use super::pool::{Parts, Pool};
 use super::state::State;
+use super::tally::Tally;
 use crate::lanes::Lanes;
 use crate::middleware::Client;
-use crate::rpc::{Channel, Endpoint, Gateway, Handler, HttpServed, Served};
+use crate::rpc::{Channel, Endpoint, Gateway, Handler, HttpServed, Offer, Served};
 use crate::schema::Schema;
 use crate::settings::{Grants, HttpRoute, Isolation, Limits};
 use crate::stats::{EndpointStats, ServiceStats};
+use crate::status::{Code, Status};
 
-/// The interface whose functions tell a guest of the request's headers.
-const CONTEXT: &str = "microhost:service/context";
+/// What a proto-first service serves to say whether it is well: gRPC's own health.
+pub const HEALTH: &str = "grpc.health.v1.Health";
+
+/// The interfaces for which the headers of a request are kept: one tells a guest of them, the other
+/// passes the trace among them on.
+const HEADERS: [&str; 2] = ["microhost:service/context", "microhost:service/rpc"];
 
 /// What a service is started with.
 pub struct Plan {
@@ -41,6 +51,17 @@ pub struct Plan {
     pub safe: Vec<String>,
     /// Where it answers plain HTTP, if its component does; `/` unless set.
     pub http: Option<HttpRoute>,
+    /// Where it is counted: as the version before it, if there was one.
+    pub figures: Figures,
+}
+
+/// What is counted of a service, whichever version of it runs.
+#[derive(Clone, Default)]
+pub struct Figures {
+    /// Of its instances.
+    pub service: Arc<ServiceStats>,
+    /// Of the calls that its gateway takes.
+    pub gateway: Arc<EndpointStats>,
 }
 
 /// A component that cannot be started as a service.
@@ -126,10 +147,26 @@ pub struct Service {
     name: Arc<str>,
     schema: Arc<Schema>,
     pool: Arc<Pool>,
-    endpoints: Vec<(Endpoint, Arc<dyn Handler>)>,
-    gateway: Option<Arc<dyn Gateway>>,
+    endpoints: Vec<(Endpoint, Way)>,
+    gateway: Option<Arc<Exported>>,
     http: Option<(HttpRoute, Arc<Gate>)>,
-    max_request: usize,
+    figures: Figures,
+    held: Held,
+}
+
+/// What answers at an endpoint.
+enum Way {
+    Function(Arc<Function>),
+    Method(Arc<handler::Method>),
+}
+
+impl Way {
+    fn handler(&self, hold: Hold) -> Arc<dyn Handler> {
+        match self {
+            Way::Function(function) => Arc::new(function::Entry { function: Arc::clone(function), _hold: hold }),
+            Way::Method(method) => Arc::new(handler::Entry { method: Arc::clone(method), _hold: hold }),
+        }
+    }
 }
 
 impl Starter {
@@ -145,10 +182,15 @@ impl Starter {
         Ok(Starter { wasi, engine: engine.get().clone(), lanes: lanes.clone(), channel, directory })
     }
 
+    /// Where services run.
+    pub fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
     /// Links a component, and makes it a service that has no instance yet. Nothing of the component
     /// has run when this fails.
     pub fn start(&self, plan: Plan, loaded: Loaded) -> Result<Service, StartError> {
-        let Plan { name, limits, grants, isolation, safe, http } = plan;
+        let Plan { name, limits, grants, isolation, safe, http, figures } = plan;
         let Loaded { component, schema, .. } = loaded;
         for folder in grants.folders.values() {
             if !folder.path.is_dir() {
@@ -164,7 +206,7 @@ impl Starter {
         }
         let pre = self.link(&name, &component, &schema)?;
         let shared: Arc<str> = name.as_str().into();
-        let peers = Client::new(Arc::clone(&shared), &grants.calls, Arc::clone(&self.channel));
+        let peers = Client::new(Arc::clone(&shared), &grants.calls, limits.outgoing_calls, Arc::clone(&self.channel));
         let (mut exports, functions) = self.functions(&component, &schema);
         let handles = self.handler(&name, &component, &schema, &mut exports)?;
         let door = Door::of(&pre);
@@ -177,13 +219,13 @@ impl Starter {
             (None, Some(route)) => return Err(StartError::NoHttp { name, route }),
             (_, route) => route.unwrap_or_default(),
         };
-        let keeps_headers = schema.imports().iter().any(|import| import.name.starts_with(CONTEXT));
+        // Calls of other services pass the trace on.
+        let keeps_headers =
+            !schema.needs.is_empty() || schema.imports().iter().any(|import| HEADERS.iter().any(|name| import.name.starts_with(name)));
         if exports.is_empty() && door.is_none() {
             let refused = schema.refused.iter().map(|refused| format!("{}: {}", refused.function, refused.why)).collect();
             return Err(StartError::Nothing { name, refused });
         }
-        let max_request = limits.request;
-        let stats = Arc::new(ServiceStats::default());
         let pool = Pool::new(Parts {
             name: Arc::clone(&shared),
             pre,
@@ -193,23 +235,24 @@ impl Starter {
             grants,
             isolation,
             lanes: self.lanes.clone(),
-            stats,
+            stats: Arc::clone(&figures.service),
             peers,
         });
         let is_safe = |service: &str, method: &str| safe.iter().any(|safe| safe.split_once('/') == Some((service, method)));
-        let mut endpoints: Vec<(Endpoint, Arc<dyn Handler>)> = Vec::with_capacity(functions.len());
+        let mut endpoints: Vec<(Endpoint, Way)> = Vec::with_capacity(functions.len());
         for found in functions {
             let (service, method) = (Arc::clone(&found.target.service), Arc::clone(&found.target.method));
             let kind = Some(schema.services[found.at.0].methods[found.at.1].kind);
             let endpoint = Endpoint { safe: is_safe(&service, &method), service, method, kind };
             let function =
                 Function { schema: Arc::clone(&schema), at: found.at, target: found.target, width: found.width, pool: Arc::clone(&pool) };
-            endpoints.push((endpoint, Arc::new(function::Entry(Arc::new(function)))));
+            endpoints.push((endpoint, Way::Function(Arc::new(function))));
         }
         let exported = handles.map(|(call, open)| {
-            Arc::new(Exported { schema: Arc::clone(&schema), pool: Arc::clone(&pool), call, open, stats: Arc::default() })
+            let stats = Arc::clone(&figures.gateway);
+            Arc::new(Exported { schema: Arc::clone(&schema), pool: Arc::clone(&pool), call, open, stats })
         });
-        let mut gateway: Option<Arc<dyn Gateway>> = None;
+        let mut gateway = None;
         if let (Some(handled), Some(exported)) = (&schema.handled, exported) {
             for (service_at, service) in handled.services.iter().enumerate() {
                 for (method_at, method) in service.methods.iter().enumerate() {
@@ -220,11 +263,11 @@ impl Starter {
                         kind: Some(method.kind),
                     };
                     let method = exported.endpoint(&service.name, &method.name, Some((service_at, method_at)));
-                    endpoints.push((endpoint, Arc::new(handler::Entry(Arc::new(method)))));
+                    endpoints.push((endpoint, Way::Method(Arc::new(method))));
                 }
             }
             if handled.takes_anything() {
-                gateway = Some(Arc::new(handler::Open(exported)));
+                gateway = Some(exported);
             }
         }
         let known: Vec<String> = endpoints.iter().map(|(endpoint, _)| format!("{}/{}", endpoint.service, endpoint.method)).collect();
@@ -232,7 +275,7 @@ impl Starter {
             return Err(StartError::Safe { name, endpoint, known });
         }
         let http = exclusive.map(|exclusive| (route, Gate::new(&shared, exclusive, &pool, keeps_headers)));
-        Ok(Service { name: shared, schema, pool, endpoints, gateway, http, max_request })
+        Ok(Service { name: shared, schema, pool, endpoints, gateway, http, figures, held: Held::default() })
     }
 
     /// The functions of the handler, where the component exports it.
@@ -255,7 +298,7 @@ impl Starter {
         Ok(Some((find("call")?, find("open")?)))
     }
 
-    fn link(&self, name: &str, component: &Component, schema: &Schema) -> Result<wasmtime::component::InstancePre<State>, StartError> {
+    fn link(&self, name: &str, component: &Component, schema: &Arc<Schema>) -> Result<wasmtime::component::InstancePre<State>, StartError> {
         let failed = |error: wasmtime::Error| StartError::Link { name: name.to_owned(), why: format!("{error:#}") };
         let ty = component.component_type();
         let missing: Vec<String> = ty
@@ -269,7 +312,25 @@ impl Starter {
         }
         let mut linker = self.wasi.clone();
         imports::host(&mut linker, &ty, &self.engine).map_err(failed)?;
+        self.link_peers(&mut linker, &ty, schema).map_err(failed)?;
         linker.instantiate_pre(component).map_err(failed)
+    }
+
+    /// Defines what the component imports of other services.
+    fn link_peers(&self, linker: &mut Linker<State>, ty: &types::Component, schema: &Arc<Schema>) -> wasmtime::Result<()> {
+        for (need_at, need) in schema.needs.iter().enumerate() {
+            let Some(ComponentItem::ComponentInstance(instance)) = ty.get_import(&self.engine, &need.interface).map(|found| found.ty)
+            else {
+                continue;
+            };
+            let mut link = linker.instance(&need.interface)?;
+            for (method_at, method) in need.methods.iter().enumerate() {
+                if let Some(ComponentItem::ComponentFunc(ty)) = instance.get_export(&self.engine, &method.function).map(|found| found.ty) {
+                    peers::define(&mut link, &ty, schema, (need_at, method_at))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether an import has to be provided: an interface of types alone has not.
@@ -344,20 +405,36 @@ impl Service {
         self.pool.stats()
     }
 
-    /// Its endpoints, for a router.
-    pub fn endpoints(&self) -> Vec<Served> {
-        let serve = |(endpoint, handler): &(Endpoint, Arc<dyn Handler>)| Served {
-            endpoint: endpoint.clone(),
-            handler: Arc::clone(handler),
-            stats: Arc::new(EndpointStats::default()),
-            max_request: self.max_request,
-        };
-        self.endpoints.iter().map(serve).collect()
+    /// What is counted of it, to be counted on by the version that comes after it.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
     }
 
-    /// Its gateway, for a router, where its component takes any call.
-    pub fn gateway(&self) -> Option<Arc<dyn Gateway>> {
-        self.gateway.clone()
+    /// The ways to it, for a router; its gateway is for these services. While anybody has one of them,
+    /// the service is not [`Service::drain`]ed.
+    pub fn offer(&self, handles: &[String]) -> Offer {
+        let serve = |(endpoint, way): &(Endpoint, Way)| Served {
+            endpoint: endpoint.clone(),
+            handler: way.handler(self.held.hold()),
+            stats: Arc::default(),
+            max_request: self.pool.limits().request,
+        };
+        let gateway = self.gateway.as_ref().map(|handler| {
+            let gateway = handler::Open { handler: Arc::clone(handler), hold: self.held.hold() };
+            (handles.to_vec(), Arc::new(gateway) as Arc<dyn Gateway>)
+        });
+        let http = self.http.as_ref().map(|(route, gate)| HttpServed {
+            service: Arc::clone(&self.name),
+            route: route.clone(),
+            handler: Arc::new(HttpEntry { gate: Arc::clone(gate), _hold: self.held.hold() }),
+            stats: Arc::default(),
+        });
+        Offer { endpoints: self.endpoints.iter().map(serve).collect(), gateway, http }
+    }
+
+    /// Whether it takes calls of services beside those that it describes.
+    pub fn is_gateway(&self) -> bool {
+        self.gateway.is_some()
     }
 
     /// Where it answers plain HTTP, if it does.
@@ -365,19 +442,64 @@ impl Service {
         self.http.as_ref().map(|(route, _)| route)
     }
 
-    /// Its route of plain HTTP, for a router.
-    pub fn http(&self) -> Option<HttpServed> {
-        let (route, gate) = self.http.as_ref()?;
-        Some(HttpServed {
-            service: Arc::clone(&self.name),
-            route: route.clone(),
-            handler: Arc::new(HttpEntry(Arc::clone(gate))),
-            stats: Arc::new(EndpointStats::default()),
-        })
+    /// Makes an instance on each lane, as far as the limit `instances` goes, and asks the service
+    /// whether it is well, if it serves [`HEALTH`] itself.
+    ///
+    /// Fails where an instance cannot be made or says that it is not well.
+    pub async fn warm(&self) -> Result<(), Status> {
+        self.pool.warm().await?;
+        health::check(self).await
+    }
+
+    /// The handler of an endpoint, for the host's own calls.
+    pub(super) fn handler(&self, service: &str, method: &str) -> Option<Arc<dyn Handler>> {
+        let (_, way) = self.endpoints.iter().find(|(endpoint, _)| *endpoint.service == *service && *endpoint.method == *method)?;
+        Some(way.handler(self.held.hold()))
+    }
+
+    pub(super) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// How its calls end, while that is counted.
+    pub fn tally(&self) -> &Tally {
+        self.pool.tally()
+    }
+
+    /// The instances of this version that are alive or being made.
+    pub fn instances(&self) -> usize {
+        self.pool.alive()
+    }
+
+    /// Waits until nobody has a way to the service, its calls have ended, and its instances have gone.
+    ///
+    /// To be called when the ways that were offered have been taken from the router. What is left after
+    /// the grace is ended: the calls that somebody still waited for fail with `unavailable`, and are
+    /// counted in what this returns.
+    pub async fn drain(&self, grace: Duration) -> usize {
+        let over = async {
+            self.held.released().await;
+            self.pool.close();
+            self.pool.ended().await;
+        };
+        if tokio::time::timeout(grace, over).await.is_ok() {
+            return 0;
+        }
+        let why = || Status::new(Code::Unavailable, "the service was replaced, and its last calls have had their time");
+        let cut = self.pool.cut(why);
+        self.pool.ended().await;
+        cut
     }
 
     /// Takes no more calls, and ends every instance when it has none.
     pub fn close(&self) {
+        self.pool.close();
+    }
+}
+
+/// A service that nobody has has no calls to come.
+impl Drop for Service {
+    fn drop(&mut self) {
         self.pool.close();
     }
 }

@@ -12,14 +12,14 @@ use super::call::Call;
 use super::inbox::Inbox;
 use super::limiter::Limiter;
 use super::log::{Output, ServiceLog};
-use super::outgoing::{Client, Outgoing};
-use crate::settings::{Grants, Limits};
+use super::outgoing::Outgoing;
+use super::pool::Pool;
 
 /// The most random bytes that a guest may ask for at once.
 const MAX_RANDOM: u64 = 1 << 20;
 
-/// The most handles that an instance may hold of the host's resources.
-const MAX_HANDLES: usize = 10_000;
+/// One in so many of an instance's handles may be of the host's resources: these hold more than others.
+const HOSTS_PART: usize = 6;
 
 /// The data of one store.
 pub struct State {
@@ -35,6 +35,8 @@ pub struct State {
     pub log: Arc<ServiceLog>,
     /// The calls that run in the instance.
     pub inbox: Arc<Inbox>,
+    /// The instances of the service, of which this is one.
+    pub pool: Arc<Pool>,
 }
 
 /// A granted folder cannot be opened.
@@ -48,13 +50,8 @@ pub struct FolderError {
 impl State {
     /// The state of a new instance: closed stdin, output to the log, and of this machine only what
     /// is granted.
-    pub fn new(
-        grants: &Grants,
-        client: &Arc<Client>,
-        limiter: Limiter,
-        log: Arc<ServiceLog>,
-        inbox: Arc<Inbox>,
-    ) -> Result<State, FolderError> {
+    pub fn new(pool: &Arc<Pool>, limiter: Limiter, inbox: Arc<Inbox>) -> Result<State, FolderError> {
+        let (grants, log) = (pool.grants(), Arc::clone(pool.log()));
         let stdout = Output::new(Arc::clone(&log), Level::INFO);
         let stderr = Output::new(Arc::clone(&log), Level::WARN);
         let mut wasi = WasiCtx::builder();
@@ -73,23 +70,19 @@ impl State {
             wasi.preopened_dir(&folder.path, guest, perms).map_err(|source| FolderError { path: folder.path.clone(), source })?;
         }
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MAX_HANDLES);
+        table.set_max_capacity(pool.limits().handles / HOSTS_PART);
         Ok(State {
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
-            outgoing: Outgoing::new(client),
+            outgoing: Outgoing::new(pool.client()),
             table,
             stderr,
             stdout,
             limiter,
             log,
             inbox,
+            pool: Arc::clone(pool),
         })
-    }
-
-    /// Bytes that one host call may copy into the host, for `Store::set_hostcall_fuel`.
-    pub fn host_bytes(limits: &Limits) -> usize {
-        limits.host_memory
     }
 }
 

@@ -147,16 +147,8 @@ impl<T> OrStatus<T> for Option<T> {
     }
 }
 
-/// Logs an error and what it came from. The codes that say that the service is at fault are errors;
-/// with the others the caller is, and the service has done its work.
+/// Logs an error and what it came from.
 fn log_cause(code: Code, error: &dyn Error) {
-    use crate::log::{Level, write};
-
-    let level = match code {
-        Code::Unknown | Code::Internal | Code::DataLoss => Level::Error,
-        Code::Unavailable | Code::Unimplemented => Level::Warn,
-        _ => Level::Debug,
-    };
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -164,7 +156,20 @@ fn log_cause(code: Code, error: &dyn Error) {
         text.push_str(&cause.to_string());
         source = cause.source();
     }
-    write(level, &text, &[("code", code.name())]);
+    log_text(code, &text);
+}
+
+/// Logs what a caller is told by a code alone. The codes that say that the service is at fault are
+/// errors; with the others the caller is, and the service has done its work.
+pub(crate) fn log_text(code: Code, text: &str) {
+    use crate::log::{Level, write};
+
+    let level = match code {
+        Code::Unknown | Code::Internal | Code::DataLoss => Level::Error,
+        Code::Unavailable | Code::Unimplemented => Level::Warn,
+        _ => Level::Debug,
+    };
+    write(level, text, &[("code", code.name())]);
 }
 
 #[cfg(test)]

@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod caller;
+mod density;
+mod hop;
 mod items;
 mod load;
 mod machine;
@@ -37,6 +40,12 @@ enum Bench {
     Streams(streams::Options),
     /// A page from a component of `wasi:http`, against `wasmtime serve` too where that is installed.
     Http(site::Options),
+    /// A thousand services in one host: their start, their memory while idle, their first calls.
+    Density(density::Options),
+    /// A service that calls another one in the same host, against a bare call and against tonic.
+    Hop(hop::Options),
+    /// Be a bare wasmtime that calls a guest: what `hop` starts.
+    Bare(hop::Bare),
     /// Be a native server: what the others start; also for a look with other load generators.
     Serve(serve::Serve),
     /// Be the load generator: what the others start; also for a look at any server of the same calls.
@@ -59,6 +68,9 @@ fn run(bench: &Bench) -> Result<()> {
         Bench::Unary(options) => unary::run(options),
         Bench::Streams(options) => streams::run(options),
         Bench::Http(options) => site::run(options),
+        Bench::Density(options) => density::run(options),
+        Bench::Hop(options) => hop::run(options),
+        Bench::Bare(bare) => hop::run_bare(bare),
         Bench::Serve(serve) => serve::run(serve),
         Bench::Load(load) => load::run(load),
     }

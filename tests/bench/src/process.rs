@@ -56,11 +56,18 @@ pub struct Server {
     pub address: SocketAddr,
     /// When it was started.
     pub started: Instant,
+    /// How long it took until it was ready.
+    pub ready: Duration,
 }
 
 impl Server {
     /// Starts a server and waits for its ready line.
-    pub fn start(mut command: Command) -> Result<Server> {
+    pub fn start(command: Command) -> Result<Server> {
+        Server::start_within(command, START)
+    }
+
+    /// Starts a server and waits so long for its ready line.
+    pub fn start_within(mut command: Command, limit: Duration) -> Result<Server> {
         let program = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let started = Instant::now();
@@ -69,9 +76,9 @@ impl Server {
         let (sender, receiver) = mpsc::sync_channel(1);
         let log = thread::spawn(move || follow(stderr, sender));
         let mut process = Process { child, log: Some(log) };
-        match receiver.recv_timeout(START) {
-            Ok(address) => Ok(Server { process, address, started }),
-            Err(RecvTimeoutError::Timeout) => Err(process.failed(&format!("{program} was not ready within {} s", START.as_secs()))),
+        match receiver.recv_timeout(limit) {
+            Ok(address) => Ok(Server { process, address, started, ready: started.elapsed() }),
+            Err(RecvTimeoutError::Timeout) => Err(process.failed(&format!("{program} was not ready within {} s", limit.as_secs()))),
             Err(RecvTimeoutError::Disconnected) => Err(process.failed(&format!("{program} ended before it was ready"))),
         }
     }

@@ -42,7 +42,7 @@ impl Programs {
         let programs = Programs {
             bench: std::env::current_exe().context("cannot find this program")?,
             microhost: microhost.map_or_else(build_microhost, existing)?,
-            guest: guest.map_or_else(|| build_guest(package), existing)?,
+            guest: component(guest, package)?,
             folder: tempfile::Builder::new().prefix("microhost-bench-").tempdir().context("cannot make a folder for the compile cache")?,
         };
         let component = toml_string(&programs.guest)?;
@@ -56,6 +56,11 @@ impl Programs {
         Command::new(&self.bench)
     }
 
+    /// The component.
+    pub fn guest(&self) -> &Path {
+        &self.guest
+    }
+
     /// A native server at a free port.
     pub fn native(&self, native: Native) -> Command {
         let mut command = self.bench();
@@ -63,19 +68,36 @@ impl Programs {
         command
     }
 
+    /// A compile cache that is kept for the whole run.
+    pub fn cache(&self) -> PathBuf {
+        self.folder.path().join("cache")
+    }
+
+    /// Writes a settings file of this name, which is kept for the whole run.
+    pub fn write_settings(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let file = self.folder.path().join(name);
+        fs::write(&file, text).context("cannot write a settings file")?;
+        Ok(file)
+    }
+
     /// microhost at a free port, with a compile cache that is kept for the whole run.
     pub fn microhost(&self, isolation: Isolation) -> Command {
-        self.microhost_with_cache(isolation, &self.folder.path().join("cache"))
+        self.microhost_with_cache(isolation, &self.cache())
     }
 
     /// microhost at a free port, with the compile cache in `cache`.
     pub fn microhost_with_cache(&self, isolation: Isolation, cache: &Path) -> Command {
-        let mut command = Command::new(&self.microhost);
-        command.arg("run");
         match isolation {
-            Isolation::Shared => command.arg(&self.guest),
-            Isolation::Request => command.arg(self.folder.path().join(REQUEST)),
-        };
+            Isolation::Shared => self.settings(&self.guest, cache),
+            Isolation::Request => self.settings(&self.folder.path().join(REQUEST), cache),
+        }
+    }
+
+    /// microhost at a free port, with what a settings file or a component says, and the compile cache in
+    /// `cache`.
+    pub fn settings(&self, what: &Path, cache: &Path) -> Command {
+        let mut command = Command::new(&self.microhost);
+        command.arg("run").arg(what);
         command.args(["--listen", "127.0.0.1:0"]).env("XDG_CACHE_HOME", cache);
         // What is set for other runs on this machine: the ready line is read from JSON, at `info`.
         command.env_remove("MICROHOST_LOG").env_remove("MICROHOST_LOG_FORMAT");
@@ -94,6 +116,11 @@ impl Programs {
     pub fn empty_cache(&self) -> Result<TempDir> {
         tempfile::tempdir_in(self.folder.path()).context("cannot make a folder for a compile cache")
     }
+}
+
+/// The component that is named, or, without, that of a package of `guests/`, built.
+pub fn component(named: Option<&Path>, package: &str) -> Result<PathBuf> {
+    named.map_or_else(|| build_guest(package), existing)
 }
 
 fn existing(path: &Path) -> Result<PathBuf> {
@@ -141,7 +168,8 @@ fn program_of(message: &Value, name: &str) -> Option<PathBuf> {
     message["executable"].as_str().or_else(|| files.into_iter().find(|file| file.ends_with(".wasm"))).map(PathBuf::from)
 }
 
-fn toml_string(path: &Path) -> Result<String> {
+/// A path as TOML writes a string.
+pub fn toml_string(path: &Path) -> Result<String> {
     let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
     // A JSON string is a TOML string too.
     Ok(serde_json::to_string(text)?)

@@ -30,6 +30,29 @@ impl Usage {
     }
 }
 
+/// The memory of a process, in bytes, by what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Held {
+    /// What the process filled itself.
+    pub anonymous: u64,
+    /// What it filled of memory that could be shared.
+    pub shared: u64,
+    /// Resident pages of files: of programs, and of code from the compile cache.
+    pub files: u64,
+    /// What the kernel needs to keep track of all of it.
+    pub page_tables: u64,
+}
+
+impl Held {
+    /// Reads what a process holds now.
+    pub fn of(pid: u32) -> Result<Held> {
+        let path = format!("/proc/{pid}/status");
+        let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let memory = |name| bytes(&status, name).with_context(|| format!("{path} has no {name}"));
+        Ok(Held { anonymous: memory("RssAnon")?, shared: memory("RssShmem")?, files: memory("RssFile")?, page_tables: memory("VmPTE")? })
+    }
+}
+
 /// Seconds for which the machine's cores were busy since it started, added; time that a hypervisor gave
 /// to others counts as busy.
 pub fn machine_busy() -> Result<f64> {
@@ -82,5 +105,7 @@ mod tests {
     fn this_process_has_used_memory() {
         let usage = Usage::of(std::process::id()).expect("this process exists");
         assert!(usage.resident >= usage.anonymous && usage.anonymous > 0, "{usage:?}");
+        let held = Held::of(std::process::id()).expect("this process exists");
+        assert!(held.anonymous > 0 && held.page_tables > 0, "{held:?}");
     }
 }

@@ -1,9 +1,14 @@
 //! The program's log, set up in one place: lines for people on a terminal, JSON for machines.
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use microhost::admin::Journal;
+use microhost::admin::journal::Listener;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -52,8 +57,8 @@ impl LogArgs {
         }
     }
 
-    /// Starts the log, on standard error.
-    pub fn start(&self) -> Outcome {
+    /// Starts the log, on standard error. What it says is in the journal too, for the host's door.
+    pub fn start(&self) -> Outcome<Arc<Journal>> {
         let filter = EnvFilter::builder().parse(directives(&self.log_level)).map_err(|error| {
             Failure::new(Exit::Usage, format!("--log-level {:?} is no level", self.log_level))
                 .because(&error)
@@ -61,13 +66,15 @@ impl LogArgs {
         })?;
         // A log that nobody reads any more is no reason to die, and telling of it on the same closed
         // stream would be one.
-        let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
+        let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).log_internal_errors(false);
+        let journal = Arc::new(Journal::default());
+        let log = tracing_subscriber::registry().with(filter).with(Listener(Arc::clone(&journal)));
         if self.for_people() {
-            lines.compact().with_target(false).with_ansi(Paint::for_stderr().is_on()).init();
+            log.with(lines.compact().with_target(false).with_ansi(Paint::for_stderr().is_on())).init();
         } else {
-            lines.json().init();
+            log.with(lines.json()).init();
         }
-        Ok(())
+        Ok(journal)
     }
 }
 

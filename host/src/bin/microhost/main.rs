@@ -14,15 +14,23 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod build;
 mod call;
 mod completions;
+mod describe;
+mod door;
 mod exit;
 mod failure;
 mod generate;
 mod inspect;
 mod logging;
+mod logs;
 mod new;
 mod output;
+mod rollback;
 mod run;
+mod services;
 mod source;
+mod stats;
+mod swap;
+mod table;
 
 use exit::Exit;
 use output::Paint;
@@ -50,6 +58,12 @@ enum Command {
     Build(build::Build),
     Run(run::Run),
     Call(call::Call),
+    Services(services::Services),
+    Describe(describe::Describe),
+    Stats(stats::Stats),
+    Logs(logs::Logs),
+    Swap(swap::Swap),
+    Rollback(rollback::Rollback),
     Inspect(inspect::Inspect),
     #[command(name = "gen")]
     Generate(generate::Generate),
@@ -63,6 +77,12 @@ fn main() -> ExitCode {
         Command::Build(command) => command.execute(),
         Command::Run(command) => command.execute(),
         Command::Call(command) => command.execute(),
+        Command::Services(command) => command.execute(),
+        Command::Describe(command) => command.execute(),
+        Command::Stats(command) => command.execute(),
+        Command::Logs(command) => command.execute(),
+        Command::Swap(command) => command.execute(),
+        Command::Rollback(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
         Command::Generate(command) => command.execute(),
         Command::Completions(command) => command.execute(),

@@ -25,6 +25,11 @@ pub fn print_json(data: &impl Serialize) -> Outcome {
     print(text.map_err(|error| Failure::new(Exit::Failed, "cannot write the result as JSON").because(&error))?)
 }
 
+/// Prints data as one line of JSON, of many.
+pub fn print_json_line(data: &impl Serialize) -> Outcome {
+    print(serde_json::to_string(data).map_err(|error| Failure::new(Exit::Failed, "cannot write the result as JSON").because(&error))?)
+}
+
 /// Tells the user something that is not data. Nobody may be listening, and that harms nothing.
 pub fn tell(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
@@ -38,7 +43,7 @@ pub fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' { c.escape_unicode().to_string() } else { c.to_string() }).collect()
 }
 
-/// Colour for standard error, or none.
+/// Colour, or none.
 #[derive(Clone, Copy)]
 pub struct Paint(bool);
 
@@ -46,14 +51,22 @@ impl Paint {
     /// Colour where standard error is a terminal that knows it and nobody forbids it
     /// (<https://no-color.org>).
     pub fn for_stderr() -> Paint {
+        Paint::on(&io::stderr())
+    }
+
+    /// The same for standard output.
+    pub fn for_stdout() -> Paint {
+        Paint::on(&io::stdout())
+    }
+
+    fn on(stream: &impl IsTerminal) -> Paint {
         let forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Paint(io::stderr().is_terminal() && !forbidden && !dumb)
+        Paint(stream.is_terminal() && !forbidden && !dumb)
     }
 
     /// No colour.
-    #[cfg(test)]
-    pub fn plain() -> Paint {
+    pub fn none() -> Paint {
         Paint(false)
     }
 
@@ -70,6 +83,21 @@ impl Paint {
     /// Text that the eye should find.
     pub fn strong(self, text: &str) -> String {
         self.with("1", text)
+    }
+
+    /// Text that tells that all is well.
+    pub fn good(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    /// Text that tells of something to look at.
+    pub fn odd(self, text: &str) -> String {
+        self.with("33", text)
+    }
+
+    /// Text that the eye may pass over.
+    pub fn faint(self, text: &str) -> String {
+        self.with("2", text)
     }
 
     fn with(self, code: &str, text: &str) -> String {

@@ -58,7 +58,8 @@ pub(super) async fn answer(
         let (deadline, messages) = incoming(peer, &route, wire, &request, body, manner.link.as_ref()).await?;
         manner.limit = deadline.and_then(|deadline| deadline.checked_add(GRACE));
         let headers = std::mem::take(&mut request.headers);
-        let request = StreamRequest { form: Form::Encoded(codec), headers, deadline, caller: peer.caller(), messages };
+        let (form, caller, idempotent) = (Form::Encoded(codec), peer.caller(), route.endpoint.safe);
+        let request = StreamRequest { form, headers, deadline, caller, idempotent, messages };
         open(route, request, manner.limit).await
     };
     let mut response = Response::default();

@@ -208,12 +208,12 @@ impl TestEdge {
         });
         let router = Arc::new(Router::default());
         router.set("test", endpoints.into()).expect("no other service");
-        let overview = Arc::new(Overview::new(router, Arc::default()));
+        let overview = Arc::new(Overview::new(router, Arc::default(), Arc::default()));
         overview.health.enter(Phase::Ready);
         overview.health.set("t.Test", true);
         let lanes = Lanes::start(NonZeroUsize::new(2).expect("two is not zero")).expect("lanes start");
         let listen = Listen { address: ([127, 0, 0, 1], 0).into(), ..listen };
-        let serving = serve_with(patience, &listen, overview.clone(), &lanes).expect("a free port");
+        let serving = serve_with(patience, &listen, overview.clone(), None, &lanes).expect("a free port");
         TestEdge { serving, lanes, overview, moments, go }
     }
 
@@ -315,7 +315,7 @@ fn post(version: Version, method: &str, content_type: &str, headers: &[(&str, &s
 }
 
 fn get(target: &str) -> Request<Bytes> {
-    Request::get(target).header("host", "test").body(Bytes::new()).expect("a valid request")
+    Request::get(target).header("host", "localhost").body(Bytes::new()).expect("a valid request")
 }
 
 /// A message in an envelope.

@@ -53,6 +53,24 @@ pub fn results(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[ValRaw]) -> R
     from_memory(cx, result, bytes).map(Some)
 }
 
+/// Lifts the arguments of an import, whose types are those of the tuple `ty`, from what the guest passed
+/// directly.
+pub fn params_from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[ValRaw]) -> Result<Vec<Value>> {
+    let types = cx.types;
+    let InterfaceType::Tuple(index) = ty else { return Err(garbled("parameters are no tuple")) };
+    let mut src = src.iter();
+    collect(cx, types[index].types.iter().copied(), |cx, ty| from_flat(cx, ty, &mut src))
+}
+
+/// Lifts the arguments of an import from the memory at an address that was checked.
+pub fn params_from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, address: usize) -> Result<Vec<Value>> {
+    let types = cx.types;
+    let InterfaceType::Tuple(index) = ty else { return Err(garbled("parameters are no tuple")) };
+    let abi = types.canonical_abi(&ty);
+    let bytes = array(cx, address, 1, abi.size32, abi.align32)?;
+    fields(cx, types[index].types.iter().copied(), bytes)
+}
+
 /// Lifts the element at a place of a buffer.
 pub fn element(cx: &mut LiftContext<'_>, ty: InterfaceType, address: usize, place: usize) -> Result<Value> {
     let abi = cx.types.canonical_abi(&ty);

@@ -26,6 +26,33 @@ pub fn params<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, values: &[Valu
     Ok(())
 }
 
+/// Lowers the result of an import, of the tuple `ty`, to what is passed directly.
+pub fn result_to_flat<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, value: Option<&Value>, flat: &mut [ValRaw]) -> Result<()> {
+    match (result_type(cx, ty)?, value) {
+        (Some(ty), Some(value)) => to_flat(cx, ty, value, &mut flat.iter_mut()),
+        (None, _) => Ok(()),
+        (Some(_), None) => bail!("a function returned nothing where its type has a result"),
+    }
+}
+
+/// Lowers the result of an import to the memory at an address that was checked.
+pub fn result_to_memory<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, value: Option<&Value>, at: usize) -> Result<()> {
+    match (result_type(cx, ty)?, value) {
+        (Some(ty), Some(value)) => to_memory(cx, ty, value, at),
+        (None, _) => Ok(()),
+        (Some(_), None) => bail!("a function returned nothing where its type has a result"),
+    }
+}
+
+fn result_type<T>(cx: &LowerContext<'_, T>, ty: InterfaceType) -> Result<Option<InterfaceType>> {
+    let InterfaceType::Tuple(index) = ty else { bail!("results are no tuple") };
+    match *cx.types[index].types {
+        [] => Ok(None),
+        [result] => Ok(Some(result)),
+        _ => bail!("more than one result"),
+    }
+}
+
 fn tuple_flat<'f, T>(
     cx: &mut LowerContext<'_, T>,
     ty: InterfaceType,
@@ -221,6 +248,17 @@ fn to_memory<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, value: &Value, 
                 (Some(ty), Some(value)) => to_memory(cx, ty, value, at + info.payload_offset32 as usize),
                 (None, None) => Ok(()),
                 _ => bail!("a case has a payload exactly where its type has one"),
+            }
+        }
+        (InterfaceType::Stream(_) | InterfaceType::Future(_), Value::Handle(handle)) => {
+            if let Some(items) = handle.get::<StreamReader<Item>>() {
+                items.linear_lower_to_memory(cx, ty, at)
+            } else if let Some(bytes) = handle.get::<StreamReader<u8>>() {
+                bytes.linear_lower_to_memory(cx, ty, at)
+            } else if let Some(item) = handle.get::<FutureReader<Item>>() {
+                item.linear_lower_to_memory(cx, ty, at)
+            } else {
+                bail!("a value does not have its parameter's type")
             }
         }
         _ => bail!("a value does not have its parameter's type"),

@@ -14,6 +14,7 @@ use super::outcome::{broken_request, status};
 use crate::rpc::{HttpBody, HttpFuture, HttpHandler, HttpRequest};
 use crate::status::{Code, Status};
 use crate::wasm::call::{Call, Outcome, Target};
+use crate::wasm::hold::Hold;
 use crate::wasm::pool::Pool;
 use crate::wasm::queue::{Job, Work};
 
@@ -69,7 +70,9 @@ impl Gate {
                 }
             }
             // `waiting` goes with this, and so tells the instance.
-            () = &mut timer => return Err(Status::new(Code::DeadlineExceeded, "the request was not answered in time")),
+            () = &mut timer => {
+                return Err(self.pool.late(Status::new(Code::DeadlineExceeded, "the request was not answered in time")));
+            }
         };
         match answer {
             Ok(response) => {
@@ -96,12 +99,24 @@ fn no_answer(ended: Result<Outcome, oneshot::error::RecvError>) -> Status {
 }
 
 /// The way in, as traffic knows it.
-pub struct Entry(pub Arc<Gate>);
+pub struct Entry {
+    /// What it leads to.
+    pub gate: Arc<Gate>,
+    /// Keeps it there.
+    pub _hold: Hold,
+}
 
 impl HttpHandler for Entry {
     fn serve(&self, request: HttpRequest) -> HttpFuture {
-        let gate = Arc::clone(&self.0);
-        Box::pin(async move { gate.answer(request).await })
+        let gate = Arc::clone(&self.gate);
+        Box::pin(async move {
+            let result = gate.answer(request).await;
+            gate.pool.tally().ended_with(|| match &result {
+                Ok(response) => response.status().is_server_error(),
+                Err(status) => status.code().http().is_server_error(),
+            });
+            result
+        })
     }
 }
 

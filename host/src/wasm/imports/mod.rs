@@ -1,15 +1,20 @@
 //! What guests import from the host. Each function is linked by the type that the component has for
 //! it, plain or `async`, since the two do not match each other.
 
+use std::sync::Arc;
+
 use wasmtime::component::{ComponentNamedList, Lift, Linker, LinkerInstance, Lower, types};
 use wasmtime::{AsContextMut, Result, StoreContextMut};
 
+use super::inbox::Occupied;
 use super::state::State;
 
 mod context;
 mod log;
+mod metadata;
+mod rpc;
 
-pub use context::entries;
+pub use metadata::entries;
 
 /// The package of the host's own interfaces.
 const PACKAGE: &str = "microhost:service/";
@@ -27,6 +32,7 @@ const INTERFACES: &[Interface] = &[
     Interface { name: "types", functions: &[] },
     Interface { name: "log", functions: log::FUNCTIONS },
     Interface { name: "context", functions: context::FUNCTIONS },
+    Interface { name: "rpc", functions: rpc::FUNCTIONS },
 ];
 
 /// The type that a component has for an import.
@@ -91,6 +97,38 @@ where
         Kind::Plain => link.func_wrap(name, function),
         Kind::Async => link.func_wrap_concurrent(name, move |accessor, params: P| {
             Box::pin(async move { accessor.with(|mut access| function(access.as_context_mut(), params)) })
+        }),
+    }
+}
+
+/// Links a function that waits for something outside of the store, as the kind that the component
+/// wants. A plain one holds its whole instance until then.
+fn define_waiting<P, R, F>(
+    link: &mut LinkerInstance<'_, State>,
+    name: &str,
+    kind: Kind,
+    begin: fn(StoreContextMut<'_, State>, P) -> Result<F>,
+) -> Result<()>
+where
+    P: ComponentNamedList + Lift + Send + Sync + 'static,
+    R: ComponentNamedList + Lower + Send + Sync + 'static,
+    F: Future<Output = R> + Send + 'static,
+{
+    match kind {
+        Kind::Plain => link.func_wrap_async(name, move |store, params: P| {
+            Box::new(async move {
+                let (inbox, pool) = (Arc::clone(&store.data().inbox), Arc::clone(&store.data().pool));
+                let waiting = begin(store, params)?;
+                let _occupied = Occupied::new(&inbox);
+                pool.look_for_more_everywhere();
+                Ok(waiting.await)
+            })
+        }),
+        Kind::Async => link.func_wrap_concurrent(name, move |accessor, params: P| {
+            Box::pin(async move {
+                let waiting = accessor.with(|mut access| begin(access.as_context_mut(), params))?;
+                Ok(waiting.await)
+            })
         }),
     }
 }

@@ -23,6 +23,7 @@ use super::fault::{self, ConnectError};
 use super::resolve::System;
 use crate::settings::HttpGrant;
 use crate::wasm::log::ServiceLog;
+use crate::wasm::quota::Quota;
 
 /// How long a connection, the first byte of a response, and each byte after it may take where the
 /// guest does not say, and at most.
@@ -57,9 +58,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// The client of a service with these grants. It has no connection before it is used.
-    pub fn new(name: Arc<str>, grants: &[HttpGrant], log: Arc<ServiceLog>) -> Client {
-        let ways = Arc::new(Ways::new(grants, Box::new(System)));
+    /// The client of a service with these grants, which may have so many connections. It has none before
+    /// it is used.
+    pub fn new(name: Arc<str>, grants: &[HttpGrant], connections: usize, quota: &Arc<Quota>, log: Arc<ServiceLog>) -> Client {
+        let ways = Arc::new(Ways::new(grants, connections, quota, Box::new(System)));
         let pooled = Pooled::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())

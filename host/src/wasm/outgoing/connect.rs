@@ -26,6 +26,7 @@ use super::resolve::Resolve;
 use super::rules::{self, place};
 use super::stream::{Places, Stream};
 use crate::settings::{GrantedHost, HttpGrant};
+use crate::wasm::quota::Quota;
 
 /// The longest that a connection may take to come about, whatever the guest says: look-up, TCP and TLS.
 pub const MAX_CONNECT: Duration = Duration::from_secs(60);
@@ -36,9 +37,8 @@ const MAX_ADDRESSES: usize = 8;
 /// How long one address is tried where there is another.
 const ADDRESS_TIME: Duration = Duration::from_secs(5);
 
-/// Connections that one service may have open, to one host and to all.
+/// Connections that one service may have open by one grant.
 pub const MAX_TO_HOST: usize = 64;
-const MAX_OF_SERVICE: usize = 256;
 
 /// Where and by which right a service connects.
 pub struct Ways {
@@ -46,6 +46,8 @@ pub struct Ways {
     /// The places of each grant.
     to_host: Vec<Arc<Semaphore>>,
     of_service: Arc<Semaphore>,
+    connections: usize,
+    quota: Arc<Quota>,
     resolver: Box<dyn Resolve>,
 }
 
@@ -81,12 +83,16 @@ impl Target {
 }
 
 impl Ways {
-    /// The ways of a service with these grants.
-    pub fn new(grants: &[HttpGrant], resolver: Box<dyn Resolve>) -> Ways {
+    /// The ways of a service with these grants, which may have so many connections.
+    pub fn new(grants: &[HttpGrant], connections: usize, quota: &Arc<Quota>, resolver: Box<dyn Resolve>) -> Ways {
+        // A semaphore holds no more than that.
+        let connections = connections.min(Semaphore::MAX_PERMITS);
         Ways {
             grants: grants.to_vec(),
             to_host: grants.iter().map(|_| Arc::new(Semaphore::new(MAX_TO_HOST))).collect(),
-            of_service: Arc::new(Semaphore::new(MAX_OF_SERVICE)),
+            of_service: Arc::new(Semaphore::new(connections)),
+            connections,
+            quota: Arc::clone(quota),
             resolver,
         }
     }
@@ -127,8 +133,10 @@ impl Ways {
         let host = timeout_at(deadline, Arc::clone(&self.to_host[grant]).acquire_owned()).await;
         let host = host.map_err(|_| ConnectError::Full("to this host"))?.expect("the semaphore is never closed");
         let all = timeout_at(deadline, Arc::clone(&self.of_service).acquire_owned()).await;
-        let all = all.map_err(|_| ConnectError::Full("to all hosts"))?.expect("the semaphore is never closed");
-        Ok([host, all])
+        let higher = self.connections.max(1).saturating_mul(2).to_string();
+        let full = |_| ConnectError::Limit(self.quota.reached("connections", self.connections, &higher).message().to_owned());
+        let all = all.map_err(full)?.expect("the semaphore is never closed");
+        Ok(Places::new([host, all], Arc::clone(self.quota.stats())))
     }
 
     async fn connect(&self, uri: &Uri) -> Result<Stream, ConnectError> {
@@ -236,7 +244,9 @@ mod tests {
     fn ways(grants: &[&str], answers: &[&[&str]]) -> Ways {
         let grants: Vec<HttpGrant> = grants.iter().map(|grant| grant.parse().expect("a grant")).collect();
         let parse = |answer: &&[&str]| answer.iter().map(|address| address.parse().expect("an address")).collect();
-        Ways::new(&grants, Box::new(Rebinds(Mutex::new(answers.iter().rev().map(parse).collect()))))
+        let limits = crate::settings::Limits::default();
+        let quota = Quota::new("caller".into(), &limits, Arc::default());
+        Ways::new(&grants, limits.connections, &quota, Box::new(Rebinds(Mutex::new(answers.iter().rev().map(parse).collect()))))
     }
 
     async fn listener() -> (TcpListener, u16) {

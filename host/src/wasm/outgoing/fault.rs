@@ -37,6 +37,9 @@ pub enum ConnectError {
     /// As many connections as the service may have are open.
     #[error("the service has as many connections as it may have: {0}")]
     Full(&'static str),
+    /// The service has as many connections to all hosts as its limit allows.
+    #[error("{0}")]
+    Limit(String),
     /// TLS was not agreed on.
     #[error("no TLS: {0}")]
     Tls(io::Error),
@@ -78,7 +81,7 @@ impl ConnectError {
                 _ => Error::ConnectionRefused,
             },
             ConnectError::Late => Error::ConnectionTimeout,
-            ConnectError::Full(_) => Error::ConnectionLimitReached,
+            ConnectError::Full(_) | ConnectError::Limit(_) => Error::ConnectionLimitReached,
             ConnectError::Tls(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
                 Some(rustls::Error::InvalidCertificate(_)) => Error::TlsCertificateError,
                 Some(rustls::Error::AlertReceived(alert)) => {
@@ -92,7 +95,7 @@ impl ConnectError {
 
     /// Whether it is for whoever runs the service to know: a setting decides it.
     pub fn is_of_settings(&self) -> bool {
-        matches!(self, ConnectError::Prohibited { .. } | ConnectError::Full(_) | ConnectError::Trust(_))
+        matches!(self, ConnectError::Prohibited { .. } | ConnectError::Full(_) | ConnectError::Limit(_) | ConnectError::Trust(_))
     }
 }
 

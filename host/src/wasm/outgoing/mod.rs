@@ -32,7 +32,15 @@ impl Outgoing {
     }
 }
 
+/// What a guest may write at once to a body of `wasi:http` 0.2. The host holds a few such pieces of each
+/// body, and a guest may have thousands of bodies that nobody reads.
+const BODY_CHUNK: usize = 64 << 10;
+
 impl WasiHttpHooks for Outgoing {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK
+    }
+
     fn send_request(
         &mut self,
         request: Request<WasiBody>,

@@ -2,6 +2,8 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -11,8 +13,27 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::client::TlsStream;
 
+use crate::stats::ServiceStats;
+
 /// The places that a connection takes among those that its service may have, of this host and of all.
-pub type Places = [OwnedSemaphorePermit; 2];
+pub struct Places {
+    _permits: [OwnedSemaphorePermit; 2],
+    stats: Arc<ServiceStats>,
+}
+
+impl Places {
+    /// Counts a connection until they are dropped.
+    pub fn new(permits: [OwnedSemaphorePermit; 2], stats: Arc<ServiceStats>) -> Places {
+        stats.connections.fetch_add(1, Relaxed);
+        Places { _permits: permits, stats }
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        self.stats.connections.fetch_sub(1, Relaxed);
+    }
+}
 
 /// A connection, in its places until it is dropped.
 pub struct Stream {

@@ -15,6 +15,7 @@ use wasmtime::component::{FutureReader, StreamReader};
 
 use super::abi::{Element, Item, Lifted};
 use super::call::Call;
+use super::quota::Quota;
 use super::state::State;
 use crate::rpc::{Messages, Payload, Run};
 use crate::schema::{Flowing, Handle, Head, Passing, Value};
@@ -84,10 +85,11 @@ impl std::fmt::Debug for Flow {
 }
 
 impl Flow {
-    /// The streams of a call that has not begun. The reply may hold `capacity` bytes.
-    pub fn new(wire: Box<dyn Wire>, incoming: Option<Messages>, capacity: usize) -> Flow {
+    /// The streams of a call that has not begun. The reply may hold `capacity` bytes, of those that the
+    /// service may have held for it.
+    pub fn new(wire: Box<dyn Wire>, incoming: Option<Messages>, capacity: usize, quota: &Arc<Quota>) -> Flow {
         let incoming = incoming.map(|messages| Incoming { messages, run: Run::default(), taken: 0 });
-        Flow { wire, reply: Pipe::new(capacity), incoming: Mutex::new(incoming), reading: AtomicWaker::new() }
+        Flow { wire, reply: Pipe::new(capacity, Arc::clone(quota)), incoming: Mutex::new(incoming), reading: AtomicWaker::new() }
     }
 
     /// Whether the reply streams.

@@ -85,6 +85,6 @@ impl<'w> Outgoing<'w> {
 
 impl From<TooLarge> for Status {
     fn from(_: TooLarge) -> Status {
-        Status::new(Code::ResourceExhausted, "a message of the reply takes more than the limit host-memory")
+        Status::new(Code::ResourceExhausted, "a message of the reply takes more than the limit host-call")
     }
 }

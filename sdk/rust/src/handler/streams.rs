@@ -20,7 +20,7 @@ pub struct Requests {
 }
 
 impl Requests {
-    pub(super) fn new(reader: StreamReader<Vec<u8>>) -> Requests {
+    pub(crate) fn new(reader: StreamReader<Vec<u8>>) -> Requests {
         Requests { ready: VecDeque::new(), rest: Some(reader) }
     }
 

@@ -44,11 +44,13 @@ use crate::handler::{self, Head};
 
 #[doc(hidden)]
 pub mod client;
+mod host;
 mod sections;
 #[doc(hidden)]
 pub mod serve;
 
 pub use client::{Receiver, Receiving, Sender, Sending, Transport};
+pub use host::Host;
 pub use prost;
 pub use prost_types as types;
 pub use sections::{Descriptors, descriptors, descriptors_length, names, names_length};

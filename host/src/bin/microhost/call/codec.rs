@@ -119,7 +119,7 @@ mod tests {
     fn a_message_that_does_not_fit_is_told_with_its_place() {
         let failure = health().encode(message("{\n\"servise\":1}")).expect_err("no such field");
         assert_eq!(failure.exit(), Exit::Status(Code::InvalidArgument));
-        let text = failure.text(Paint::plain());
+        let text = failure.text(Paint::none());
         assert!(text.contains("grpc.health.v1.HealthCheckRequest") && text.contains("line 8 column") && text.contains("servise"), "{text}");
     }
 

@@ -192,7 +192,7 @@ mod tests {
             Ok(input) => input.single("Hello").await,
             Err(failure) => Err(failure),
         };
-        taken.map(|message| message.json).map_err(|failure| failure.text(Paint::plain()))
+        taken.map(|message| message.json).map_err(|failure| failure.text(Paint::none()))
     }
 
     #[tokio::test]

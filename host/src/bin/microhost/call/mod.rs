@@ -23,9 +23,9 @@ mod protocol;
 mod reflection;
 mod reply;
 mod request;
-mod target;
+pub mod target;
 mod tasks;
-mod tls;
+pub mod tls;
 mod values;
 
 use converse::Conversation;
@@ -133,7 +133,7 @@ impl Call {
     pub fn execute(self) -> Outcome {
         let (service, method, messages) = names::split(&self.service, &self.rest)?;
         let input = Input::of(messages, self.max_message)?;
-        let target = Target::parse(&self.at, tls::Trust { ca: self.ca.clone(), insecure: self.insecure })?;
+        let target = Target::parse("--at", &self.at, tls::Trust { ca: self.ca.clone(), insecure: self.insecure })?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

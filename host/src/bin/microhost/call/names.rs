@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn text(result: Outcome<(&str, &str)>) -> String {
-        result.expect_err("a failure").text(Paint::plain())
+        result.expect_err("a failure").text(Paint::none())
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
         {
             for method in ["SayGoodbye", "say-goodbye", "sayGoodbye", "say_goodbye"] {
                 let meant = resolved(&offered, service, method)
-                    .unwrap_or_else(|failure| panic!("{service} {method}: {}", failure.text(Paint::plain())));
+                    .unwrap_or_else(|failure| panic!("{service} {method}: {}", failure.text(Paint::none())));
                 assert_eq!(meant, ("example.greeter.Greet", "SayGoodbye"));
             }
         }

@@ -188,7 +188,7 @@ mod tests {
         let failure = Wrong::of_body(StatusCode::NOT_FOUND, body).ok().expect("an error").failure();
         assert_eq!(failure.exit(), Exit::Status(Code::NotFound));
         assert_eq!(
-            failure.text(Paint::plain()),
+            failure.text(Paint::none()),
             "error: not_found: no Ada\n  example.greeter.Who {\n      \"name\": \"Ada\"\n    }\n  a.B (5 bytes of protobuf: CgNBZGE)\n"
         );
     }
@@ -197,7 +197,7 @@ mod tests {
     fn an_answer_from_something_else_is_called_that() {
         let failure = Wrong::of_body(StatusCode::BAD_GATEWAY, b"<html>").expect_err("no error of ours");
         assert_eq!(failure.exit(), Exit::Status(Code::Unavailable));
-        assert!(failure.text(Paint::plain()).contains("<html>"));
+        assert!(failure.text(Paint::none()).contains("<html>"));
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
         let fine = web_end(b"grpc-status: 0\r\nx-a: 1\r\n").ok().expect("an end").expect("well");
         assert_eq!(fine["x-a"], "1");
         let error = web_end(b"grpc-status:14\r\ngrpc-message:later\r\n").ok().expect("an end").expect_err("an error");
-        assert_eq!(error.failure().text(Paint::plain()), "error: unavailable: later\n");
+        assert_eq!(error.failure().text(Paint::none()), "error: unavailable: later\n");
         assert!(grpc_end(&HeaderMap::new()).is_none());
         for nothing in [&b""[..], b"{", b"x-a: 1"] {
             assert!(connect_end(nothing).is_err() && web_end(nothing).is_err());

@@ -30,6 +30,8 @@ pub enum Version {
 
 /// The host at a URL.
 pub struct Target {
+    /// The flag that named it.
+    flag: &'static str,
     url: Url,
     host: String,
     port: u16,
@@ -37,10 +39,11 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads `--at`; without a scheme it means `http://`.
-    pub fn parse(at: &str, trust: Trust) -> Outcome<Target> {
+    /// Reads what a flag such as `--at` names; without a scheme it means `http://`.
+    pub fn parse(flag: &'static str, at: &str, trust: Trust) -> Outcome<Target> {
         let wrong = |why: &str| {
-            Err(Failure::new(Exit::Usage, format!("--at {at:?} is no address of a host")).note(why).advise("--at http://127.0.0.1:8080"))
+            let failure = Failure::new(Exit::Usage, format!("{flag} {at:?} is no address of a host")).note(why);
+            Err(failure.advise(format!("{flag} http://127.0.0.1:8080")))
         };
         let text = if at.contains("://") { at.to_owned() } else { format!("http://{at}") };
         let url = match Url::parse(&text) {
@@ -57,7 +60,7 @@ impl Target {
         };
         // The URL's form of an IPv6 address has brackets, the resolver's has none.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Target { host, port, tls, url })
+        Ok(Target { flag, host, port, tls, url })
     }
 
     /// The URL without what follows the port.
@@ -87,7 +90,7 @@ impl Target {
         let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|error| {
             Failure::new(Exit::Unreachable, format!("nobody answers at {}", self.origin()))
                 .because(&error)
-                .advise("start a service with `microhost run`, or name another host with --at URL")
+                .advise(format!("start a service with `microhost run`, or name another host with {} URL", self.flag))
         })?;
         // Messages are small and few; one that waits for the host to confirm the last is late.
         tcp.set_nodelay(true).map_err(|error| Failure::new(Exit::Unreachable, format!("{} went away", self.origin())).because(&error))?;
@@ -114,9 +117,9 @@ mod tests {
 
     #[test]
     fn an_address_needs_no_scheme_and_keeps_its_path() {
-        let target = Target::parse("[::1]:9000", Trust::default()).ok().expect("an address");
+        let target = Target::parse("--at", "[::1]:9000", Trust::default()).ok().expect("an address");
         assert_eq!((target.host.as_str(), target.port, target.authority()), ("::1", 9000, "[::1]:9000"));
-        let target = Target::parse("https://api.example.com/v1/", Trust::default()).ok().expect("a URL");
+        let target = Target::parse("--at", "https://api.example.com/v1/", Trust::default()).ok().expect("a URL");
         assert_eq!((target.port, target.tls.is_some()), (443, true));
         assert_eq!(target.path("/a.B/C").ok().expect("a path"), "/v1/a.B/C");
     }
@@ -124,7 +127,7 @@ mod tests {
     #[test]
     fn an_address_of_another_kind_is_refused() {
         for at in ["nats://localhost", "http://", "http://a:99999"] {
-            assert_eq!(Target::parse(at, Trust::default()).err().map(|failure| failure.exit()), Some(Exit::Usage), "{at}");
+            assert_eq!(Target::parse("--at", at, Trust::default()).err().map(|failure| failure.exit()), Some(Exit::Usage), "{at}");
         }
     }
 }

@@ -1,0 +1,264 @@
+//! Hot swap: another version of a service comes up beside the running one, and takes its calls over at
+//! one moment, or a share of them. Whatever fails before that leaves the running one as it was; what has
+//! begun in it ends in it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::versions::{Canary, Kept, Line, Turn};
+use super::{Host, Load, Running, Watch, steps};
+use crate::admin::change::{Swapped, Verdict};
+use crate::settings::{Grants, Share};
+use crate::wasm::difference::Difference;
+use crate::wasm::service::StartError;
+
+/// How long calls have to end that are under way, unless the order says otherwise.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+
+/// What a service is swapped for, and how.
+#[derive(Clone, Debug)]
+pub struct Swap {
+    /// The service, by its name in the settings.
+    pub service: String,
+    /// The new component: a `.wasm` file.
+    pub component: PathBuf,
+    /// What the new version is allowed beyond what the running one is.
+    pub grants: Grants,
+    /// The share of calls that it gets at first; without, it gets all of them.
+    pub canary: Option<Share>,
+    /// How long the calls of the old version have to end.
+    pub grace: Duration,
+    /// Swap even where callers from outside lose what they had.
+    pub force: bool,
+    /// When to take the new version back.
+    pub watch: Option<Watch>,
+}
+
+/// A swap that was not made. The version that ran goes on as if nothing had been asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{service} was not swapped{}: {why}", .serving.map_or_else(String::new, |version| format!(", version {version} goes on serving")))]
+pub struct SwapError {
+    /// The service.
+    pub service: String,
+    /// The version that serves.
+    pub serving: Option<u32>,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a swap is not made.
+#[derive(Debug, thiserror::Error)]
+pub enum Why {
+    /// There is no such service.
+    #[error("no service has this name{hint}; there are {known}")]
+    Unknown {
+        /// `, did you mean …?`, or nothing.
+        hint: String,
+        /// The names there are.
+        known: String,
+    },
+    /// Another swap of it is under way.
+    #[error("another swap of it is under way; wait for its end")]
+    Busy,
+    /// A version is being tried.
+    #[error(
+        "version {version} is being tried with {share} of the calls; promote it with `microhost swap {service} --promote`, or take it back with `microhost rollback {service}`"
+    )]
+    Trying {
+        /// The service.
+        service: String,
+        /// The version that is tried.
+        version: u32,
+        /// Its share.
+        share: Share,
+    },
+    /// There is nothing to promote.
+    #[error("no version of it is being tried")]
+    NoTrial,
+    /// There is nothing to go back to.
+    #[error("no version came before this one")]
+    NoPrevious,
+    /// The new component cannot be loaded, or not be served beside the other services.
+    #[error("{0:#}")]
+    Component(anyhow::Error),
+    /// The new component cannot be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It lacks what callers had.
+    #[error("callers would lose what they had:\n{}; swap all the same with --force", .0.to_string().trim_end())]
+    Incompatible(Difference),
+    /// Services of this host were linked with what it lacks.
+    #[error("other services of this host need what it does not offer:\n{}\nswap or stop them first", .0.join("\n"))]
+    Needed(Vec<String>),
+    /// It needs what it was not granted.
+    #[error("it needs what the service is not granted:\n{}", .0.join("\n"))]
+    Grants(Vec<String>),
+    /// It came up and is not well.
+    #[error("it failed while it warmed up: {0}")]
+    Unwell(String),
+}
+
+/// A change of the version that runs, under way.
+pub(super) struct Change {
+    pub(super) serving: Arc<Running>,
+    pub(super) line: Arc<Line>,
+    /// For the version that goes.
+    room: OwnedSemaphorePermit,
+    /// Others are refused meanwhile.
+    turn: Turn,
+}
+
+impl Change {
+    pub(super) fn service(&self) -> &str {
+        &self.serving.load.name
+    }
+
+    pub(super) fn refuse(&self, why: impl Into<Why>) -> SwapError {
+        SwapError { service: self.service().to_owned(), serving: Some(self.serving.version), why: why.into() }
+    }
+
+    /// Ends the change: the version that goes ends its calls, and others may change what runs.
+    fn retire(self, gone: Arc<Running>, grace: Duration) {
+        let Change { line, room, turn, .. } = self;
+        let draining = line.draining(gone, grace);
+        tokio::spawn(async move {
+            draining.await;
+            drop(room);
+        });
+        drop(turn);
+    }
+}
+
+impl Host {
+    /// Swaps a service for another component, and returns when the new version has its calls, or its
+    /// share of them, and has been watched if that was asked for.
+    ///
+    /// Dropping the future before the switch leaves the running version alone. The old version goes on
+    /// ending its calls after this returns, on the runtime that this was called on.
+    pub async fn swap(self: &Arc<Host>, swap: Swap) -> Result<Swapped, SwapError> {
+        let Swap { service, component, grants, canary: share, grace, force, watch } = swap;
+        let change = self.change(&service).await?;
+        if let Some(Canary { running, share }) = &change.line.others().canary {
+            return Err(change.refuse(Why::Trying { service: service.clone(), version: running.version, share: *share }));
+        }
+        let mut load = Load { component, ..change.serving.load.clone() };
+        load.grants.extend(grants);
+        let loaded = self.bring(&load, force).await.map_err(|error| change.refuse(error))?;
+        let (before, after) = (change.serving.service.schema(), Arc::clone(&loaded.schema));
+        let difference = Difference::of(before, &after);
+        if !force && !difference.is_compatible() {
+            return Err(change.refuse(Why::Incompatible(difference)));
+        }
+        let mut notes = self.callers(&service, before, &after).map_err(|why| change.refuse(why))?;
+        notes.extend(steps::missing(&difference, &after, &load.grants, force).map_err(|why| change.refuse(why))?);
+        if force {
+            notes.extend(steps::trim(&mut load, &after));
+        }
+        let new = self.warmed(&change, Kept { version: change.line.next(), load, loaded }).await?;
+        let made = Swapped { canary: share, difference, notes, ..swapped(&change.serving, &new) };
+        let text = share.map(|share| share.to_string());
+        tracing::info!(service, from = made.from, to = made.to, canary = text, "swapped");
+        match share {
+            Some(share) => self.try_out(change, Arc::clone(&new), share),
+            None => {
+                self.switch(&change, Arc::clone(&new)).map_err(|why| change.refuse(why))?;
+                let old = Arc::clone(&change.serving);
+                change.retire(old, grace);
+            }
+        }
+        let verdict = match watch {
+            Some(watch) => Some(self.watched(new, watch, grace).await),
+            None => None,
+        };
+        Ok(Swapped { verdict, ..made })
+    }
+
+    /// Gives all calls to the version that is tried.
+    pub async fn promote(self: &Arc<Host>, service: &str, grace: Duration) -> Result<Swapped, SwapError> {
+        let change = self.change(service).await?;
+        let canary = change.line.others().canary.clone();
+        let Canary { running: new, .. } = canary.ok_or_else(|| change.refuse(Why::NoTrial))?;
+        self.switch(&change, Arc::clone(&new)).map_err(|why| change.refuse(why))?;
+        change.line.others().canary = None;
+        let made = swapped(&change.serving, &new);
+        tracing::info!(service, from = made.from, to = made.to, "promoted");
+        let old = Arc::clone(&change.serving);
+        change.retire(old, grace);
+        Ok(made)
+    }
+
+    /// Takes the version back that is tried, or, where none is, goes back to the version before.
+    pub async fn rollback(self: &Arc<Host>, service: &str, grace: Duration) -> Result<Swapped, SwapError> {
+        let change = self.change(service).await?;
+        self.back(change, grace).await
+    }
+
+    /// Takes this version back; where it is not in use any more, there is nothing to do.
+    pub(super) async fn rollback_from(self: &Arc<Host>, running: &Arc<Running>, grace: Duration) -> Result<(), SwapError> {
+        let change = self.change(&running.load.name).await?;
+        if self.is_in_use(running) {
+            self.back(change, grace).await?;
+        }
+        Ok(())
+    }
+
+    async fn back(self: &Arc<Host>, change: Change, grace: Duration) -> Result<Swapped, SwapError> {
+        let canary = change.line.others().canary.take();
+        if let Some(Canary { running, .. }) = canary {
+            self.join(&change);
+            let made = swapped(&running, &change.serving);
+            tracing::info!(service = made.service, version = running.version, "a version that was tried is taken back");
+            change.retire(running, grace);
+            return Ok(made);
+        }
+        let kept = change.line.others().previous.clone();
+        let kept = kept.ok_or_else(|| change.refuse(Why::NoPrevious))?;
+        let (before, after) = (change.serving.service.schema(), Arc::clone(&kept.loaded.schema));
+        let notes = self.callers(change.service(), before, &after).map_err(|why| change.refuse(why))?;
+        let difference = Difference::of(before, &after);
+        let old = self.warmed(&change, kept).await?;
+        self.switch(&change, Arc::clone(&old)).map_err(|why| change.refuse(why))?;
+        let made = Swapped { difference, notes, ..swapped(&change.serving, &old) };
+        tracing::info!(service = made.service, from = made.from, to = made.to, "rolled back");
+        let gone = Arc::clone(&change.serving);
+        change.retire(gone, grace);
+        Ok(made)
+    }
+
+    /// The right to change which version of a service runs. Waits while many versions of it drain.
+    async fn change(&self, service: &str) -> Result<Change, SwapError> {
+        let refuse = |serving, why| SwapError { service: service.to_owned(), serving, why };
+        // Before the line, so that names which nobody has leave nothing behind.
+        let serving = self.serving(service).ok_or_else(|| refuse(None, steps::unknown(service, &self.running())))?;
+        let line = self.line(service);
+        let turn = line.turn().ok_or_else(|| refuse(Some(serving.version), Why::Busy))?;
+        let room = line.room().await;
+        // Another change may have ended just before this one had its turn.
+        let serving = self.serving(service).unwrap_or(serving);
+        Ok(Change { serving, line, room, turn })
+    }
+
+    async fn watched(self: &Arc<Host>, running: Arc<Running>, watch: Watch, grace: Duration) -> Verdict {
+        let line = self.line(&running.load.name);
+        let watching = tokio::spawn(Arc::clone(self).watch(running, watch, grace));
+        line.watched_by(watching.abort_handle());
+        // It is ended where another one begins.
+        watching.await.unwrap_or(Verdict::Overtaken)
+    }
+}
+
+/// A change from one version to another, of which nothing else is to be told.
+fn swapped(from: &Running, to: &Running) -> Swapped {
+    Swapped {
+        service: to.load.name.clone(),
+        from: from.version,
+        to: to.version,
+        canary: None,
+        difference: Difference::default(),
+        notes: Vec::new(),
+        verdict: None,
+    }
+}
