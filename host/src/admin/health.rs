@@ -1,7 +1,7 @@
 //! Whether the host is ready, and each of its services: one state behind the HTTP pages and
 //! `grpc.health.v1`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -36,6 +36,9 @@ pub struct Snapshot {
     pub phase: Phase,
     /// By full name, whether the service serves.
     pub services: BTreeMap<String, bool>,
+    /// By their names in the settings, the services that were asked for and could not be started. The
+    /// host is ready without them: its other services do what they are for.
+    pub failed: BTreeSet<String>,
 }
 
 impl Snapshot {
@@ -82,6 +85,11 @@ impl Health {
             }
             snapshot.services.extend(serving.map(|service| (service.to_owned(), true)));
         });
+    }
+
+    /// Notes that a service, by its name in the settings, could not be started, or that it runs after all.
+    pub fn miss(&self, name: &str, missing: bool) {
+        self.change(|snapshot| if missing { snapshot.failed.insert(name.to_owned()) } else { snapshot.failed.remove(name) });
     }
 
     /// Forgets a service.

@@ -164,7 +164,7 @@ fn ready(snapshot: &Snapshot) -> Response<ApiBody> {
     let status = if snapshot.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let services: serde_json::Map<_, _> =
         snapshot.services.iter().map(|(name, serving)| (name.clone(), json!(if *serving { "serving" } else { "not_serving" }))).collect();
-    json(status, &json!({ "status": snapshot.phase.name(), "services": services }))
+    json(status, &json!({ "status": snapshot.phase.name(), "services": services, "failed": snapshot.failed }))
 }
 
 /// An error as JSON: `{"error": "…"}`.
@@ -224,6 +224,17 @@ mod tests {
             assert!(text.contains(phase.name()) && text.contains("example.Greet"), "{text}");
             assert_eq!(get(&overview, "/_microhost/health/live").await.0, StatusCode::OK);
         }
+    }
+
+    #[tokio::test]
+    async fn a_host_is_ready_without_the_services_that_failed_and_names_them() {
+        let overview = overview();
+        overview.health.enter(Phase::Ready);
+        overview.health.miss("stock", true);
+        let (status, text) = get(&overview, "/_microhost/health/ready").await;
+        assert!(status == StatusCode::OK && text.contains("\"failed\":[\"stock\"]"), "{text}");
+        overview.health.miss("stock", false);
+        assert!(get(&overview, "/_microhost/health/ready").await.1.contains("\"failed\":[]"));
     }
 
     #[tokio::test]

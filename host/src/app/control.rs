@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use super::{DEFAULT_GRACE, Host, Load, Running, Swap, SwapError, Watch, Why};
+use super::{DEFAULT_GRACE, Host, Load, NotRunning, Running, Swap, SwapError, Watch, Why};
 use crate::admin::Control;
 use crate::admin::change::{Change, SwapOrder, Swapped, TurnOrder};
 use crate::admin::view::{Description, EndpointView, FieldView, ImportView, MessageView, RefusedView, ServiceView, State};
@@ -17,7 +17,7 @@ use crate::status::{Code, Status};
 impl Control for Host {
     fn services(&self) -> Vec<ServiceView> {
         let mut views: Vec<ServiceView> = self.running().iter().map(|running| self.view(running)).collect();
-        views.extend(self.failed().into_iter().map(|(load, why)| failed(&load, why)));
+        views.extend(self.missing().into_iter().map(|NotRunning { load, why }| failed(&load, why)));
         views.sort_by(|a, b| a.name.cmp(&b.name));
         views
     }
@@ -26,7 +26,7 @@ impl Control for Host {
         if let Some(running) = self.running().iter().find(|running| running.load.name == name) {
             return Some(self.description(running));
         }
-        let (load, why) = self.failed().into_iter().find(|(load, _)| load.name == name)?;
+        let NotRunning { load, why } = self.missing().into_iter().find(|missing| missing.load.name == name)?;
         Some(described(failed(&load, why), &load))
     }
 

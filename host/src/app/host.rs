@@ -1,14 +1,15 @@
 //! The services of a host: loaded together, started one by one, so that the order in which they are
 //! named does not matter, and one that fails takes no other down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context;
 
+use super::failed::{Failed, told};
 use super::versions::Line;
-use super::{Load, ReadyEndpoint, ReadyService};
+use super::{Load, NotRunning, ReadyEndpoint, ReadyService};
 use crate::admin::{Clash, Overview};
 use crate::schema::Handled;
 use crate::settings::SettingsError;
@@ -27,8 +28,8 @@ pub struct Host {
     lines: Mutex<BTreeMap<String, Arc<Line>>>,
     /// Held while what is served changes: in several places, and to others all at once.
     publishing: Mutex<()>,
-    /// What could not be started, and why.
-    failed: Mutex<BTreeMap<String, (Load, String)>>,
+    /// The services that were asked for and do not run, with why.
+    missing: Mutex<BTreeMap<String, (Load, String)>>,
 }
 
 /// A service that runs.
@@ -45,9 +46,6 @@ pub struct Running {
     pub(super) loaded: Loaded,
 }
 
-/// A service that could not be started, by its name.
-pub type Failed = (String, anyhow::Error);
-
 impl Host {
     /// A host without services.
     pub fn new(loader: Loader, starter: Starter, directory: Arc<Directory>, overview: Arc<Overview>) -> Host {
@@ -59,43 +57,87 @@ impl Host {
             running: Mutex::default(),
             lines: Mutex::default(),
             publishing: Mutex::default(),
-            failed: Mutex::default(),
+            missing: Mutex::default(),
         }
     }
 
-    /// Loads and starts services. What one of them needs of another is found whichever comes first.
+    /// Loads and starts services. What one of them needs of another is found whichever comes first. One
+    /// that fails takes along only those that import it and are not granted to do so late.
     pub fn start(&self, loads: Vec<Load>) -> Vec<Failed> {
         let mut failed = Vec::new();
         let mut loaded = Vec::with_capacity(loads.len());
+        let mut schemas = Vec::with_capacity(loads.len());
         for load in loads {
             match self.load(&load) {
                 Ok(component) => {
                     self.directory.offer(&load.name, Arc::clone(&component.schema));
+                    schemas.push(Arc::clone(&component.schema));
                     loaded.push((load, component));
                 }
-                Err(error) => {
-                    self.note_failure(&load, &error);
-                    failed.push((load.name, error));
-                }
+                Err(error) => failed.push((load, error)),
             }
         }
+        let mut started = Vec::with_capacity(loaded.len());
         for (load, component) in loaded {
             let name = load.name.clone();
             match self.serve(load.clone(), component) {
-                Ok(()) => {}
+                Ok(running) => started.push(running),
                 Err(error) => {
-                    self.directory.withdraw(&name);
-                    self.note_failure(&load, &error);
-                    failed.push((name, error));
+                    self.retire(&name);
+                    failed.push((load, error));
                 }
+            }
+        }
+        self.settle(&mut started, &mut failed);
+        if !failed.is_empty() {
+            // What is known by name and not served is told apart from what nobody has heard of.
+            let served: HashSet<String> = self.running().iter().flat_map(|running| running.exported()).collect();
+            for name in schemas.iter().flat_map(|schema| schema.names()).filter(|name| !served.contains(*name)) {
+                self.overview.health.set(name, false);
             }
         }
         failed
     }
 
-    fn note_failure(&self, load: &Load, error: &anyhow::Error) {
-        let noted = (load.clone(), format!("{error:#}"));
-        self.failed.lock().expect("no holder panics").insert(load.name.clone(), noted);
+    /// Takes back what was started for naught: when it was linked, what it imports was on offer, and who
+    /// offered it has failed since.
+    fn settle(&self, started: &mut Vec<Arc<Running>>, failed: &mut Vec<Failed>) {
+        let lacks = |running: &Arc<Running>| {
+            let Load { name, grants, .. } = &running.load;
+            self.directory.check(name, running.service.schema(), grants).err()
+        };
+        while let Some((at, needs)) = started.iter().enumerate().find_map(|(at, running)| Some((at, lacks(running)?))) {
+            let running = started.remove(at);
+            let name = running.load.name.clone();
+            self.retire(&name);
+            running.service.close();
+            failed.push((running.load.clone(), StartError::Needs { name, needs }.into()));
+        }
+    }
+
+    /// Takes a service out of all that shows or routes.
+    fn retire(&self, name: &str) {
+        self.directory.withdraw(name);
+        self.overview.router.remove(name);
+        self.overview.catalog.remove(name);
+        self.overview.forget_service(name);
+        self.running.lock().expect("no holder panics").remove(name);
+    }
+
+    /// Notes services that do not run, for all who ask what became of them, and logs why.
+    pub fn miss(&self, failed: &[Failed]) {
+        for (load, error) in failed {
+            let (name, why) = (&load.name, told(error));
+            tracing::error!(service = name, error = why, "a service cannot start; the others go on without it");
+            self.overview.health.miss(name, true);
+            self.missing.lock().expect("no holder panics").insert(name.clone(), (load.clone(), why));
+        }
+    }
+
+    /// The services that were asked for and do not run, by name.
+    pub fn missing(&self) -> Vec<NotRunning> {
+        let missing = self.missing.lock().expect("no holder panics");
+        missing.values().map(|(load, why)| NotRunning { load: load.clone(), why: why.clone() }).collect()
     }
 
     pub(super) fn load(&self, load: &Load) -> anyhow::Result<Loaded> {
@@ -111,13 +153,14 @@ impl Host {
     }
 
     /// Starts a loaded service, and makes it known to all that shows or routes.
-    fn serve(&self, load: Load, loaded: Loaded) -> anyhow::Result<()> {
-        let running = self.begin(load, loaded, 1, Figures::default())?;
+    fn serve(&self, load: Load, loaded: Loaded) -> anyhow::Result<Arc<Running>> {
+        let running = Arc::new(self.begin(load, loaded, 1, Figures::default())?);
         for refused in &running.service.schema().refused {
             tracing::warn!(service = running.load.name, function = refused.function, "not served: {}", refused.why);
         }
         let publishing = self.publishing();
-        self.publish(&publishing, Arc::new(running), None)
+        self.publish(&publishing, Arc::clone(&running), None)?;
+        Ok(running)
     }
 
     /// Links a version of a service, which is not known to anybody yet.
@@ -154,6 +197,8 @@ impl Host {
         overview.journal.know(name, schema.names());
         let gone = before.iter().flat_map(|before| before.service.schema().names());
         overview.health.replace(gone, schema.names());
+        overview.health.miss(name, false);
+        self.missing.lock().expect("no holder panics").remove(name);
         self.running.lock().expect("no holder panics").insert(name.clone(), running);
         Ok(())
     }
@@ -173,11 +218,6 @@ impl Host {
         self.running.lock().expect("no holder panics").values().cloned().collect()
     }
 
-    /// The services that could not be started, and why.
-    pub fn failed(&self) -> Vec<(Load, String)> {
-        self.failed.lock().expect("no holder panics").values().cloned().collect()
-    }
-
     /// Who offers what.
     pub fn directory(&self) -> &Directory {
         &self.directory
@@ -195,6 +235,17 @@ impl Host {
 }
 
 impl Running {
+    /// Its version: the one that the settings tell, else that of the package that it exports.
+    pub fn version(&self) -> Option<&str> {
+        let exported = || self.service.schema().services.iter().find_map(|service| Some(service.interface.split_once('@')?.1));
+        self.load.version.as_deref().or_else(exported)
+    }
+
+    /// The full names of the services that callers see.
+    fn exported(&self) -> Vec<String> {
+        self.service.schema().names().map(str::to_owned).collect()
+    }
+
     /// What is told of it once the host serves.
     pub fn ready(&self) -> ReadyService {
         let schema = self.service.schema();
@@ -216,6 +267,7 @@ impl Running {
         });
         ReadyService {
             name: self.load.name.clone(),
+            version: self.version().map(str::to_owned),
             endpoints: typed.chain(handled).collect(),
             gateway: self.service.is_gateway(),
             http: self.service.http_route().cloned(),

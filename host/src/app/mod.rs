@@ -22,6 +22,7 @@ use crate::wasm::service::Starter;
 
 mod control;
 mod entrance;
+mod failed;
 mod files;
 mod host;
 mod options;
@@ -31,8 +32,9 @@ mod swap;
 mod versions;
 mod watch;
 
-pub use host::{Failed, Host, Running};
-pub use options::{Cache, Entrance, Load, Options, Ready, ReadyEndpoint, ReadyService};
+pub use failed::{Failed, NotStarted};
+pub use host::{Host, Running};
+pub use options::{Cache, Entrance, Load, NotRunning, OnReady, Options, Ready, ReadyEndpoint, ReadyService};
 pub use swap::{DEFAULT_GRACE, Swap, SwapError, Why};
 pub use watch::Watch;
 
@@ -44,9 +46,11 @@ const LANES_GRACE: Duration = Duration::from_secs(2);
 
 /// Loads the services, serves them, and returns when the host was asked to stop and has drained.
 ///
-/// Fails where a service cannot be loaded or the address cannot be bound; nothing is served then.
+/// A service that cannot start takes no other down: it is logged and told with what is ready. Fails,
+/// and serves nothing, where none can start, where one cannot and [`Options::strict`] is set, or where
+/// the address cannot be bound.
 pub fn run(options: Options) -> anyhow::Result<()> {
-    let Options { listen, door, name, journal, services: loads, cache, on_ready } = options;
+    let Options { listen, door, name, journal, services: loads, failed, strict, cache, on_ready } = options;
     if let Err(error) = files::open_as_many_as_allowed() {
         tracing::warn!(%error, "cannot raise the limit of open files: with many services or connections it may be reached");
     }
@@ -63,9 +67,13 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory))?;
     let host = Arc::new(Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview)));
     // Every service before the address: what cannot be loaded must not be called.
-    if let Some((_, error)) = host.start(loads).into_iter().next() {
-        return Err(error);
+    let failed: Vec<Failed> = failed.into_iter().chain(host.start(loads)).collect();
+    let running = host.running().len();
+    if running == 0 || (strict && !failed.is_empty()) {
+        host.close();
+        return Err(NotStarted::of(failed, running));
     }
+    host.miss(&failed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the host's own runtime")?;
     runtime.block_on(async {
         let mut stop = stop::Stop::listen().context("cannot listen for signals")?;
@@ -76,12 +84,14 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         api.serves_at(serving.address(), listen.tls.is_some());
         let door = socket.map(|socket| Door::open(socket, api)).transpose()?;
         overview.health.enter(Phase::Ready);
-        on_ready(&Ready {
+        let ready = Ready {
             address: serving.address(),
             tls: listen.tls.is_some(),
             door: door.as_ref().map(|door| door.path().to_owned()),
             services: host.running().iter().map(|running| running.ready()).collect(),
-        });
+            failed: host.missing(),
+        };
+        on_ready(&ready, &host);
         let signal = stop.next().await;
         tracing::info!(signal, "stopping: calls that run may end, a second signal stops at once");
         overview.health.enter(Phase::Draining);

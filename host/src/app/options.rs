@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::{Failed, Host};
 use crate::admin::Journal;
 use crate::schema::{MethodKind, Refused};
 use crate::settings::{Grants, HostName, HttpRoute, Isolation, Limits, Listen};
@@ -19,12 +20,16 @@ pub struct Options {
     pub name: Option<HostName>,
     /// The log, as the door shows it. Whoever sets up the program's log has it listen there.
     pub journal: Arc<Journal>,
-    /// The services to load; at least one.
+    /// The services to load; at least one, here or in `failed`.
     pub services: Vec<Load>,
+    /// Services that were asked for and have nothing to load, as their project did not build.
+    pub failed: Vec<Failed>,
+    /// Whether one service that cannot start ends the run. Without, the run ends where none can.
+    pub strict: bool,
     /// Where compiled components are kept.
     pub cache: Cache,
-    /// Called once, when every service is loaded and the address is bound.
-    pub on_ready: Box<dyn FnOnce(&Ready) + Send>,
+    /// Called once, when all services that can start have started and the address is bound.
+    pub on_ready: OnReady,
 }
 
 /// How commands reach a host.
@@ -39,13 +44,18 @@ pub enum Entrance {
     At(PathBuf),
 }
 
+/// What is called once the host serves.
+pub type OnReady = Box<dyn FnOnce(&Ready, &Arc<Host>) + Send>;
+
 /// One service to load.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     /// What logs and figures call it, and what owns its endpoints.
     pub name: String,
     /// Its component: a `.wasm` file.
     pub component: PathBuf,
+    /// Its version, for people; that of the package that it exports unless set.
+    pub version: Option<String>,
     /// How calls share instances.
     pub isolation: Isolation,
     /// Endpoints free of side effects: `example.greeter.Greet/Hello`.
@@ -86,8 +96,19 @@ pub struct Ready {
     pub tls: bool,
     /// The socket by which commands reach the host, if there is one.
     pub door: Option<PathBuf>,
-    /// The services, in the order of [`Options::services`].
+    /// The services that run, by name.
     pub services: Vec<ReadyService>,
+    /// The services that could not be started, by name.
+    pub failed: Vec<NotRunning>,
+}
+
+/// A service that was asked for and does not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotRunning {
+    /// What was asked for.
+    pub load: Load,
+    /// Why, and what to do.
+    pub why: String,
 }
 
 /// A loaded service.
@@ -95,6 +116,8 @@ pub struct Ready {
 pub struct ReadyService {
     /// Its name, as in [`Load::name`].
     pub name: String,
+    /// Its version, where it has one.
+    pub version: Option<String>,
     /// What callers can call, by name.
     pub endpoints: Vec<ReadyEndpoint>,
     /// Whether it takes calls of services beside these.

@@ -202,7 +202,9 @@ impl Client {
         let name = &self.service;
         Err(Status::new(
             Code::PermissionDenied,
-            format!("{name} may not call {service}/{method}: grant it with calls = [\"{service}\"] under [service.{name}.grants]"),
+            format!(
+                "{name} may not call {service}/{method}: grant it with calls = [\"{service}\"] under [service.{name}.grants], or --allow-call {service}"
+            ),
         ))
     }
 }

@@ -1,7 +1,7 @@
 //! The host's door for its own user, as the settings have it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
@@ -11,7 +11,7 @@ const MAX_NAME: usize = 40;
 
 /// How commands reach the host.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case", expecting = "a table such as { name = \"shop\" }")]
 pub struct Admin {
     /// What commands call the host; its process id unless set.
     pub name: Option<HostName>,
@@ -25,6 +25,14 @@ pub struct Admin {
 impl Default for Admin {
     fn default() -> Admin {
         Admin { name: None, socket: None, enabled: true }
+    }
+}
+
+impl Admin {
+    /// The same, with its paths relative to this folder.
+    #[must_use]
+    pub fn at(self, base: &Path) -> Admin {
+        Admin { socket: self.socket.map(|socket| base.join(socket)), ..self }
     }
 }
 

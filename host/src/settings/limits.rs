@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::SettingsError;
 use super::cores::CpuShare;
+use super::value::{bytes, duration, some, some_time};
 
 /// The bounds of one service, most of them over all its instances.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -29,15 +30,17 @@ pub struct Limits {
     /// Handles of one instance: resources, streams, futures, calls of its own that are under way.
     pub handles: usize,
     /// Instances alive at once.
+    #[serde(deserialize_with = "some")]
     pub instances: usize,
     /// Calls at once in one instance.
+    #[serde(deserialize_with = "some")]
     pub concurrency: usize,
     /// Calls that may wait for a place in an instance.
     pub queue: usize,
     /// Calls without streams under way at once, over all instances, those that wait included.
     pub calls: usize,
     /// Wall time of one call, its wait in the queue included.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "some_time")]
     pub timeout: Duration,
     /// Calls with streams under way at once, over all instances.
     pub streams: usize,
@@ -50,7 +53,7 @@ pub struct Limits {
     #[serde(deserialize_with = "bytes")]
     pub stream_buffer: usize,
     /// Time that one call's guest code may compute; for streams, between two messages.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "some_time")]
     pub cpu: Duration,
     /// Cores that the guest code of all instances may keep busy; none for as many as there are.
     pub cpu_share: CpuShare,
@@ -81,6 +84,7 @@ pub struct Limits {
     #[serde(deserialize_with = "bytes")]
     pub log_bytes: usize,
     /// Calls after which an instance is replaced.
+    #[serde(deserialize_with = "some")]
     pub calls_per_instance: u64,
     /// Age at which an instance is replaced.
     #[serde(deserialize_with = "duration")]
@@ -281,24 +285,6 @@ pub fn parse_bytes(text: &str) -> Result<usize, String> {
 /// Reads a time: `500ms`, `5s`, `1h`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| format!("expected a time such as 500ms or 5s, got {text:?}"))
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum SizeOrText {
-    Number(usize),
-    Text(String),
-}
-
-fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    match SizeOrText::deserialize(deserializer)? {
-        SizeOrText::Number(bytes) => Ok(bytes),
-        SizeOrText::Text(text) => parse_bytes(&text).map_err(serde::de::Error::custom),
-    }
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    parse_duration(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

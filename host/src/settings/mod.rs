@@ -15,6 +15,8 @@ mod granted;
 mod limits;
 mod route;
 mod share;
+mod stray;
+mod value;
 
 pub use admin::{Admin, HostName};
 pub use calls::CallGrant;
@@ -96,7 +98,7 @@ pub enum Isolation {
 
 /// What a service is allowed beyond computing. Nothing, unless named.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case", expecting = "a table such as { environment = { LANG = \"de\" } }")]
 pub struct Grants {
     /// Environment variables that the guest sees.
     pub environment: BTreeMap<String, String>,
@@ -110,12 +112,13 @@ pub struct Grants {
     pub calls: Vec<CallGrant>,
     /// Services that the guest imports and that may come later: without, it starts only beside them. Until
     /// they come, its calls fail with `unavailable`.
+    #[serde(deserialize_with = "CallGrant::services")]
     pub late: Vec<CallGrant>,
 }
 
 /// A folder that a guest is granted.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table such as { path = \"data\", write = true }")]
 pub struct Folder {
     /// The folder on this machine.
     pub path: PathBuf,
@@ -126,10 +129,18 @@ pub struct Folder {
 
 /// One service: its component and what holds for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(
+    default,
+    deny_unknown_fields,
+    rename_all = "kebab-case",
+    expecting = "a table of a service, such as { component = \"greeter.wasm\" }"
+)]
 pub struct Service {
     /// The component: a `.wasm` file or a folder with a built project. Relative to the settings file.
     pub component: Option<PathBuf>,
+    /// Its version, as logs and figures tell it; that of the package that it exports unless set.
+    #[serde(deserialize_with = "value::text")]
+    pub version: Option<String>,
     /// How calls share instances.
     pub isolation: Isolation,
     /// Endpoints free of side effects, which may be called by GET: `example.greeter.Greet/Hello`.
@@ -147,21 +158,26 @@ pub struct Service {
 
 /// Where and how the host listens.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case", expecting = "a table such as { address = \"127.0.0.1:8080\" }")]
 pub struct Listen {
     /// The address and port.
     pub address: SocketAddr,
     /// The certificate and key for TLS; without, none.
     pub tls: Option<Tls>,
     /// The token that `/_microhost/metrics` and the like want from others than this machine.
+    #[serde(deserialize_with = "value::text")]
     pub admin_token: Option<String>,
     /// Connections at once.
+    #[serde(deserialize_with = "value::some")]
     pub connections: usize,
     /// Calls at once on one HTTP/2 connection.
+    #[serde(deserialize_with = "value::some")]
     pub streams: u32,
     /// All headers of one request, in bytes.
+    #[serde(deserialize_with = "value::some")]
     pub header_bytes: u32,
     /// Headers of one request.
+    #[serde(deserialize_with = "value::some")]
     pub headers: usize,
 }
 
@@ -181,7 +197,7 @@ impl Default for Listen {
 
 /// PEM files for TLS.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { certificate = \"chain.pem\", key = \"key.pem\" }")]
 pub struct Tls {
     /// The certificate chain.
     pub certificate: PathBuf,
@@ -191,7 +207,7 @@ pub struct Tls {
 
 /// How a project that cargo does not build becomes a component.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table such as { command = \"make\", component = \"app.wasm\" }")]
 pub struct Build {
     /// A line for the shell, run in the folder of the settings file.
     pub command: String,
@@ -203,10 +219,12 @@ pub struct Build {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
-    /// Where and how the host listens.
-    pub listen: Listen,
-    /// How commands reach the host.
-    pub admin: Admin,
+    /// Where and how the host listens; as [`Listen::default`] says where the file does not.
+    pub listen: Option<Listen>,
+    /// How commands reach the host; as [`Admin::default`] says where the file does not.
+    pub admin: Option<Admin>,
+    /// Whether one service that cannot start ends the run.
+    pub strict: bool,
     /// How the project around the settings file is built, where it is not by cargo.
     pub build: Option<Build>,
     /// The services by name.
@@ -221,25 +239,8 @@ impl Settings {
     }
 
     fn parse(text: &str) -> Result<Settings, String> {
-        let settings: Settings = toml::from_str(text).map_err(|error| hinted(&error.to_string()))?;
-        for service in settings.service.values() {
-            service.limits.check().map_err(|error| error.to_string())?;
-        }
-        Ok(settings)
+        toml::from_str(text).map_err(|error| stray::hinted(&error))
     }
-}
-
-/// Adds the nearest right name to serde's message on an unknown key. serde tells of it in no other way
-/// than by this text; where the text changes, the hint is lost and a test fails.
-fn hinted(message: &str) -> String {
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    if (message.contains("unknown field") || message.contains("unknown variant"))
-        && let Some((name, known)) = quoted.split_first()
-        && let Some(near) = nearest(name, known.iter().copied())
-    {
-        return format!("{}\ndid you mean `{near}`?", message.trim_end());
-    }
-    message.trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -259,14 +260,54 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_answered_with_line_and_nearest_name() {
-        let error = Settings::parse("[service.a]\nlimits = { memroy = 3 }\n").expect_err("unknown key");
-        assert!(error.contains("line 2") && error.contains("did you mean `memory`?"), "{error}");
+    fn a_limit_of_nothing_is_refused_with_its_line() {
+        for (key, value) in
+            [("instances", "0"), ("concurrency", "0"), ("calls-per-instance", "0"), ("timeout", "\"0s\""), ("cpu", "\"0ms\"")]
+        {
+            let error = Settings::parse(&format!("[service.a.limits]\n{key} = {value}\n")).expect_err("nothing could be done");
+            assert!(error.contains("more than zero") && error.contains("line 2"), "{key}: {error}");
+        }
     }
 
+    /// A line that is wrong, and what has to be said of it.
+    const WRONG: &[(&str, &str, &str)] = &[
+        ("service.a.grants", "calls = [\"shop.stock.Stock\", \"shop:x/y\"]", "write \"shop.x.Y\""),
+        ("service.a.grants", "calls = [3]", "expected a string"),
+        ("service.a.grants", "calls = \"shop.stock.Stock\"", "write a list"),
+        ("service.a.grants", "late = [\"shop.stock.Stock/Take\"]", "write \"shop.stock.Stock\""),
+        ("service.a.grants", "http = [\"https://a.example\"]", "is a URL"),
+        ("service.a.grants", "sockets = \"yes\"", "expected a boolean"),
+        ("service.a.grants", "environment = { A = 1 }", "expected a string"),
+        ("service.a.grants", "folders = { \"/data\" = \"data\" }", "{ path = \"data\", write = true }"),
+        ("service.a.grants.folders.\"/data\"", "path = \"data\"\nrw = true", "unknown field `rw`"),
+        ("service.a.limits", "memory = true", "a size such as 65536"),
+        ("service.a.limits", "memory = -1", "a size such as 65536"),
+        ("service.a.limits", "timeout = 5", "a time with its unit"),
+        ("service.a.limits", "cpu-share = true", "a number of cores such as 1.5"),
+        ("admin", "enabled = 1", "expected a boolean"),
+        ("service.a.limits", "queue = \"many\"", "invalid type"),
+        ("service.a", "isolation = \"requests\"", "did you mean `request`?"),
+        ("service.a", "http = \"api\"", "begins with a slash"),
+        ("service.a", "safe = \"a.B/C\"", "write a list"),
+        ("service.a", "version = \"\"", "is empty"),
+        ("service.a", "version = 1.0", "expected a string"),
+        ("service.a", "memory = \"64MiB\"", "`memory` belongs under [service.NAME.limits]"),
+        ("service.a", "enviroment = {}", "did you mean `environment` under [service.NAME.grants]?"),
+        ("service", "a = \"a.wasm\"", "{ component = \"greeter.wasm\" }"),
+        ("listen", "connections = 0", "more than zero"),
+        ("listen", "admin-token = \"\"", "is empty"),
+        ("listen", "tls = { certificate = \"c.pem\", keys = \"k.pem\" }", "did you mean `key`?"),
+        ("build", "comand = \"make\"", "did you mean `command`?"),
+    ];
+
     #[test]
-    fn a_limit_of_nothing_is_refused() {
-        let error = Settings::parse("[service.a]\nlimits = { instances = 0 }\n").expect_err("no instance at all");
-        assert!(error.contains("more than zero"), "{error}");
+    fn what_is_wrong_is_told_with_its_line_and_column_in_every_table() {
+        for (table, line, words) in WRONG {
+            let error = Settings::parse(&format!("[{table}]\n{line}\n")).expect_err(line);
+            let place = if line.contains('\n') { "line 3, column" } else { "line 2, column" };
+            assert!(error.contains(words) && error.contains(place), "[{table}] {line}: {error}");
+        }
+        let error = Settings::parse("strict = \"yes\"").expect_err("a text");
+        assert!(error.contains("line 1, column") && error.contains("expected a boolean"), "{error}");
     }
 }

@@ -106,14 +106,15 @@ impl Call {
     /// Ends the call. Only the first end counts; where a streaming reply has begun, a failure ends its
     /// messages.
     pub fn end(&self, outcome: Outcome) {
-        if let Some(flow) = &self.flow {
-            flow.stop();
-        }
         match (self.done(), outcome, &self.flow) {
             // Whoever waited may have gone.
             (Some(done), outcome, _) => drop(done.send(outcome)),
             (None, Err(status), Some(flow)) => flow.reply.fail(status),
             (None, ..) => {}
+        }
+        // After the reply has failed: a guest whose messages end may end its reply well at once.
+        if let Some(flow) = &self.flow {
+            flow.stop();
         }
     }
 

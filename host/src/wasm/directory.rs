@@ -19,7 +19,7 @@ pub struct Directory(Mutex<BTreeMap<String, Arc<Schema>>>);
 pub enum NeedError {
     /// No service offers it.
     #[error(
-        "{import}: no service here offers it; run one that exports it beside this one, or let it come later with late = [{service:?}] under [service.{name}.grants]"
+        "{import}: no service here offers it; run one that exports it beside this one, or let it come later with late = [{service:?}] under [service.{name}.grants], or --late {service}"
     )]
     Nobody {
         /// The service that needs it.
@@ -30,7 +30,9 @@ pub enum NeedError {
         service: String,
     },
     /// It is not granted.
-    #[error("{import}: the service may not call it; grant it with calls = [{service:?}] under [service.{name}.grants]")]
+    #[error(
+        "{import}: the service may not call it; grant it with calls = [{service:?}] under [service.{name}.grants], or --allow-call {service}"
+    )]
     Grant {
         /// The service that needs it.
         name: String,
@@ -71,25 +73,27 @@ impl Directory {
     /// Whether all that the service called `name` imports of others can be had: each import is granted,
     /// and offered in a version and with types that fit, or may come later.
     pub fn check(&self, name: &str, schema: &Schema, grants: &Grants) -> Result<(), Vec<NeedError>> {
-        let faults: Vec<NeedError> = schema.needs.iter().filter_map(|need| self.fault(name, schema, need, grants)).collect();
+        let faults: Vec<NeedError> = schema.needs.iter().flat_map(|need| self.faults(name, schema, need, grants)).collect();
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 
-    fn fault(&self, name: &str, own: &Schema, need: &Service, grants: &Grants) -> Option<NeedError> {
+    /// All that is wrong with one import, so that nobody has to start the service once for each.
+    fn faults(&self, name: &str, own: &Schema, need: &Service, grants: &Grants) -> Vec<NeedError> {
         let (import, service) = (need.interface.clone(), need.name.clone());
-        let granted = need.methods.iter().all(|method| grants.calls.iter().any(|grant| grant.covers(&service, &method.name)));
-        if !granted {
-            return Some(NeedError::Grant { name: name.to_owned(), import, service });
+        let mut faults = Vec::new();
+        if !need.methods.iter().all(|method| grants.calls.iter().any(|grant| grant.covers(&service, &method.name))) {
+            faults.push(NeedError::Grant { name: name.to_owned(), import: import.clone(), service: service.clone() });
         }
         let offers = self.0.lock().expect("no holder panics");
         // What it offers itself is what it will offer, not what a version before it does.
         let offers = offers.iter().map(|(by, schema)| (by, if *by == *name { own } else { &**schema }));
         let mut offered = offers.filter_map(|(by, schema)| Some((by, schema.services.iter().find(|other| other.name == service)?)));
         match offered.next() {
-            Some((by, other)) => unfit(need, other).map(|why| NeedError::Unfit { import, by: by.clone(), why }),
-            None if grants.late.iter().any(|late| late.covers(&service, "")) => None,
-            None => Some(NeedError::Nobody { name: name.to_owned(), import, service }),
+            Some((by, other)) => faults.extend(unfit(need, other).map(|why| NeedError::Unfit { import, by: by.clone(), why })),
+            None if grants.late.iter().any(|late| late.covers(&service, "")) => {}
+            None => faults.push(NeedError::Nobody { name: name.to_owned(), import, service }),
         }
+        faults
     }
 }
 

@@ -65,7 +65,7 @@ async fn inspect_prints_json_that_says_the_same() {
 }
 
 #[tokio::test]
-async fn inspect_names_what_cannot_be_served_and_what_nobody_has() {
+async fn inspect_names_what_cannot_be_served_and_what_another_service_has_to_provide() {
     let refused = microhost(&["inspect", "--json", &path("resource")]).await.json();
     let functions = refused["refused"].as_array().expect("a list");
     assert!(!functions.is_empty(), "{refused}");
@@ -78,7 +78,7 @@ async fn inspect_names_what_cannot_be_served_and_what_nobody_has() {
     }
     let missing = microhost(&["inspect", "--json", &path("unknown-import")]).await.json();
     let imports = missing["imports"].as_array().expect("a list");
-    assert!(imports.iter().any(|import| import["name"] == "acme:missing/thing@1.0.0" && import["state"] == "missing"), "{missing}");
+    assert!(imports.iter().any(|import| import["name"] == "acme:missing/thing@1.0.0" && import["state"] == "service"), "{missing}");
 }
 
 #[tokio::test]

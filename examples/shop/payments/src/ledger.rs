@@ -26,8 +26,8 @@ pub struct Charge {
 struct Ledger {
     charges: Vec<Charge>,
     by_order: HashMap<String, usize>,
-    /// What happened, at most twice to each charge.
-    events: Vec<PaymentEvent>,
+    /// What happened, at most twice to each charge: it as it was then, and when.
+    events: Vec<(Charge, SystemTime)>,
     /// Calls that wait for the next event.
     waiting: Vec<Waker>,
 }
@@ -38,14 +38,7 @@ thread_local! {
 
 impl Ledger {
     fn tell(&mut self, index: usize) {
-        let charge = &self.charges[index];
-        self.events.push(PaymentEvent {
-            order: charge.order.clone(),
-            charge: charge.id.clone(),
-            state: charge.state.into(),
-            amount: Some(charge.amount.clone()),
-            at: Some(SystemTime::now().into()),
-        });
+        self.events.push((self.charges[index].clone(), SystemTime::now()));
         self.waiting.drain(..).for_each(Waker::wake);
     }
 }
@@ -94,7 +87,16 @@ pub fn count() -> usize {
 
 /// The event at a place, which may not have happened yet.
 pub fn event(place: usize) -> Option<PaymentEvent> {
-    LEDGER.with_borrow(|ledger| ledger.events.get(place).cloned())
+    LEDGER.with_borrow(|ledger| {
+        let (charge, at) = ledger.events.get(place)?;
+        let Charge { id, order, amount, state } = charge.clone();
+        Some(PaymentEvent { order, charge: id, state: state.into(), amount: Some(amount), at: Some((*at).into()) })
+    })
+}
+
+/// The charge that the event at a place happened to, as it was then.
+pub fn change(place: usize) -> Option<Charge> {
+    LEDGER.with_borrow(|ledger| ledger.events.get(place).map(|(charge, _)| charge.clone()))
 }
 
 /// Waits until the event at a place has happened.

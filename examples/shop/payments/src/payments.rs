@@ -4,34 +4,53 @@ use std::collections::HashMap;
 
 use microhost_sdk::proto::{Failure, Replies, Requests};
 
-use crate::ledger;
+use crate::ledger::{self, Charge};
 use crate::proto::shop::payments::v1::difference::Kind;
 use crate::proto::shop::payments::v1::{
-    ChargeReply, ChargeRequest, Declined, Difference, Line, PaymentEvent, Payments, SettleReply, Settlement, WatchRequest,
+    ChargeReply, ChargeRequest, Declined, Difference, Line, Money, PaymentEvent, Payments, SettleReply, Settlement, WatchRequest,
 };
 
 pub struct Bank;
 
+/// Why an order is not charged.
+pub enum Refused {
+    Invalid(&'static str),
+    Declined,
+    Full,
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Failure {
+        match refused {
+            Refused::Invalid(why) => Failure::invalid_argument(why),
+            Refused::Declined => {
+                let declined = Declined { reason: "card_empty".to_owned(), retry: false };
+                Failure::failed_precondition("the card was declined").with_detail(&declined)
+            }
+            Refused::Full => Failure::resource_exhausted("the ledger is full"),
+        }
+    }
+}
+
+/// Charges a card for an order.
+pub fn charge(order: String, amount: Option<Money>, card: &str) -> Result<Charge, Refused> {
+    let amount = amount.filter(|amount| amount.units > 0 && !amount.currency.is_empty());
+    let amount = amount.ok_or(Refused::Invalid("amount: expected a currency and more than 0 units"))?;
+    if order.is_empty() {
+        return Err(Refused::Invalid("order: expected a name"));
+    }
+    if card.is_empty() {
+        return Err(Refused::Declined);
+    }
+    let charge = ledger::charge(order, amount).ok_or(Refused::Full)?;
+    log::info!(order:% = charge.order, charge:% = charge.id; "charged");
+    Ok(charge)
+}
+
 impl Payments for Bank {
     async fn charge(request: ChargeRequest) -> Result<ChargeReply, Failure> {
-        let amount = request.amount.filter(|amount| amount.units > 0 && !amount.currency.is_empty());
-        let Some(amount) = amount else {
-            return Err(Failure::invalid_argument("amount: expected a currency and more than 0 units"));
-        };
-        if request.order.is_empty() {
-            return Err(Failure::invalid_argument("order: expected a name"));
-        }
-        if request.card.is_empty() {
-            let declined = Declined { reason: "card_empty".to_owned(), retry: false };
-            return Err(Failure::failed_precondition("the card was declined").with_detail(&declined));
-        }
-        match ledger::charge(request.order, amount) {
-            None => Err(Failure::resource_exhausted("the ledger is full")),
-            Some(charge) => {
-                log::info!(order:% = charge.order, charge:% = charge.id; "charged");
-                Ok(ChargeReply { charge: charge.id, state: charge.state.into() })
-            }
-        }
+        let charge = charge(request.order, request.amount, &request.card)?;
+        Ok(ChargeReply { charge: charge.id, state: charge.state.into() })
     }
 
     async fn watch(request: WatchRequest, replies: Replies<PaymentEvent>) -> Result<(), Failure> {
@@ -93,7 +112,7 @@ mod tests {
     use microhost_sdk::Code;
 
     use super::*;
-    use crate::proto::shop::payments::v1::{Money, State};
+    use crate::proto::shop::payments::v1::State;
 
     /// What a call comes to that has nothing to wait for. Each test has a ledger of its own, as each
     /// has a thread.

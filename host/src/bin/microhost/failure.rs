@@ -3,6 +3,7 @@
 use std::fmt;
 
 use microhost::admin::door::DoorError;
+use microhost::app::NotStarted;
 use microhost::edge::EdgeError;
 use microhost::project::ProjectError;
 use microhost::rpc::RouterError;
@@ -55,6 +56,21 @@ impl Failure {
         self
     }
 
+    /// A run that ended as several services were asked for and some could not start. The first of them
+    /// decides the exit code, as it would have alone.
+    fn of_several(several: NotStarted) -> Failure {
+        let mut failure = Failure::new(Exit::Failed, several.to_string());
+        for (at, (load, error)) in several.failed.into_iter().enumerate() {
+            let one = Failure::from(error);
+            if at == 0 {
+                failure.exit = one.exit;
+            }
+            failure.notes.push(format!("{}: {}", load.name, one.what));
+            failure.notes.extend(one.notes);
+        }
+        failure
+    }
+
     /// Adds what the user can do next.
     #[must_use]
     pub fn advise(mut self, advice: impl Into<String>) -> Failure {
@@ -90,6 +106,10 @@ fn indented(text: &str) -> String {
 /// to do next.
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Failure {
+        let error = match error.downcast::<NotStarted>() {
+            Ok(several) => return Failure::of_several(several),
+            Err(error) => error,
+        };
         Failure::new(exit_of(&error), error.to_string()).because(error.as_ref())
     }
 }
@@ -155,6 +175,20 @@ mod tests {
     fn a_cause_told_already_is_not_told_again() {
         let error = anyhow::anyhow!("disk full").context("cannot write x: disk full");
         assert_eq!(Failure::from(error).text(Paint::none()), "error: cannot write x: disk full\n");
+    }
+
+    #[test]
+    fn services_that_failed_together_are_told_one_by_one() {
+        let of = |name: &str| microhost::app::Load { name: name.to_owned(), ..Default::default() };
+        let failed = vec![
+            (of("a"), LoadError::NotWasm { path: "LICENSE".into() }.into()),
+            (of("b"), anyhow::anyhow!("no luck").context("cannot serve b")),
+        ];
+        let failure = Failure::from(anyhow::Error::from(NotStarted { failed, all: 3 }));
+        let text = failure.text(Paint::none());
+        assert!(text.starts_with("error: 2 of 3 services cannot start\n  a: LICENSE is no WebAssembly"), "{text}");
+        assert!(text.ends_with("\n  b: cannot serve b\n  no luck\n"), "{text}");
+        assert_eq!(failure.exit(), Exit::Refused);
     }
 
     #[test]

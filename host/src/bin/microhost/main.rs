@@ -24,10 +24,12 @@ mod logging;
 mod logs;
 mod new;
 mod output;
+mod rollback;
 mod run;
 mod services;
 mod source;
 mod stats;
+mod swap;
 mod table;
 
 use exit::Exit;
@@ -60,6 +62,8 @@ enum Command {
     Describe(describe::Describe),
     Stats(stats::Stats),
     Logs(logs::Logs),
+    Swap(swap::Swap),
+    Rollback(rollback::Rollback),
     Inspect(inspect::Inspect),
     #[command(name = "gen")]
     Generate(generate::Generate),
@@ -77,6 +81,8 @@ fn main() -> ExitCode {
         Command::Describe(command) => command.execute(),
         Command::Stats(command) => command.execute(),
         Command::Logs(command) => command.execute(),
+        Command::Swap(command) => command.execute(),
+        Command::Rollback(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
         Command::Generate(command) => command.execute(),
         Command::Completions(command) => command.execute(),

@@ -25,3 +25,14 @@ pub fn schema(path: &Path) -> Outcome<(PathBuf, Schema)> {
     })?;
     Ok((component, schema))
 }
+
+/// What a file or folder is called, without `.wasm`; a path such as `.` is followed first.
+pub fn name(path: &Path) -> String {
+    let whole = if path.file_name().is_some() {
+        path.to_owned()
+    } else {
+        path.canonicalize().or_else(|_| std::env::current_dir()).unwrap_or_default()
+    };
+    let name = if whole.extension().is_some_and(|extension| extension == "wasm") { whole.file_stem() } else { whole.file_name() };
+    name.map_or_else(|| "service".to_owned(), |name| name.to_string_lossy().into_owned())
+}

@@ -79,6 +79,7 @@ pub struct Call {
 }
 
 impl Call {
+    #[cfg(feature = "proto")]
     pub(crate) fn with(self, options: Options) -> Call {
         Call { options, ..self }
     }
@@ -112,6 +113,11 @@ impl Call {
     /// Calls a unary method with a message that is encoded already; the reply comes in the same codec.
     pub fn bytes(self, codec: Codec, message: impl Into<Vec<u8>>) -> Unary<Vec<u8>> {
         Unary { target: self.target(&codec), message: Ok(message.into()), decode: Ok }
+    }
+
+    /// Calls a method with one request and a stream of replies, which are encoded already.
+    pub async fn bytes_stream(self, codec: Codec, message: impl Into<Vec<u8>>) -> Result<Receiver<Vec<u8>>, Error> {
+        streams::send_one(self.target(&codec), message.into(), Ok).await
     }
 
     /// Calls a method with streams of any kind, whose messages are encoded already.

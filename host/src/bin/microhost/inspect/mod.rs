@@ -4,7 +4,9 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use microhost::schema::{Field, Handled, HandledMessage, HandledMethod, HandledService, Import, Message, Method, MethodKind, Schema};
+use microhost::schema::{
+    Field, Handled, HandledMessage, HandledMethod, HandledService, Import, Message, Method, MethodKind, Schema, Service,
+};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -14,7 +16,7 @@ use crate::source;
 
 mod wants;
 
-use wants::Need;
+use wants::{Grant, Need};
 
 /// Show what a component offers and what it wants
 ///
@@ -57,11 +59,13 @@ impl Inspect {
                 "handler": schema.handled.as_ref().map(handler_json),
                 "http": schema.http,
                 "refused": schema.refused.iter().map(|refused| json!({ "function": refused.function, "why": refused.why })).collect::<Vec<_>>(),
-                "imports": schema.imports().iter().map(import_json).collect::<Vec<_>>(),
+                "imports": schema.imports().iter().map(|import| import_json(import, &schema)).collect::<Vec<_>>(),
+                "needs": schema.needs.iter().map(need_json).collect::<Vec<_>>(),
+                "unmet": schema.unmet.iter().map(|unmet| json!({ "function": unmet.function, "why": unmet.why })).collect::<Vec<_>>(),
             });
             return output::print_json(&found);
         }
-        let text = text(&schema, &wit);
+        let text = text(&source::name(&self.file), &schema, &wit);
         output::print(text.trim_end())
     }
 }
@@ -108,17 +112,28 @@ fn message_json(message: &Message) -> Value {
     json!({ "name": message.name, "docs": message.docs, "fields": fields.collect::<Vec<_>>() })
 }
 
-fn import_json(import: &Import) -> Value {
-    let (state, grant) = match wants::need(import) {
+fn import_json(import: &Import, schema: &Schema) -> Value {
+    let (state, grant) = match wants::need(import, schema) {
         Need::Nothing => ("provided", None),
         Need::Grant { how, .. } => ("grant", Some(how)),
+        Need::Service => ("service", None),
         Need::Nobody => ("missing", None),
     };
     json!({ "name": import.name, "functions": import.functions, "state": state, "grant": grant })
 }
 
+fn need_json(need: &Service) -> Value {
+    json!({
+        "service": need.name,
+        "interface": need.interface,
+        "methods": need.methods.iter().map(method_json).collect::<Vec<_>>(),
+        "grant": wants::calls(&need.name),
+        "late": wants::late(&need.name),
+    })
+}
+
 /// The same for people. Writing to a string cannot fail, so no result of it is looked at.
-fn text(schema: &Schema, wit: &str) -> String {
+fn text(name: &str, schema: &Schema, wit: &str) -> String {
     let mut text = String::from("services\n");
     if schema.services.is_empty() && schema.handled.is_none() {
         text.push_str("  none: the component exports no interface of its own\n");
@@ -143,7 +158,7 @@ fn text(schema: &Schema, wit: &str) -> String {
             let _ = writeln!(text, "  {}: {}", refused.function, refused.why);
         }
     }
-    imports(schema.imports(), &mut text);
+    imports(name, schema, &mut text);
     // Last, as it is long: all of WASI that the component's language brings along is in it.
     text.push_str("\nworld\n");
     for line in wit.lines() {
@@ -193,25 +208,41 @@ fn messages(schema: &Schema, text: &mut String) {
     }
 }
 
-fn imports(imports: &[Import], text: &mut String) {
-    let names = |wanted: fn(Need) -> bool| imports.iter().filter(move |import| wanted(wants::need(import)));
-    let mut grants: Vec<(&str, &str)> = Vec::new();
-    for import in imports {
-        if let Need::Grant { what, how } = wants::need(import) {
-            grants.push((what, how));
+/// What it wants of others, under the name that it would have in the settings.
+fn imports(name: &str, schema: &Schema, text: &mut String) {
+    let mut grants: Vec<(&str, Grant)> = Vec::new();
+    let (mut given, mut missing): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    for import in schema.imports() {
+        match wants::need(import, schema) {
+            Need::Nothing => given.push(&import.name),
+            Need::Grant { what, how } => grants.push((what, how)),
+            Need::Service => {}
+            Need::Nobody => missing.push(&import.name),
         }
     }
     grants.sort_unstable();
     grants.dedup();
     text.push_str("\nwants\n");
-    for import in names(|need| need == Need::Nobody) {
-        let _ = writeln!(text, "  {}  MISSING: this host does not provide it, so the component cannot run", import.name);
+    for import in missing {
+        let _ = writeln!(text, "  {import}  MISSING: this host does not provide it, so the component cannot run");
     }
-    for (what, how) in grants {
-        let _ = writeln!(text, "  {what}: only what is granted by {how}");
+    for unmet in &schema.unmet {
+        let _ = writeln!(text, "  {}  CANNOT BE CALLED, so the component cannot run: {}", unmet.function, unmet.why);
     }
-    let given: Vec<&str> = names(|need| need == Need::Nothing).map(|import| import.name.as_str()).collect();
-    if imports.is_empty() {
+    for need in &schema.needs {
+        let methods: Vec<&str> = need.methods.iter().map(|method| method.name.as_str()).collect();
+        let _ = writeln!(text, "  the service {}  ({}): {}", need.name, need.interface, methods.join(", "));
+        let (calls, late) = (wants::calls(&need.name), wants::late(&need.name));
+        let _ = writeln!(text, "    to call it: {}, or {}", calls.setting, calls.flag);
+        let _ = writeln!(text, "    to start before it is there: {}, or {}", late.setting, late.flag);
+    }
+    for (what, how) in &grants {
+        let _ = writeln!(text, "  {what}: nothing, unless it is granted\n    by {}, or {}", how.setting, how.flag);
+    }
+    if !schema.needs.is_empty() || !grants.is_empty() {
+        let _ = writeln!(text, "  settings stand in microhost.toml under [service.{}.grants], flags are of `microhost run`", visible(name));
+    }
+    if schema.imports().is_empty() {
         text.push_str("  nothing\n");
     } else if !given.is_empty() {
         let _ = writeln!(text, "  provided without a grant: {}", given.join(", "));

@@ -3,7 +3,51 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use microhost::settings::Folder;
+use clap::Args;
+use microhost::settings::{CallGrant, Folder, Grants, HttpGrant};
+
+/// What the command line allows every service of a run. inspect and the errors at start name the same
+/// flags.
+#[derive(Args, Clone, Default)]
+pub struct GrantFlags {
+    /// Give the service an environment variable; may be given several times
+    #[arg(long, value_name = "K=V", value_parser = variable)]
+    pub env: Vec<(String, String)>,
+
+    /// Grant a folder: /data::/data, or /data::/data:rw to write too; may be given several times
+    #[arg(long, value_name = "HOST::GUEST[:rw]")]
+    pub dir: Vec<Mount>,
+
+    /// Let the service call this host by wasi:http: api.example.com; may be given several times
+    #[arg(long, value_name = "HOST")]
+    pub allow_http: Vec<HttpGrant>,
+
+    /// Let the service open sockets and look up names
+    #[arg(long)]
+    pub allow_sockets: bool,
+
+    /// Let the service call another one: shop.stock.Stock, shop.stock.Stock/Take, or * for all; may be
+    /// given several times
+    #[arg(long, value_name = "SERVICE[/METHOD]")]
+    pub allow_call: Vec<CallGrant>,
+
+    /// Start although this service, which is imported, is not there yet, or * for any; may be given
+    /// several times
+    #[arg(long, value_name = "SERVICE", value_parser = CallGrant::parse_late)]
+    pub late: Vec<CallGrant>,
+}
+
+impl GrantFlags {
+    /// Adds them to what the settings grant.
+    pub fn add_to(&self, grants: &mut Grants) {
+        grants.environment.extend(self.env.iter().cloned());
+        grants.folders.extend(self.dir.iter().cloned().map(|mount| (mount.guest, mount.folder)));
+        grants.http.extend(self.allow_http.iter().cloned());
+        grants.sockets |= self.allow_sockets;
+        grants.calls.extend(self.allow_call.iter().cloned());
+        grants.late.extend(self.late.iter().cloned());
+    }
+}
 
 /// `HOST::GUEST[:rw]`: a folder of this machine, and where the service sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

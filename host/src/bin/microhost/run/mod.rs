@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use microhost::app::{self, Cache, Options};
-use microhost::settings::{HostName, HttpGrant, Isolation, Limits, Tls};
+use microhost::app::{self, Cache, Failed, Host, Options, Ready};
+use microhost::settings::{HostName, Isolation, Limits, Tls};
 
 use crate::failure::Outcome;
 use crate::logging::LogArgs;
@@ -15,17 +16,19 @@ mod grants;
 mod plan;
 mod ready;
 
-use grants::Mount;
+pub use grants::GrantFlags;
 
 /// Load services and serve them
 ///
 /// PATH is a component (.wasm), the folder of a project, which is built first, or a microhost.toml.
+/// All that the paths stand for runs in one host, and each service may call the others that it is
+/// granted. One that cannot start takes no other down.
 #[derive(Args)]
 #[command(after_help = after_help())]
 pub struct Run {
     /// What to run
-    #[arg(default_value = ".")]
-    path: PathBuf,
+    #[arg(value_name = "PATH", default_value = ".")]
+    paths: Vec<PathBuf>,
 
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "MICROHOST_LISTEN", value_parser = address)]
@@ -39,7 +42,8 @@ pub struct Run {
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
 
-    /// What logs and figures call the service [default: from the settings or the file's name]
+    /// What logs and figures call the service, of a run of one [default: from the settings or the
+    /// file's name]
     #[arg(long)]
     name: Option<String>,
 
@@ -82,17 +86,8 @@ pub struct AdminArgs {
 #[derive(Args, Default)]
 #[command(next_help_heading = "For every service")]
 pub struct Overrides {
-    /// Give the service an environment variable; may be given several times
-    #[arg(long, value_name = "K=V", value_parser = grants::variable)]
-    pub env: Vec<(String, String)>,
-
-    /// Grant a folder: /data::/data, or /data::/data:rw to write too; may be given several times
-    #[arg(long, value_name = "HOST::GUEST[:rw]")]
-    pub dir: Vec<Mount>,
-
-    /// Let the service call this host by wasi:http: api.example.com; may be given several times
-    #[arg(long, value_name = "HOST")]
-    pub allow_http: Vec<HttpGrant>,
+    #[command(flatten)]
+    pub grants: GrantFlags,
 
     /// Move a limit, see below; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = limit)]
@@ -105,6 +100,10 @@ pub struct Overrides {
     /// How calls share instances
     #[arg(long)]
     pub isolation: Option<Sharing>,
+
+    /// End the run if one of the services cannot start
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// `--isolation`.
@@ -131,6 +130,7 @@ Examples:
   microhost run                                    build and run the project in this folder
   microhost run service.wasm --listen 127.0.0.1:0  run a component at a free port
   microhost run shop/microhost.toml                run what a settings file names
+  microhost run orders stock.wasm --allow-call shop.stock.Stock
   microhost run --env LANG=de --limit memory=64MiB --limit timeout=5s
   microhost run --dir ./data::/data:rw --allow-http api.example.com
 
@@ -158,15 +158,23 @@ impl Run {
     pub fn execute(self) -> Outcome {
         let journal = self.log.start()?;
         let tls = self.tls_certificate.zip(self.tls_key).map(|(certificate, key)| Tls { certificate, key });
-        let plan = plan::make(&self.path, plan::Place { address: self.listen, tls, admin: self.admin }, self.name, &self.overrides)?;
+        let place = plan::Place { address: self.listen, tls, admin: self.admin };
+        let plan = plan::make(&self.paths, &place, self.name, &self.overrides)?;
         let cache = match self.cache_dir {
             _ if self.no_cache => Cache::Off,
             Some(folder) => Cache::Folder(folder),
             None => Cache::usual(),
         };
+        let (mut services, mut failed): (Vec<_>, Vec<Failed>) = (Vec::new(), Vec::new());
+        for wanted in &plan.services {
+            match wanted.built() {
+                Ok(load) => services.push(load),
+                Err(error) => failed.push((wanted.load().clone(), error.into())),
+            }
+        }
         let people = self.log.for_people();
-        let on_ready = Box::new(move |ready: &app::Ready| if people { ready::tell(ready) } else { ready::log(ready) });
-        let plan::Plan { listen, door, host, services } = plan;
-        Ok(app::run(Options { listen, door, name: host, journal, services, cache, on_ready })?)
+        let on_ready = Box::new(move |ready: &Ready, _: &Arc<Host>| if people { ready::tell(ready) } else { ready::log(ready) });
+        let plan::Plan { listen, door, host, strict, .. } = plan;
+        Ok(app::run(Options { listen, door, name: host, journal, services, failed, strict, cache, on_ready })?)
     }
 }

@@ -1,17 +1,17 @@
-//! From a path, a settings file and flags to what the host is asked to run.
+//! From paths, settings files and flags to what the host is asked to run.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use microhost::app::{Entrance, Load};
-use microhost::project::{self, Source};
+use microhost::project::{self, ProjectError, Source};
 use microhost::settings::{Admin, HostName, Limits, Listen, Service, Settings, SettingsError, Tls};
 
 use super::{AdminArgs, Overrides};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use crate::source;
+use crate::{output, source};
 
 /// What is run, and where it listens.
 pub struct Plan {
@@ -21,8 +21,36 @@ pub struct Plan {
     pub door: Entrance,
     /// What commands call it.
     pub host: Option<HostName>,
+    /// Whether one service that cannot start ends the run.
+    pub strict: bool,
     /// What to load.
-    pub services: Vec<Load>,
+    pub services: Vec<Wanted>,
+}
+
+/// A service that is to run.
+pub struct Wanted {
+    /// What is loaded; its component may be a folder still, whose project has to be built.
+    load: Load,
+    /// Where it was named: a path of the command line, or a table of a settings file.
+    place: String,
+}
+
+impl Wanted {
+    /// What logs and figures call it.
+    pub fn name(&self) -> &str {
+        &self.load.name
+    }
+
+    /// What is loaded once it is built.
+    pub fn load(&self) -> &Load {
+        &self.load
+    }
+
+    /// Builds the project, where there is one; what that takes is told as it comes.
+    pub fn built(&self) -> Result<Load, ProjectError> {
+        let component = project::component(&self.load.component, &mut |step| output::tell(step))?;
+        Ok(Load { component, ..self.load.clone() })
+    }
 }
 
 /// What the command line says of where to listen.
@@ -37,65 +65,79 @@ pub struct Place {
     pub admin: AdminArgs,
 }
 
-/// Reads what `path` stands for, and builds what has to be built.
-pub fn make(path: &Path, listen: Place, name: Option<String>, overrides: &Overrides) -> Outcome<Plan> {
-    let (settings, base) = match project::locate(path)? {
-        Source::Component(file) => (only(name_of(&file), file), PathBuf::new()),
-        Source::Project(folder) => (only(name_of(&folder), folder), PathBuf::new()),
-        Source::Settings(file) => {
-            let base = file.parent().map(Path::to_owned).unwrap_or_default();
-            (Settings::read(&file).map_err(refused)?, base)
+/// Reads what the paths stand for, and joins it into one host.
+pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &Overrides) -> Outcome<Plan> {
+    let mut plan = Plan { listen: Listen::default(), door: Entrance::Usual, host: None, strict: overrides.strict, services: Vec::new() };
+    let mut admins: Vec<(PathBuf, Admin)> = Vec::new();
+    let mut listens: Vec<(PathBuf, Listen)> = Vec::new();
+    for path in paths {
+        match project::locate(path)? {
+            Source::Component(found) | Source::Project(found) => {
+                let load = load(source::name(&found), Service::default(), &found, Path::new(""), overrides)?;
+                plan.services.push(Wanted { load, place: found.display().to_string() });
+            }
+            Source::Settings(file) => {
+                let settings = Settings::read(&file).map_err(refused)?;
+                let base = file.parent().map(Path::to_owned).unwrap_or_default();
+                plan.strict |= settings.strict;
+                listens.extend(settings.listen.map(|listen| (file.clone(), at(listen, &base, place))));
+                admins.extend(settings.admin.map(|admin| (file.clone(), admin.at(&base))));
+                plan.services.extend(services(settings.service, &file, &base, overrides)?);
+            }
         }
-    };
-    let mut listen_at = settings.listen;
-    if let Some(address) = listen.address {
-        listen_at.address = address;
     }
-    let of_settings = listen_at.tls.map(|tls| Tls { certificate: base.join(tls.certificate), key: base.join(tls.key) });
-    listen_at.tls = listen.tls.or(of_settings);
-
-    let (door, host) = entrance(settings.admin, &base, listen.admin);
-
-    let mut services = settings.service;
-    if services.is_empty() {
-        services.insert(name_of(&base), Service::default());
-    }
+    plan.listen = one(listens, "listen", "; where only the addresses differ, --listen ADDRESS is enough")?
+        .unwrap_or_else(|| at(Listen::default(), Path::new(""), place));
+    (plan.door, plan.host) = entrance(one(admins, "admin", "")?.unwrap_or_default(), &place.admin);
     if let Some(name) = name {
-        services = renamed(services, name)?;
+        rename(&mut plan.services, name)?;
     }
-    let mut loads = Vec::with_capacity(services.len());
-    for (name, service) in services {
-        loads.push(load(name, service, &base, overrides)?);
-    }
-    Ok(Plan { listen: listen_at, door, host, services: loads })
+    distinct(&plan.services)?;
+    Ok(plan)
 }
 
 /// How commands reach the host. A flag wins over the settings, also over its opposite there.
-fn entrance(settings: Admin, base: &Path, flags: AdminArgs) -> (Entrance, Option<HostName>) {
-    let door = match (flags.admin_socket, settings.socket) {
+fn entrance(settings: Admin, flags: &AdminArgs) -> (Entrance, Option<HostName>) {
+    let door = match (&flags.admin_socket, settings.socket) {
         _ if flags.no_admin => Entrance::Shut,
-        (Some(path), _) => Entrance::At(path),
+        (Some(path), _) => Entrance::At(path.clone()),
         _ if !settings.enabled => Entrance::Shut,
-        (None, Some(path)) => Entrance::At(base.join(path)),
+        (None, Some(path)) => Entrance::At(path),
         (None, None) => Entrance::Usual,
     };
-    (door, flags.admin_name.or(settings.name))
+    (door, flags.admin_name.clone().or(settings.name))
 }
 
-fn load(name: String, service: Service, base: &Path, overrides: &Overrides) -> Outcome<Load> {
-    // Without a name it is the project around the settings file.
-    let place = base.join(service.component.unwrap_or_default());
-    let component = source::component(if place.as_os_str().is_empty() { Path::new(".") } else { &place })?;
+/// The services of a settings file; the project around it where it names none.
+fn services(named: BTreeMap<String, Service>, file: &Path, base: &Path, overrides: &Overrides) -> Outcome<Vec<Wanted>> {
+    if named.is_empty() {
+        let load = load(source::name(base), Service::default(), &here(base.to_owned()), base, overrides)?;
+        return Ok(vec![Wanted { load, place: file.display().to_string() }]);
+    }
+    let wanted = |(name, mut service): (String, Service)| {
+        let place = format!("{}, [service.{name}]", file.display());
+        // Without a component it is the project around the settings file.
+        let component = here(base.join(service.component.take().unwrap_or_default()));
+        Ok(Wanted { load: load(name, service, &component, base, overrides)?, place })
+    };
+    named.into_iter().map(wanted).collect()
+}
+
+/// A path that is the current folder where it is empty.
+fn here(path: PathBuf) -> PathBuf {
+    if path.as_os_str().is_empty() { PathBuf::from(".") } else { path }
+}
+
+fn load(name: String, service: Service, component: &Path, base: &Path, overrides: &Overrides) -> Outcome<Load> {
     let mut grants = service.grants;
     for folder in grants.folders.values_mut() {
         folder.path = base.join(&folder.path);
     }
-    grants.environment.extend(overrides.env.iter().cloned());
-    grants.folders.extend(overrides.dir.iter().cloned().map(|mount| (mount.guest, mount.folder)));
-    grants.http.extend(overrides.allow_http.iter().cloned());
+    overrides.grants.add_to(&mut grants);
     Ok(Load {
         name,
-        component,
+        component: component.to_owned(),
+        version: service.version,
         isolation: overrides.isolation.map_or(service.isolation, Into::into),
         safe: service.safe,
         handles: service.handles,
@@ -116,31 +158,52 @@ fn limits(mut limits: Limits, overrides: &Overrides) -> Result<Limits, SettingsE
     Ok(limits)
 }
 
-/// Settings that name one service and nothing else.
-fn only(name: String, component: PathBuf) -> Settings {
-    let service = Service { component: Some(component), ..Service::default() };
-    Settings { service: BTreeMap::from([(name, service)]), ..Settings::default() }
-}
-
-fn renamed(services: BTreeMap<String, Service>, name: String) -> Outcome<BTreeMap<String, Service>> {
-    if services.len() > 1 {
-        let names: Vec<&str> = services.keys().map(String::as_str).collect();
-        return Err(Failure::new(Exit::Usage, "--name is for a run of one service")
-            .note(format!("here are {}: {}", names.len(), names.join(", ")))
-            .advise("the names in the settings file: [service.NAME]"));
+/// Where to listen by the settings, with what the command line says of it in its place.
+fn at(mut listen: Listen, base: &Path, place: &Place) -> Listen {
+    if let Some(address) = place.address {
+        listen.address = address;
     }
-    Ok(services.into_values().map(|service| (name.clone(), service)).collect())
+    let of_settings = listen.tls.map(|tls| Tls { certificate: base.join(tls.certificate), key: base.join(tls.key) });
+    listen.tls = place.tls.clone().or(of_settings);
+    listen
 }
 
-/// What a file or folder is called, without `.wasm`; a path such as `.` is followed first.
-fn name_of(path: &Path) -> String {
-    let whole = if path.file_name().is_some() {
-        path.to_owned()
-    } else {
-        path.canonicalize().or_else(|_| std::env::current_dir()).unwrap_or_default()
-    };
-    let name = if whole.extension().is_some_and(|extension| extension == "wasm") { whole.file_stem() } else { whole.file_name() };
-    name.map_or_else(|| "service".to_owned(), |name| name.to_string_lossy().into_owned())
+/// The one table of a name that all settings files agree on.
+fn one<T: PartialEq>(tables: Vec<(PathBuf, T)>, name: &str, advice: &str) -> Outcome<Option<T>> {
+    let mut tables = tables.into_iter();
+    let Some((first, table)) = tables.next() else { return Ok(None) };
+    match tables.find(|(_, other)| *other != table) {
+        None => Ok(Some(table)),
+        Some((other, _)) => Err(Failure::new(Exit::Refused, format!("two settings files have a table [{name}], and not the same"))
+            .note(first.display().to_string())
+            .note(other.display().to_string())
+            .advise(format!("leave [{name}] in one of them{advice}"))),
+    }
+}
+
+fn rename(services: &mut [Wanted], name: String) -> Outcome {
+    if let [only] = services {
+        only.load.name = name;
+        return Ok(());
+    }
+    let names: Vec<&str> = services.iter().map(Wanted::name).collect();
+    Err(Failure::new(Exit::Usage, "--name is for a run of one service")
+        .note(format!("here are {}: {}", names.len(), names.join(", ")))
+        .advise("the names in the settings file: [service.NAME]"))
+}
+
+/// Refuses two services of one name: its grants, figures and endpoints would be those of either.
+fn distinct(services: &[Wanted]) -> Outcome {
+    let mut places: BTreeMap<&str, &str> = BTreeMap::new();
+    for wanted in services {
+        if let Some(other) = places.insert(wanted.name(), &wanted.place) {
+            return Err(Failure::new(Exit::Refused, format!("two services are called {}", wanted.name()))
+                .note(other)
+                .note(&wanted.place)
+                .advise("give one of them another name: [service.NAME] with its component in a settings file, or another file name"));
+        }
+    }
+    Ok(())
 }
 
 fn refused(error: SettingsError) -> Failure {
@@ -155,6 +218,7 @@ mod tests {
 
     use super::*;
     use crate::run::Sharing;
+    use crate::run::grants::GrantFlags;
 
     /// A folder with two components and a settings file.
     fn folder(settings: &str) -> tempfile::TempDir {
@@ -166,15 +230,24 @@ mod tests {
         folder
     }
 
+    fn joined(paths: &[PathBuf], name: Option<&str>, overrides: &Overrides) -> Outcome<Plan> {
+        make(paths, &Place::default(), name.map(str::to_owned), overrides)
+    }
+
     fn plan(path: &Path, overrides: &Overrides) -> Plan {
-        make(path, Place::default(), None, overrides).unwrap_or_else(|failure| panic!("{}", failure.text(crate::output::Paint::none())))
+        joined(&[path.to_owned()], None, overrides).unwrap_or_else(|failure| panic!("{}", failure.text(crate::output::Paint::none())))
+    }
+
+    fn told(failure: Outcome<Plan>) -> (Exit, String) {
+        let failure = failure.err().expect("a failure");
+        (failure.exit(), failure.text(crate::output::Paint::none()))
     }
 
     #[test]
     fn a_component_is_named_after_its_file() {
         let folder = folder("");
         let plan = plan(&folder.path().join("a.wasm"), &Overrides::default());
-        assert_eq!((plan.services.len(), plan.services[0].name.as_str()), (1, "a"));
+        assert_eq!((plan.services.len(), plan.services[0].name()), (1, "a"));
         assert_eq!(plan.listen, Listen::default());
     }
 
@@ -185,8 +258,8 @@ mod tests {
              [service.x]\ncomponent = \"b.wasm\"\ngrants = { folders = { \"/data\" = { path = \"data\" } } }\n",
         );
         let plan = plan(folder.path(), &Overrides::default());
-        assert_eq!(plan.services[0].component, folder.path().join("b.wasm"));
-        assert_eq!(plan.services[0].grants.folders["/data"].path, folder.path().join("data"));
+        assert_eq!(plan.services[0].load.component, folder.path().join("b.wasm"));
+        assert_eq!(plan.services[0].load.grants.folders["/data"].path, folder.path().join("data"));
         let tls = plan.listen.tls.expect("TLS is set");
         assert_eq!((tls.certificate, tls.key), (folder.path().join("c.pem"), PathBuf::from("/k.pem")));
     }
@@ -198,13 +271,14 @@ mod tests {
              [service.y]\ncomponent = \"b.wasm\"\nisolation = \"shared\"\n",
         );
         let overrides = Overrides {
-            env: vec![("A".into(), "flag".into())],
+            grants: GrantFlags { env: vec![("A".into(), "flag".into())], ..GrantFlags::default() },
             limit: vec!["memory=2MiB".into()],
             isolation: Some(Sharing::Request),
             ..Overrides::default()
         };
         let plan = plan(&folder.path().join("microhost.toml"), &overrides);
         let [x, y] = &plan.services[..] else { panic!("two services") };
+        let (x, y) = (&x.load, &y.load);
         assert_eq!((x.limits.memory, x.limits.queue, y.limits.memory), (2 << 20, 7, 2 << 20));
         assert_eq!((x.isolation, y.isolation), (Isolation::Request, Isolation::Request));
         assert_eq!((x.grants.environment["A"].as_str(), x.grants.environment["B"].as_str()), ("flag", "file"));
@@ -215,23 +289,63 @@ mod tests {
         let folder = folder("[listen]\ntls = { certificate = \"c.pem\", key = \"k.pem\" }\n[service.x]\ncomponent = \"a.wasm\"\n");
         let tls = Tls { certificate: "mine.pem".into(), key: "mine.key".into() };
         let place = Place { tls: Some(tls.clone()), ..Place::default() };
-        let plan = make(folder.path(), place, None, &Overrides::default()).ok().expect("a plan");
+        let plan = make(&[folder.path().to_owned()], &place, None, &Overrides::default()).ok().expect("a plan");
         assert_eq!(plan.listen.tls, Some(tls));
     }
 
     #[test]
     fn one_name_for_two_services_is_a_mistake_of_usage() {
         let folder = folder("[service.x]\ncomponent = \"a.wasm\"\n[service.y]\ncomponent = \"b.wasm\"\n");
-        let failure = make(folder.path(), Place::default(), Some("z".into()), &Overrides::default()).err().expect("a failure");
-        assert_eq!(failure.exit(), Exit::Usage);
+        let (exit, _) = told(joined(&[folder.path().to_owned()], Some("z"), &Overrides::default()));
+        assert_eq!(exit, Exit::Usage);
+        let plan = joined(&[folder.path().join("a.wasm")], Some("z"), &Overrides::default()).ok().expect("a plan");
+        assert_eq!(plan.services[0].name(), "z");
+    }
+
+    #[test]
+    fn components_folders_and_settings_are_joined_into_one_host() {
+        let one =
+            folder("strict = true\n[listen]\naddress = \"127.0.0.1:7\"\n[service.x]\ncomponent = \"a.wasm\"\nversion = \"2026-11\"\n");
+        let other = folder("");
+        fs::write(other.path().join("Cargo.toml"), "").expect("a file");
+        let paths = [one.path().join("b.wasm"), one.path().to_owned(), other.path().to_owned()];
+        let plan = joined(&paths, None, &Overrides::default()).ok().expect("a plan");
+        let project = other.path().file_name().and_then(|name| name.to_str()).expect("a name");
+        assert_eq!(plan.services.iter().map(Wanted::name).collect::<Vec<_>>(), ["b", "x", project]);
+        assert_eq!(plan.services[1].load.version.as_deref(), Some("2026-11"));
+        assert!(plan.strict && plan.listen.address.port() == 7);
+    }
+
+    #[test]
+    fn two_services_of_one_name_are_refused_with_both_places() {
+        let folder = folder("[service.a]\ncomponent = \"b.wasm\"\n");
+        let file = folder.path().join("microhost.toml");
+        let (exit, text) = told(joined(&[folder.path().join("a.wasm"), file.clone()], None, &Overrides::default()));
+        assert_eq!(exit, Exit::Refused);
+        for part in
+            ["two services are called a", &format!("{}, [service.a]", file.display()), &folder.path().join("a.wasm").display().to_string()]
+        {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn settings_files_that_listen_differently_need_a_word_of_the_command_line() {
+        let listen = |port: u16| format!("[listen]\naddress = \"127.0.0.1:{port}\"\n[service.of-{port}]\ncomponent = \"a.wasm\"\n");
+        let (one, other) = (folder(&listen(1)), folder(&listen(2)));
+        let paths = [one.path().to_owned(), other.path().to_owned()];
+        let (exit, text) = told(joined(&paths, None, &Overrides::default()));
+        assert!(exit == Exit::Refused && text.contains("--listen") && text.contains(&other.path().display().to_string()), "{text}");
+        let place = Place { address: "127.0.0.1:3".parse().ok(), ..Place::default() };
+        let plan = make(&paths, &place, None, &Overrides::default()).ok().expect("a plan");
+        assert_eq!((plan.listen.address.port(), plan.services.len()), (3, 2));
     }
 
     #[test]
     fn a_wrong_key_is_refused_with_its_line() {
         let folder = folder("[service.x]\ncomponet = \"a.wasm\"\n");
-        let failure = make(folder.path(), Place::default(), None, &Overrides::default()).err().expect("a failure");
-        let text = failure.text(crate::output::Paint::none());
-        assert!(failure.exit() == Exit::Refused && text.contains("line 2") && text.contains("did you mean `component`?"), "{text}");
+        let (exit, text) = told(joined(&[folder.path().to_owned()], None, &Overrides::default()));
+        assert!(exit == Exit::Refused && text.contains("line 2") && text.contains("did you mean `component`?"), "{text}");
     }
 
     #[test]

@@ -23,7 +23,13 @@ pub fn log(ready: &Ready) {
         ready.services.iter().filter_map(|service| Some(format!("{}={}", service.name, service.http.as_ref()?))).collect();
     let http = (!routes.is_empty()).then(|| routes.join(","));
     let admin = ready.door.as_ref().map(|path| path.display().to_string());
-    tracing::info!(address = %ready.address, tls = ready.tls, services = %names.join(","), endpoints = %endpoints.join(","), http, admin, "ready");
+    let versions: Vec<String> =
+        ready.services.iter().filter_map(|service| Some(format!("{}={}", service.name, service.version.as_ref()?))).collect();
+    let versions = (!versions.is_empty()).then(|| versions.join(","));
+    // Why they failed stands in a record of each.
+    let failed: Vec<&str> = ready.failed.iter().map(|failed| failed.load.name.as_str()).collect();
+    let failed = (!failed.is_empty()).then(|| failed.join(","));
+    tracing::info!(address = %ready.address, tls = ready.tls, services = %names.join(","), versions, endpoints = %endpoints.join(","), http, admin, failed, "ready");
 }
 
 fn text(ready: &Ready) -> String {
@@ -31,7 +37,8 @@ fn text(ready: &Ready) -> String {
     let mut text = format!("microhost {} serves at {origin}\n", env!("CARGO_PKG_VERSION"));
     for service in &ready.services {
         // Writing to a string cannot fail, here and below.
-        let _ = writeln!(text, "\n  {}", visible(&service.name));
+        let version = service.version.as_ref().map_or(String::new(), |version| format!(" {}", visible(version)));
+        let _ = writeln!(text, "\n  {}{version}", visible(&service.name));
         let width = service.endpoints.iter().map(|one| one.service.len()).max().unwrap_or_default();
         for group in service.endpoints.chunk_by(|a, b| a.service == b.service) {
             let methods: Vec<String> = group.iter().map(shown).collect();
@@ -45,6 +52,12 @@ fn text(ready: &Ready) -> String {
         }
         for refused in &service.refused {
             let _ = writeln!(text, "    not served: {}: {}", visible(&refused.function), visible(&refused.why));
+        }
+    }
+    for failed in &ready.failed {
+        let _ = writeln!(text, "\n  {}: does not run", visible(&failed.load.name));
+        for line in failed.why.lines() {
+            let _ = writeln!(text, "    {}", visible(line));
         }
     }
     let endpoints = || ready.services.iter().flat_map(|service| &service.endpoints);
@@ -92,7 +105,7 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use microhost::app::ReadyService;
+    use microhost::app::{Load, NotRunning, ReadyService};
     use microhost::schema::Refused;
 
     use super::*;
@@ -107,7 +120,8 @@ mod tests {
             address: "0.0.0.0:8080".parse().expect("an address"),
             tls: false,
             door: None,
-            services: vec![ReadyService { name: "greeter".into(), endpoints, gateway, http: None, refused }],
+            services: vec![ReadyService { name: "greeter".into(), version: Some("0.1.0".into()), endpoints, gateway, http: None, refused }],
+            failed: vec![NotRunning { load: Load { name: "stock".into(), ..Load::default() }, why: "no disk\nno luck".into() }],
         }
     }
 
@@ -118,8 +132,9 @@ mod tests {
         assert_eq!(
             text(&ready(endpoints, false)),
             format!(
-                "microhost {version} serves at http://127.0.0.1:8080\n\n  greeter\n    example.greeter.Greet  Watch (server-stream), Hello\n    \
+                "microhost {version} serves at http://127.0.0.1:8080\n\n  greeter 0.1.0\n    example.greeter.Greet  Watch (server-stream), Hello\n    \
                  not served: example:greeter/greet#watch: a resource\n\n  \
+                 stock: does not run\n    no disk\n    no luck\n\n  \
                  try: curl http://127.0.0.1:8080/example.greeter.Greet/Hello -H 'content-type: application/json' -d '{{\"name\":\"it'\\''s\"}}'\n"
             )
         );
@@ -137,12 +152,14 @@ mod tests {
     fn people_are_told_where_plain_http_is_answered() {
         let site = ReadyService {
             name: "site".into(),
+            version: None,
             endpoints: Vec::new(),
             gateway: false,
             http: Some("/shop".parse().expect("a route")),
             refused: Vec::new(),
         };
-        let ready = Ready { address: "[::1]:80".parse().expect("an address"), tls: false, door: None, services: vec![site] };
+        let ready =
+            Ready { address: "[::1]:80".parse().expect("an address"), tls: false, door: None, services: vec![site], failed: Vec::new() };
         let text = text(&ready);
         assert!(text.ends_with("\n  site\n    HTTP at /shop\n\n  try: curl http://[::1]:80/shop\n"), "{text}");
     }

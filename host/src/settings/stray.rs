@@ -1,0 +1,106 @@
+//! What the user most likely meant by a key that is not there: the nearest one of its table, or one of
+//! another table.
+
+use super::nearest;
+
+/// The tables of the file with their keys.
+const TABLES: &[(&str, &[&str])] = &[
+    ("the top of the file", &["listen", "strict", "build", "service"]),
+    ("[listen]", &["address", "tls", "admin-token", "connections", "streams", "header-bytes", "headers"]),
+    ("[build]", &["command", "component"]),
+    ("[service.NAME]", &["component", "version", "isolation", "safe", "handles", "http", "limits", "grants"]),
+    (
+        "[service.NAME.limits]",
+        &[
+            "component",
+            "compile",
+            "memory",
+            "table-elements",
+            "instances",
+            "concurrency",
+            "queue",
+            "timeout",
+            "streams",
+            "stream-timeout",
+            "stream-buffer",
+            "cpu",
+            "start",
+            "request",
+            "reply",
+            "host-memory",
+            "log-lines",
+            "log-line",
+            "calls-per-instance",
+            "instance-age",
+            "idle",
+        ],
+    ),
+    ("[service.NAME.grants]", &["environment", "folders", "http", "sockets", "calls", "late"]),
+];
+
+/// TOML's message with line and column, and what may have been meant.
+///
+/// serde tells of an unknown key, and of the ones that it knows, in no other way than by the text of
+/// its message; where that text changes, the hint is lost and a test fails.
+pub(super) fn hinted(error: &toml::de::Error) -> String {
+    let message = error.message();
+    let hint = hint(message);
+    let mut text = error.to_string();
+    text.truncate(text.trim_end().len());
+    text + &hint.map_or(String::new(), |hint| format!("\n{hint}"))
+}
+
+fn hint(message: &str) -> Option<String> {
+    if message.contains("expected a sequence") {
+        return Some("write a list, in brackets: [\"…\"]".to_owned());
+    }
+    let is_key = message.contains("unknown field");
+    if !is_key && !message.contains("unknown variant") {
+        return None;
+    }
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let (name, known) = quoted.split_first()?;
+    let elsewhere = || TABLES.iter().rev().filter(|_| is_key);
+    if let Some((table, _)) = elsewhere().find(|(_, keys)| keys.contains(name)) {
+        return Some(format!("`{name}` belongs under {table}"));
+    }
+    if let Some(near) = nearest(name, known.iter().copied()) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    elsewhere()
+        .find_map(|(table, keys)| Some((table, nearest(name, keys.iter().copied())?)))
+        .map(|(table, near)| format!("did you mean `{near}` under {table}?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    fn error(text: &str) -> toml::de::Error {
+        toml::from_str::<Settings>(text).expect_err(text)
+    }
+
+    #[test]
+    fn an_unknown_key_is_answered_with_line_and_nearest_name() {
+        let told = hinted(&error("[service.a]\nlimits = { memroy = 3 } # `x`\n"));
+        assert!(told.contains("line 2") && told.ends_with("did you mean `memory`?"), "{told}");
+        let told = hinted(&error("[listen]\ninstances = 3\n"));
+        assert!(told.ends_with("`instances` belongs under [service.NAME.limits]"), "{told}");
+        let told = hinted(&error("[listen]\nzzz = 3\n"));
+        assert!(told.contains("expected one of") && !told.contains("did you mean"), "{told}");
+    }
+
+    #[test]
+    fn the_tables_have_the_keys_that_are_read() {
+        for (table, keys) in TABLES {
+            let header = if table.starts_with('[') { *table } else { "" };
+            let said = error(&format!("{header}\nzzz = 0\n"));
+            let mut known: Vec<&str> = said.message().split('`').skip(1).step_by(2).skip(1).collect();
+            let mut listed = keys.to_vec();
+            known.sort_unstable();
+            listed.sort_unstable();
+            assert_eq!(listed, known, "{table}");
+        }
+    }
+}
