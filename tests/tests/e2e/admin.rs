@@ -111,6 +111,19 @@ async fn services_are_listed_with_what_they_do() {
 }
 
 #[tokio::test]
+async fn a_service_that_could_not_be_started_is_listed_with_the_reason() {
+    let text = settings::service("echo", &guests::guest("echo"), "") + "[service.gone]\ncomponent = \"/no/such.wasm\"\n";
+    let host = Start::settings(&text).ready().await;
+    let services = host.admin(["services", "--json"]).run().await.json();
+    let gone = services.as_array().and_then(|all| all.iter().find(|one| one["name"] == "gone")).expect("it is listed");
+    assert_eq!((&gone["state"], gone["why"].as_str().map(|why| why.contains("/no/such.wasm"))), (&json!("failed"), Some(true)), "{gone}");
+    for command in [&["services"][..], &["describe", "gone"]] {
+        let text = host.admin(command).run().await.succeeded();
+        assert!(text.contains("failed") && text.contains("/no/such.wasm"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_service_is_described_with_schema_grants_and_limits() {
     let rest = "safe = [\"test.echo.Echo/Echo\"]\nlimits = { memory = \"64MiB\" }\ngrants = { environment = { SECRET = \"open-sesame\" } }";
     let host = Start::settings(&settings::service("echo", &guests::guest("echo"), rest)).ready().await;
@@ -243,8 +256,10 @@ async fn a_reader_of_the_log_that_goes_away_is_no_failure() {
 #[tokio::test]
 async fn a_slow_reader_of_the_log_is_told_what_it_lost() {
     let host = two().await;
-    let mut follow = host.admin(["logs", "-f", "chatty", "-n", "0", "--json"]).talk();
     say(&host, "first").await;
+    host.logged("first").await;
+    // Once it tells the last line it is there for the next ones.
+    let mut follow = host.admin(["logs", "-f", "chatty", "--json"]).talk();
     follow.line().await;
     // More than pipe, socket and queue hold; nobody reads meanwhile.
     for _ in 0..4 {
