@@ -259,7 +259,7 @@ fn shown(name: &str, value: &serde_json::Value) -> String {
     let is_size = ROWS.iter().any(|row| row.name == name && row.about.ends_with("iB)"));
     match value.as_u64() {
         Some(bytes) if is_size => size(bytes),
-        _ => value.to_string(),
+        _ => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
     }
 }
 

@@ -69,7 +69,8 @@ async fn hostile_allocators_that_loop_end_by_the_cpu_limit_and_hold_no_neighbour
     let host = beside_echo(&text("hostile-realloc"), "instances = 8, cpu = \"300ms\", memory = \"8MiB\"").await;
     let neighbour = host.neighbour().await;
     let text = || vec![json!({ "text": "hello" }); 6];
-    let harm = async { tokio::join!(at_once(&host, "test.realloc.Realloc/Loops", text()), at_once(&host, "test.realloc.Realloc/Grows", text())) };
+    let harm =
+        async { tokio::join!(at_once(&host, "test.realloc.Realloc/Loops", text()), at_once(&host, "test.realloc.Realloc/Grows", text())) };
     let (loops, grows) = neighbour.withstands(harm, LITTLE).await;
     by_limit(&loops, "resource_exhausted", "cpu");
     by_limit(&grows, "resource_exhausted", "cpu");
