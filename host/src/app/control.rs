@@ -59,7 +59,7 @@ fn swap_of(service: String, order: SwapOrder) -> Result<Swap, Status> {
         return Err(invalid(format!("a canary has more than none of the calls and less than all, got {share}")));
     }
     let watch = watch.map(|watch| Watch { max_error_rate: watch.max_error_rate, time: Duration::from_millis(watch.time_ms) });
-    Ok(Swap { service, component, grants, canary, grace: grace(grace_ms), force, watch })
+    Ok(Swap { service, component, settings: None, grants, canary, grace: grace(grace_ms), force, watch })
 }
 
 fn grace(millis: Option<u64>) -> Duration {
