@@ -34,3 +34,4 @@ pub mod service;
 mod state;
 mod streams;
 pub mod tally;
+mod wire;

@@ -152,7 +152,10 @@ fn swap_on(options: &Options, at: SocketAddr, services: &[(&str, PathBuf)], over
             times.push(began.elapsed().as_secs_f64() * 1e3);
         }
         if over.load(Relaxed) {
-            bail!("only {turn} of {} swaps were made in time: give them longer with --seconds, or ask for fewer with --swaps", options.swaps);
+            bail!(
+                "only {turn} of {} swaps were made in time: give them longer with --seconds, or ask for fewer with --swaps",
+                options.swaps
+            );
         }
         thread::sleep(pause.saturating_sub(began.elapsed()));
     }
@@ -208,6 +211,11 @@ fn print(options: &Options, rounds: &[Round]) {
     println!("\n  a swap took {:.1} ms, at most {:.1} ms", swaps.median, swaps.max);
     for round in rounds {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        println!("  resident {:.0} MiB before the swaps, {:.0} MiB after; {} streams ended well", mib(round.before), mib(round.after), round.streams);
+        println!(
+            "  resident {:.0} MiB before the swaps, {:.0} MiB after; {} streams ended well",
+            mib(round.before),
+            mib(round.after),
+            round.streams
+        );
     }
 }
