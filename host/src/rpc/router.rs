@@ -389,6 +389,43 @@ mod tests {
     }
 
     #[test]
+    fn what_a_service_offers_is_replaced_at_once_and_counted_on() {
+        let router = Router::default();
+        let offer =
+            |endpoints: Vec<Served>, route: Option<&str>| Offer { endpoints, gateway: None, http: route.map(|route| routed("a", route)) };
+        router.put("a", offer(vec![served("a.A", "One", 1), served("a.A", "Two", 1)], Some("/x"))).expect("free");
+        router.set("b", vec![served("b.B", "One", 9)]).expect("free");
+        let before = router.find("/a.A/One").expect("routed");
+        // Half of it is another's: all stays as it was.
+        let taken = router.put("a", offer(vec![served("a.A", "One", 2), served("b.B", "One", 2)], None));
+        assert_eq!(taken, Err(RouterError::Taken { path: "/b.B/One".into(), by: "b".into() }));
+        assert!(found(&router, "/a.A/One") == Some(1) && router.find_http("/x").is_some());
+        router.put("a", offer(vec![served("a.A", "One", 3)], None)).expect("its own");
+        assert_eq!((found(&router, "/a.A/One"), found(&router, "/a.A/Two")), (Some(3), None));
+        assert!(router.find_http("/x").is_none());
+        assert!(Arc::ptr_eq(&before.stats, &router.find("/a.A/One").expect("routed").stats));
+    }
+
+    #[test]
+    fn a_version_that_is_tried_gets_its_share_of_what_both_offer() {
+        let router = Router::default();
+        let offer = |mark: usize, more: &[&str]| {
+            let endpoints = ["One"].iter().chain(more).map(|method| served("a.A", method, mark)).collect();
+            Offer { endpoints, gateway: Some((Vec::new(), Arc::new(Marked(mark)))), http: Some(routed("a", "/x")) }
+        };
+        router.put("a", offer(1, &["Two"])).expect("free");
+        router.split("a", offer(2, &["Three"]), "25%".parse().expect("a share"));
+        let tried = |path: &str| (0..100).filter(|_| found(&router, path) == Some(2)).count();
+        assert_eq!((tried("/a.A/One"), tried("/a.A/Two"), tried("/c.C/Any")), (25, 0, 25));
+        // The gateway of the version that serves takes what only the other one describes.
+        assert_eq!(tried("/a.A/Three"), 25);
+        let first = router.find_http("/x").expect("routed");
+        assert_eq!((0..100).filter(|_| Arc::ptr_eq(&router.find_http("/x").expect("routed"), &first)).count(), 25, "the first was tried");
+        router.join("a");
+        assert_eq!(tried("/a.A/One"), 0);
+    }
+
+    #[test]
     fn two_gateways_do_not_have_the_same_service_or_the_rest() {
         let router = Router::default();
         router.set_gateway("one", &["a.A".to_owned()], Arc::new(Marked(1))).expect("free");
