@@ -223,7 +223,13 @@ struct Cpu {
 
 impl Cpu {
     fn of(share: CpuShare) -> Option<Cpu> {
-        share.millicores().map(|millicores| Cpu { share, millicores: millicores.into(), base: Instant::now(), paid: AtomicU64::new(0), waits_until: AtomicU64::new(0) })
+        share.millicores().map(|millicores| Cpu {
+            share,
+            millicores: millicores.into(),
+            base: Instant::now(),
+            paid: AtomicU64::new(0),
+            waits_until: AtomicU64::new(0),
+        })
     }
 
     fn spend(&self, time: Duration) -> Option<Duration> {
