@@ -17,6 +17,8 @@ pub const TRAPS: &str = "microhost_traps_total";
 pub const HOST_MEMORY: &str = "microhost_host_memory_bytes";
 /// Bytes of log lines.
 pub const LOG_BYTES: &str = "microhost_log_bytes_total";
+/// Time that guest code computed.
+pub const CPU: &str = "microhost_guest_cpu_seconds_total";
 /// Calls that wait for a place.
 pub const QUEUED: &str = "microhost_queued_calls";
 /// Calls with streams under way.

@@ -9,7 +9,7 @@ use microhost_sdk::{context, spawn, time};
 microhost_sdk::service!({ world: "example:streams/guest" });
 
 /// Elements that are read and written at once.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 /// Bytes that are made at once, unless one element has more: many streams share the instance's memory.
 const BATCH_BYTES: usize = 256 << 10;
 

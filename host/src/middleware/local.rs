@@ -5,7 +5,9 @@ use std::sync::Arc;
 use futures::{StreamExt, stream};
 
 use super::{Opened, open, serve};
-use crate::rpc::{CallFuture, Channel, Event, Form, MethodKind, OpenFuture, Payload, Request, Route, Router, StreamReply, StreamRequest};
+use crate::rpc::{
+    CallFuture, Channel, Event, Events, Form, MethodKind, OpenFuture, Payload, Request, Route, Router, StreamReply, StreamRequest,
+};
 use crate::status::{Code, Status};
 
 /// Calls what this host serves.
@@ -82,7 +84,8 @@ impl Channel for Local {
         let route = self.route(path);
         Box::pin(async move {
             let route = route?;
-            if let Form::Encoded(_) = request.form {
+            let encoded = matches!(request.form, Form::Encoded(_));
+            if encoded {
                 let bound = Arc::clone(&route);
                 let checked = request.messages.map(move |message| message.and_then(|message| within(&message, &bound).map(|()| message)));
                 request.messages = Box::pin(checked);
@@ -91,9 +94,19 @@ impl Channel for Local {
                 return whole(route, request).await;
             }
             let Opened { headers, events } = open(route, request).await?;
-            Ok(StreamReply { headers, events: Box::pin(events) })
+            let events: Events = if encoded { Box::pin(events.flat_map(|event| stream::iter(each(event)))) } else { Box::pin(events) };
+            Ok(StreamReply { headers, events })
         })
     }
+}
+
+/// An event for whoever takes messages one by one.
+fn each(event: Event) -> impl Iterator<Item = Event> {
+    let (messages, end) = match event {
+        Event::Message(message) => (Some(message), None),
+        end => (None, Some(end)),
+    };
+    messages.into_iter().flat_map(Payload::each).map(Event::Message).chain(end)
 }
 
 #[cfg(test)]

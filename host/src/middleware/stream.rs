@@ -74,7 +74,7 @@ impl Stream for Progress {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         let next = self.events.as_mut().poll_next(cx);
         match &next {
-            Poll::Ready(Some(Event::Message(_))) => self.sent += 1,
+            Poll::Ready(Some(Event::Message(message))) => self.sent += message.count() as u64,
             Poll::Ready(Some(Event::End(result))) => self.ended(result.as_ref().err()),
             Poll::Ready(None) => {}
             Poll::Pending => self.count(),

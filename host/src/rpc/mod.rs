@@ -15,6 +15,7 @@ mod channel;
 mod http;
 mod payload;
 mod router;
+mod run;
 mod split;
 mod stream;
 
@@ -22,6 +23,7 @@ pub use self::channel::Channel;
 pub use self::http::{HttpBody, HttpFuture, HttpHandler, HttpRequest, HttpServed};
 pub use payload::{Form, Payload};
 pub use router::{Gateway, Offer, Route, Router, RouterError};
+pub use run::{Run, RunWriter};
 pub use stream::{Event, Events, Messages, OpenFuture, StreamReply, StreamRequest};
 
 pub use crate::schema::{Codec, MethodKind};

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::Run;
 use crate::schema::{Codec, Fingerprint, Value};
 use crate::status::{Code, Status};
 
@@ -26,7 +27,7 @@ impl Form {
     }
 }
 
-/// One message.
+/// One message; or in streams between an edge and a guest, several small ones.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Payload {
     /// Encoded, not compressed, without any envelope.
@@ -34,6 +35,9 @@ pub enum Payload {
     /// All arguments of a function as one record, its whole result (an empty record where it has none),
     /// or one element of a stream.
     Value(Value),
+    /// Several encoded messages of a stream: from an edge, and to one. Whoever calls through a
+    /// [`super::Channel`] gets them one by one.
+    Run(Run),
 }
 
 impl Payload {
@@ -42,6 +46,7 @@ impl Payload {
         match self {
             Payload::Bytes(bytes) => Ok(bytes),
             Payload::Value(_) => Err(foreign()),
+            Payload::Run(_) => Err(Status::new(Code::Internal, "several messages came where one was expected")),
         }
     }
 
@@ -49,7 +54,7 @@ impl Payload {
     pub fn value(self) -> Result<Value, Status> {
         match self {
             Payload::Value(value) => Ok(value),
-            Payload::Bytes(_) => Err(Status::new(Code::Internal, "a call of values was answered with bytes")),
+            Payload::Bytes(_) | Payload::Run(_) => Err(Status::new(Code::Internal, "a call of values was answered with bytes")),
         }
     }
 
@@ -58,7 +63,25 @@ impl Payload {
         match self {
             Payload::Bytes(bytes) => bytes.len(),
             Payload::Value(value) => value.size(),
+            Payload::Run(run) => run.bytes().len(),
         }
+    }
+
+    /// How many messages it is.
+    pub fn count(&self) -> usize {
+        match self {
+            Payload::Bytes(_) | Payload::Value(_) => 1,
+            Payload::Run(run) => run.messages(),
+        }
+    }
+
+    /// Its messages one by one.
+    pub fn each(self) -> impl Iterator<Item = Payload> {
+        let (run, one) = match self {
+            Payload::Run(run) => (Some(run), None),
+            one => (None, Some(one)),
+        };
+        one.into_iter().chain(run.into_iter().flatten().map(Payload::Bytes))
     }
 }
 

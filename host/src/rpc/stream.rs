@@ -12,7 +12,7 @@ use http::HeaderMap;
 use super::{Caller, Form, Payload};
 use crate::status::Status;
 
-/// Messages on their way in, each one whole.
+/// Messages on their way in, each one whole; small ones of an edge's may come as a [`super::Run`].
 ///
 /// It ends with `None` when the caller has sent its last one. An error ends the call: the caller
 /// broke the protocol or went away, and what comes after is not asked for.
@@ -38,7 +38,7 @@ pub struct StreamRequest {
 /// What a reply brings after its headers.
 #[derive(Debug)]
 pub enum Event {
-    /// One message in the form of the request.
+    /// A message in the form of the request, or a [`super::Run`] of them.
     Message(Payload),
     /// The last event: the trailers of a call that went well, or how it failed.
     End(Result<HeaderMap, Status>),

@@ -3,6 +3,7 @@
 //!
 //! docs/mapping.md tells users which WIT becomes what, and why.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -41,6 +42,7 @@ pub use codec::Codec;
 pub use flow::{Flowing, Passing};
 pub use handled::{Handled, HandledMessage, HandledMethod, HandledService, comment};
 pub use model::{Field, Message};
+pub use proto::Head;
 pub use signature::{Fingerprint, Signature};
 pub use value::{Handle, Value};
 
@@ -389,6 +391,21 @@ impl Method {
     pub fn decode_item(&self, codec: Codec, body: &[u8]) -> Result<Value, Status> {
         let request = self.types.message(self.plan.request);
         codec.decode(&self.types, request, body).map_err(Fault::into_status)
+    }
+
+    /// Where in a message of the stream that the function takes the element is, where it is bytes and the
+    /// message holds them as they are; `None` where not. Fails as [`Method::decode`] does.
+    pub fn find_bytes(&self, codec: Codec, body: &[u8]) -> Option<Result<Range<usize>, Status>> {
+        let found = if codec == Codec::Proto { proto::find(self.types.message(self.plan.request), body) } else { None };
+        found.map(|found| found.map_err(Fault::into_status))
+    }
+
+    /// What stands before an element of so many bytes in a message of the stream that the function
+    /// returned, where that message holds bytes as they are; `None` where not. Fails as
+    /// [`Method::encode`] does.
+    pub fn head_of_bytes(&self, codec: Codec, length: usize, limit: usize) -> Option<Result<Head, Status>> {
+        let head = if codec == Codec::Proto { proto::head(self.types.message(self.plan.reply), length, limit) } else { None };
+        head.map(|head| head.map_err(Fault::into_status))
     }
 
     /// Writes the reply message for what the function returned; `None` where it returns nothing.

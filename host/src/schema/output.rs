@@ -31,6 +31,11 @@ impl Output {
 
     /// The message holds more than its limit, or than its format can count.
     pub(super) fn too_large(&self) -> Fault {
-        Fault::too_many(format!("the reply is over {} bytes; ask for less of it, or raise the limit", self.limit))
+        too_large(self.limit)
     }
+}
+
+/// A message would have more than `limit` bytes.
+pub(super) fn too_large(limit: usize) -> Fault {
+    Fault::too_many(format!("the reply is over {limit} bytes; ask for less of it, or raise the limit"))
 }

@@ -1,6 +1,7 @@
 //! An exported function as an endpoint: messages become values, the pool runs the call, and what the
 //! guest returns becomes a reply.
 
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,7 +18,7 @@ use super::pool::{Pool, StreamSlot, Waiting};
 use super::queue::{Job, Work};
 use super::streams::{Flow, Piped, Wire};
 use crate::rpc::{CallFuture, Event, Events, Form, Handler, OpenFuture, Payload, Reply, Request, StreamReply, StreamRequest, wrong_kind};
-use crate::schema::{Flowing, Method, MethodKind, Passing, Schema, Value};
+use crate::schema::{Flowing, Head, Method, MethodKind, Passing, Schema, Value};
 use crate::status::{Code, Status};
 
 /// A function of the component: how its messages are read and written, and where it runs.
@@ -258,6 +259,20 @@ impl Wire for Typed {
         match self.form {
             Form::Encoded(codec) => self.function.method().decode_item(codec, &message.bytes()?),
             Form::Values(_) => message.value(),
+        }
+    }
+
+    fn find(&self, message: &[u8]) -> Option<Result<Range<usize>, Status>> {
+        match self.form {
+            Form::Encoded(codec) => self.function.method().find_bytes(codec, message),
+            Form::Values(_) => None,
+        }
+    }
+
+    fn head(&self, length: usize) -> Option<Result<Head, Status>> {
+        match self.form {
+            Form::Encoded(codec) => self.function.method().head_of_bytes(codec, length, self.limit()),
+            Form::Values(_) => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The export `microhost:service/handler`: calls go to the guest as a head and bytes. Where the
 //! component brings descriptors, the guest sees protobuf only, whatever the caller speaks.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ use crate::rpc::{
     CallFuture, Caller, Codec, Endpoint, Gateway, Handler, OpenFuture, Payload, Reply, Request, Served, StreamReply, StreamRequest,
     wrong_kind,
 };
-use crate::schema::{Flowing, HandledMethod, MethodKind, Passing, Schema, Value};
+use crate::schema::{Flowing, HandledMethod, Head, MethodKind, Passing, Schema, Value};
 use crate::stats::EndpointStats;
 use crate::status::{Code, Detail, Status};
 
@@ -117,7 +118,7 @@ impl Method {
         let limit = self.handler.pool.limits().reply;
         match self.described() {
             Some(method) => method.reply(codec, message, limit),
-            None if message.len() > limit => Err(Status::new(Code::ResourceExhausted, format!("the reply is over {limit} bytes"))),
+            None if message.len() > limit => Err(too_large("reply", limit)),
             None => Ok(message),
         }
     }
@@ -182,6 +183,13 @@ struct Undecoded {
     codec: Codec,
 }
 
+impl Undecoded {
+    /// Whether messages are the guest's as they are.
+    fn passes(&self) -> bool {
+        self.method.at.is_none() || self.codec == Codec::Proto
+    }
+}
+
 impl Wire for Undecoded {
     fn takes(&self) -> Passing {
         Passing::Stream
@@ -195,6 +203,16 @@ impl Wire for Undecoded {
         Ok(Value::Bytes(self.method.request(self.codec, message.bytes()?)?.into()))
     }
 
+    fn find(&self, message: &[u8]) -> Option<Result<Range<usize>, Status>> {
+        let limit = self.method.handler.pool.limits().request;
+        self.passes().then(|| if message.len() > limit { Err(too_large("request", limit)) } else { Ok(0..message.len()) })
+    }
+
+    fn head(&self, length: usize) -> Option<Result<Head, Status>> {
+        let limit = self.method.handler.pool.limits().reply;
+        self.passes().then(|| if length > limit { Err(too_large("reply", limit)) } else { Ok(Head::default()) })
+    }
+
     fn message(&self, element: Value) -> Result<Payload, Status> {
         self.method.reply(self.codec, bytes(Some(element))?).map(Payload::Bytes)
     }
@@ -206,6 +224,10 @@ impl Wire for Undecoded {
     fn ended(&self, value: Value) -> Result<(), Status> {
         succeeded(Some(value)).map(drop)
     }
+}
+
+fn too_large(what: &str, limit: usize) -> Status {
+    Status::new(Code::ResourceExhausted, format!("the {what} is over {limit} bytes"))
 }
 
 fn option(value: Option<Value>) -> Value {

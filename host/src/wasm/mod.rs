@@ -32,5 +32,6 @@ mod queue;
 mod quota;
 pub mod service;
 mod state;
+mod strain;
 mod streams;
 pub mod tally;

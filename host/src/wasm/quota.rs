@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
 
+use super::strain::Strain;
 use crate::settings::{CpuShare, Limits};
 use crate::stats::ServiceStats;
 use crate::status::{Code, Status};
@@ -23,6 +24,8 @@ pub struct Quota {
     total_memory: usize,
     host_memory: usize,
     cpu: Option<Cpu>,
+    /// Calls that compute a while.
+    pub strain: Strain,
     stats: Arc<ServiceStats>,
 }
 
@@ -30,7 +33,7 @@ impl Quota {
     /// The quota of the service with this name.
     pub fn new(name: Arc<str>, limits: &Limits, stats: Arc<ServiceStats>) -> Arc<Quota> {
         let Limits { calls, streams, total_memory, host_memory, cpu_share, .. } = *limits;
-        Arc::new(Quota { name, calls, streams, total_memory, host_memory, cpu: Cpu::of(cpu_share), stats })
+        Arc::new(Quota { name, calls, streams, total_memory, host_memory, cpu: Cpu::of(cpu_share), strain: Strain::new(), stats })
     }
 
     /// What is counted of the service.

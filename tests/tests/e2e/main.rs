@@ -1,6 +1,8 @@
 //! The whole program from outside: each test starts `microhost` in a process of its own and talks
 //! to it over sockets.
 
+mod admin;
+mod admin_access;
 mod cache;
 mod call;
 mod call_peer;
@@ -13,6 +15,9 @@ mod compression;
 mod errors;
 mod grants;
 mod health;
+mod hostile_compute;
+mod hostile_guests;
+mod hostile_memory;
 mod limits;
 mod load;
 mod logs;

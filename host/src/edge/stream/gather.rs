@@ -1,9 +1,11 @@
 //! Small messages that are ready at the same time go out together: a frame and a system call for
-//! each would cost more than the messages. None waits for another, and large ones are not copied.
+//! each would cost more than the messages. Large ones are not copied, and none waits for another, unless
+//! many came at once: then those wait for one turn of their lane.
 
 use bytes::{Buf as _, BufMut as _, BytesMut};
 
 use crate::edge::body::Chunk;
+use crate::rpc::Run;
 
 /// With this many bytes no more is added: with one more message it is at most HTTP/2's smallest
 /// limit of a frame, 16 KiB (RFC 9113, section 4.2).
@@ -11,6 +13,14 @@ const FULL: usize = 12 << 10;
 
 /// A message longer than this, with its envelope, goes by itself.
 const SMALL: usize = 4 << 10;
+
+/// Messages that came together and are longer than this go by themselves; with what waits already, as
+/// much as a frame takes.
+const RUN: usize = 8 << 10;
+const FRAME: usize = 16 << 10;
+
+/// So many messages at once show that there may soon be more of them.
+const MANY: usize = 16;
 
 /// Bytes of messages, before they were compressed, that go out together at most: compressing takes
 /// time, in which what is ready would wait.
@@ -27,13 +37,25 @@ pub(super) struct Gather {
     small: BytesMut,
     large: Option<Chunk>,
     work: usize,
+    count: usize,
 }
 
 impl Gather {
     /// Adds what was a message of `length` bytes. Not to be called when it is full.
     pub(super) fn push(&mut self, chunk: Chunk, length: usize) {
         self.work += length;
-        if chunk.remaining() > SMALL {
+        self.add(chunk, 1, SMALL);
+    }
+
+    /// Adds messages in their envelopes. Not to be called when it is full.
+    pub(super) fn push_run(&mut self, run: &Run) {
+        let waits = self.first.as_ref().map_or(self.small.len(), |chunk| chunk.remaining());
+        self.add(Chunk::plain(run.bytes().clone()), run.messages(), RUN.min(FRAME - waits));
+    }
+
+    fn add(&mut self, chunk: Chunk, count: usize, small: usize) {
+        self.count += count;
+        if chunk.remaining() > small {
             self.large = Some(chunk);
         } else if self.first.is_none() && self.small.is_empty() {
             self.first = Some(chunk);
@@ -51,13 +73,18 @@ impl Gather {
         self.large.is_some() || self.small.len() >= FULL || self.work >= WORK
     }
 
+    /// Whether more messages may come so soon that these should wait for them, by how many came.
+    pub(super) fn has_many(&self) -> bool {
+        self.count >= MANY
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_none() && self.small.is_empty() && self.large.is_none()
     }
 
     /// What goes next.
     pub(super) fn take(&mut self) -> Option<Chunk> {
-        self.work = 0;
+        (self.work, self.count) = (0, 0);
         if let Some(first) = self.first.take() {
             return Some(first);
         }

@@ -13,11 +13,14 @@ use super::link::Link;
 use crate::edge::compression::Encoding;
 use crate::edge::envelope::{self, HEAD};
 use crate::edge::web::Text;
-use crate::rpc::{Payload, Route};
+use crate::rpc::{Payload, Route, Run};
 use crate::status::{Code, Status};
 
 /// What is reserved at most for a message that only announces its length.
 const RESERVE: usize = 64 << 10;
+
+/// Of a message that goes on, so many times what came of it is reserved at most: then it is seldom moved.
+const GROWTH: usize = 16;
 
 /// The messages of a body in envelopes, of which nothing is read ahead.
 pub(super) struct Inward {
@@ -72,8 +75,10 @@ impl Inward {
                         if self.rest.is_empty() {
                             return Ok(None);
                         }
-                        if part.is_empty() {
-                            part.reserve((*length).min(RESERVE));
+                        let came = part.len() + missing.min(self.rest.len());
+                        if came > part.capacity() {
+                            let most = (*length).min(RESERVE.max(came.saturating_mul(GROWTH)));
+                            part.reserve(most - part.len());
                         }
                         part.extend_from_slice(&self.rest.split_to(missing.min(self.rest.len())));
                         if part.len() < *length {
@@ -131,10 +136,15 @@ impl Inward {
         }
     }
 
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Status>> {
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Payload>, Status>> {
         loop {
+            if matches!(self.state, State::Head(_, 0))
+                && let Some(run) = Run::take(&mut self.rest, self.route.max_request)
+            {
+                return Poll::Ready(Ok(Some(Payload::Run(run))));
+            }
             if let Some(message) = self.take()? {
-                return Poll::Ready(Ok(Some(message)));
+                return Poll::Ready(Ok(Some(Payload::Bytes(message))));
             }
             match ready!(self.poll_piece(cx))? {
                 Some(piece) => self.rest = piece,
@@ -161,12 +171,12 @@ impl Stream for Inward {
         let this = self.get_mut();
         let next = ready!(this.poll_message(cx)).transpose();
         match &next {
-            Some(Ok(_)) => {
-                this.route.stats.received.fetch_add(1, Relaxed);
+            Some(Ok(messages)) => {
+                this.route.stats.received.fetch_add(messages.count() as u64, Relaxed);
             }
             Some(Err(_)) | None => this.end(),
         }
-        Poll::Ready(next.map(|next| next.map(Payload::Bytes)))
+        Poll::Ready(next)
     }
 }
 

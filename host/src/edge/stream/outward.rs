@@ -21,7 +21,7 @@ use crate::edge::compression::Encoding;
 use crate::edge::unary::late;
 use crate::edge::{envelope, web};
 use crate::middleware::Progress;
-use crate::rpc::Event;
+use crate::rpc::{Event, Payload, Run};
 use crate::status::{Code, Status};
 
 /// The body of a reply with a stream. Nothing is asked of the handler before the client's connection
@@ -36,6 +36,8 @@ pub(in crate::edge) struct Outward {
     /// How many messages are still allowed, where the reply has exactly one.
     due: Option<u8>,
     gather: Gather,
+    /// Nothing came since the last turn of the lane was waited for.
+    waited: bool,
     trailers: Option<HeaderMap>,
     link: Option<Link>,
     skip: Option<Skip>,
@@ -77,6 +79,7 @@ impl Outward {
             late: manner.limit.map(|limit| Box::pin(sleep_until(limit.into()))),
             due: manner.one_message.then_some(1),
             gather: Gather::default(),
+            waited: false,
             trailers: None,
             link: manner.link,
             skip: None,
@@ -98,6 +101,10 @@ impl Outward {
             }
             let Some(events) = &mut self.events else { return self.poll_rest(cx) };
             match Pin::new(events).poll_next(cx) {
+                Poll::Ready(Some(Event::Message(Payload::Run(run)))) => {
+                    self.waited = false;
+                    self.run(run);
+                }
                 Poll::Ready(Some(Event::Message(message))) => match message.bytes() {
                     Ok(message) => self.message(message),
                     Err(status) => self.fail(status),
@@ -109,6 +116,12 @@ impl Outward {
                 Poll::Ready(Some(Event::End(Err(status)))) => self.end(Err(status)),
                 Poll::Ready(None) => self.fail(Status::new(Code::Internal, "the service's reply broke off")),
                 Poll::Pending => {
+                    // A guest that sends many has its turn between two of its batches, and so would each
+                    // of them have a system call.
+                    if self.gather.has_many() && !std::mem::replace(&mut self.waited, true) {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                     if let Some(chunk) = self.gather.take() {
                         return Poll::Ready(Some(self.frame(chunk)));
                     }
@@ -125,6 +138,16 @@ impl Outward {
     /// Whether there is nothing more to come.
     pub(in crate::edge) fn is_end(&self) -> bool {
         self.events.is_none() && self.gather.is_empty() && self.trailers.is_none() && self.link.is_none() && self.skip.is_none()
+    }
+
+    /// Messages in the envelopes that all protocols have, unless something is to be done to each.
+    fn run(&mut self, run: Run) {
+        if self.accepted.is_none() && self.due.is_none() {
+            return self.gather.push_run(&run);
+        }
+        for message in run {
+            self.message(message);
+        }
     }
 
     fn message(&mut self, message: Bytes) {

@@ -77,7 +77,7 @@ impl Handler for Echo {
 fn text(body: &Payload) -> Option<&str> {
     match body {
         Payload::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
-        Payload::Value(_) => None,
+        Payload::Value(_) | Payload::Run(_) => None,
     }
 }
 

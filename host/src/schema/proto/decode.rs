@@ -256,11 +256,11 @@ enum Payload<'b> {
     Waiting(Cow<'b, [u8]>),
 }
 
-fn key(body: &mut &[u8]) -> Result<(u32, WireType), Fault> {
+pub(super) fn key(body: &mut &[u8]) -> Result<(u32, WireType), Fault> {
     decode_key(body).map_err(|_| Fault::invalid("the message is no protobuf: a field's key is broken"))
 }
 
-fn skip(number: u32, wire: WireType, body: &mut &[u8]) -> Result<(), Fault> {
+pub(super) fn skip(number: u32, wire: WireType, body: &mut &[u8]) -> Result<(), Fault> {
     // The context bounds how deep groups nest.
     skip_field(wire, number, body, DecodeContext::default())
         .map_err(|_| Fault::invalid(format!("the message is no protobuf: the unknown field {number} is broken")))
@@ -289,7 +289,7 @@ fn fixed<const N: usize>(expected: WireType, wire: WireType, body: &mut &[u8]) -
     Ok(*head)
 }
 
-fn delimited<'b>(wire: WireType, body: &mut &'b [u8]) -> Result<&'b [u8], Fault> {
+pub(super) fn delimited<'b>(wire: WireType, body: &mut &'b [u8]) -> Result<&'b [u8], Fault> {
     expect(WireType::LengthDelimited, wire)?;
     let length = decode_varint(body).map_err(|_| broken())?;
     let (head, tail) = usize::try_from(length).ok().and_then(|length| body.split_at_checked(length)).ok_or_else(broken)?;

@@ -4,6 +4,9 @@
 
 mod decode;
 mod encode;
+mod opaque;
 
 pub(super) use decode::decode;
 pub(super) use encode::encode;
+pub use opaque::Head;
+pub(super) use opaque::{find, head};

@@ -81,6 +81,29 @@ pub fn element(cx: &mut LiftContext<'_>, ty: InterfaceType, address: usize, plac
     from_memory(cx, ty, bytes)
 }
 
+/// The bytes of the element at a place of a buffer, where it is a `list<u8>`.
+pub fn bytes_element<'m>(cx: &mut LiftContext<'m>, ty: InterfaceType, address: usize, place: usize) -> Option<Result<&'m [u8]>> {
+    let InterfaceType::List(index) = ty else { return None };
+    if cx.types[index].element != InterfaceType::U8 {
+        return None;
+    }
+    let pair = place.checked_mul(PAIR).and_then(|offset| address.checked_add(offset));
+    let pair = pair.ok_or_else(|| garbled("the guest wrote to a stream from out of the bounds of its memory"));
+    Some(pair.and_then(|at| {
+        let pair = array(cx, at, 1, PAIR as u32, POINTER)?;
+        let (address, length) = (word(pair, 0)? as usize, word(pair, 4)? as usize);
+        let bytes = array(cx, address, length, 1, 1)?;
+        spend(cx, length, 1)?;
+        Ok(bytes)
+    }))
+}
+
+/// A list in memory: its address, and its length.
+const PAIR: usize = 8;
+
+/// How an address is aligned.
+const POINTER: u32 = 4;
+
 /// The reading end of a stream, made by the guest or passed through it.
 fn stream<L: Copy>(
     cx: &mut LiftContext<'_>,

@@ -6,7 +6,7 @@ use wasmtime::component::__internal::{InterfaceType, LowerContext};
 use wasmtime::component::{FutureReader, Lower, StreamReader};
 use wasmtime::{Result, ValRaw, bail};
 
-use super::{Item, MAX_FLAT, TooLarge};
+use super::{Item, MAX_FLAT};
 use crate::schema::Value;
 
 /// Lowers all parameters, whose types are those of the tuple `ty`: each directly where all fit, else
@@ -150,12 +150,7 @@ fn to_flat<'f, T>(
 }
 
 /// Lowers elements into a buffer of the guest's.
-pub fn buffer<'v, T>(
-    cx: &mut LowerContext<'_, T>,
-    ty: InterfaceType,
-    address: usize,
-    items: impl ExactSizeIterator<Item = std::result::Result<&'v Value, &'v TooLarge>>,
-) -> Result<()> {
+pub fn buffer<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, address: usize, items: &[Item]) -> Result<()> {
     let abi = cx.types.canonical_abi(&ty);
     let size = abi.size32 as usize;
     let length = items.len().checked_mul(size).and_then(|length| address.checked_add(length));
@@ -165,10 +160,34 @@ pub fn buffer<'v, T>(
     if !address.is_multiple_of(abi.align32 as usize) {
         bail!("the guest reads a stream into an address that is not aligned");
     }
-    for (place, item) in items.enumerate() {
-        let Ok(value) = item else { bail!("an element that was never lifted is lowered") };
-        to_memory(cx, ty, value, address + place * size)?;
+    let takes_bytes = matches!(ty, InterfaceType::List(index) if cx.types[index].element == InterfaceType::U8);
+    let mut whole: &[u8] = &[];
+    for (place, item) in items.iter().enumerate() {
+        let at = address + place * size;
+        match item {
+            Item::Value(Ok(value)) => to_memory(cx, ty, value, at)?,
+            Item::Part { of, start, length } if takes_bytes => {
+                whole = of.as_deref().unwrap_or(whole);
+                match whole.get(*start..).and_then(|rest| rest.get(..*length)) {
+                    Some(bytes) => bytes_to_memory(cx, bytes, at)?,
+                    None => bail!("an element is no part of what it is said to be of"),
+                }
+            }
+            Item::Value(Err(_)) | Item::Part { .. } | Item::Large(_) => bail!("an element is lowered that is not meant for a guest"),
+        }
     }
+    Ok(())
+}
+
+/// Copies bytes into memory that the guest allocates, and says at `at` where they are.
+fn bytes_to_memory<T>(cx: &mut LowerContext<'_, T>, bytes: &[u8], at: usize) -> Result<()> {
+    let address = cx.realloc(0, 0, 1, bytes.len())?;
+    let (start, length) = (u32::try_from(address)?, u32::try_from(bytes.len())?);
+    // Asked for once: where the memory is costs as much as a small copy.
+    let memory = cx.as_slice_mut();
+    memory[address..][..bytes.len()].copy_from_slice(bytes);
+    memory[at..][..4].copy_from_slice(&start.to_le_bytes());
+    memory[at + 4..][..4].copy_from_slice(&length.to_le_bytes());
     Ok(())
 }
 
@@ -188,6 +207,7 @@ fn to_memory<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, value: &Value, 
         (InterfaceType::Float64, Value::F64(v)) => v.linear_lower_to_memory(cx, ty, at),
         (InterfaceType::Char, Value::Char(v)) => v.linear_lower_to_memory(cx, ty, at),
         (InterfaceType::String, Value::String(v)) => v.as_str().linear_lower_to_memory(cx, ty, at),
+        (InterfaceType::List(index), Value::Bytes(bytes)) if types[index].element == InterfaceType::U8 => bytes_to_memory(cx, bytes, at),
         (InterfaceType::List(_) | InterfaceType::Map(_), value) => {
             let (address, length) = sequence(cx, ty, value)?;
             *cx.get(at) = u32::try_from(address)?.to_le_bytes();

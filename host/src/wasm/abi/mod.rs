@@ -18,13 +18,15 @@ use wasmtime::{ValRaw, bail};
 
 use crate::schema::Value;
 
+mod batch;
 mod imported;
 mod item;
 mod lift;
 mod lower;
 
+pub use batch::Batch;
 pub use imported::{Params, Return, widths};
-pub use item::{Item, read};
+pub use item::{Element, Item, Lifted, read};
 
 /// What the component model passes directly; more goes through memory ("Canonical ABI", flattening).
 const MAX_FLAT: usize = 16;

@@ -12,7 +12,7 @@ use wasmtime::{Result, StoreContextMut};
 use crate::rpc::{Messages, Payload};
 use crate::schema::Value;
 use crate::status::{Code, Status};
-use crate::wasm::abi::{self, Item, TooLarge};
+use crate::wasm::abi::{self, Item, Lifted, TooLarge};
 use crate::wasm::inbox::Inbox;
 use crate::wasm::state::State;
 use crate::wasm::streams::{Pipe, Piped};
@@ -82,24 +82,26 @@ impl Sink {
     }
 
     /// Sends messages on; their bytes.
-    fn send(&self, items: Vec<Item>) -> usize {
+    fn send(&self, items: Lifted) -> usize {
         let mut bytes = 0;
         let mut ready = Vec::with_capacity(items.len());
-        for Item(item) in items {
-            match item {
-                Ok(value) => {
-                    let message = (self.payload)(value);
-                    bytes += message.size();
-                    ready.push(message);
-                }
-                Err(TooLarge) => {
-                    self.pipe.push(std::mem::take(&mut ready));
-                    self.pipe.fail(Status::new(Code::ResourceExhausted, "a message takes more than the limit host-memory"));
-                    break;
-                }
+        let mut failure = None;
+        items.each(|element| match element.into_value() {
+            Ok(value) => {
+                let message = (self.payload)(value);
+                bytes += message.size();
+                ready.push(message);
+                true
             }
-        }
+            Err(too_large) => {
+                failure = Some(too_large);
+                false
+            }
+        });
         self.pipe.push(ready);
+        if let Some(TooLarge) = failure {
+            self.pipe.fail(Status::new(Code::ResourceExhausted, "a message takes more than the limit host-call"));
+        }
         bytes
     }
 }
@@ -140,8 +142,7 @@ impl StreamConsumer<State> for Items {
             if count == 0 {
                 return Poll::Ready(Ok(StreamResult::Completed));
             }
-            let mut items = Vec::with_capacity(count);
-            abi::read(&mut source, &mut store, taken, &mut items)?;
+            let items = abi::read(&mut source, &mut store, taken, count)?;
             taken += items.len();
             bytes += self.0.send(items);
         }
@@ -169,7 +170,7 @@ impl StreamConsumer<State> for Chunks {
             let bytes = direct.remaining();
             let chunk = bytes[..bytes.len().min(CHUNK)].to_vec();
             direct.mark_read(chunk.len());
-            self.0.send(vec![Item(Ok(Value::Bytes(chunk)))]);
+            self.0.pipe.push(vec![(self.0.payload)(Value::Bytes(chunk))]);
         }
         Poll::Ready(Ok(StreamResult::Completed))
     }
@@ -188,9 +189,7 @@ impl FutureConsumer<State> for One {
         mut source: Source<'_, Item>,
         _: bool,
     ) -> Polled<()> {
-        let mut item = Vec::with_capacity(1);
-        abi::read(&mut source, store, 0, &mut item)?;
-        self.0.send(item);
+        self.0.send(abi::read(&mut source, store, 0, 1)?);
         Poll::Ready(Ok(()))
     }
 }

@@ -86,10 +86,10 @@ pub fn replies(
         let (schema, origin) = (Arc::clone(schema), origin.clone());
         let ending = async move {
             let result = ending.await.unwrap_or_else(|_| Err(Status::new(Code::Canceled, "the stream was not read to its end")));
-            let Err(mut status) = result else { return Ok(Item(Ok(Value::Variant(0, None)))) };
+            let Err(mut status) = result else { return Ok(Item::Value(Ok(Value::Variant(0, None)))) };
             let method = &schema.needs[at.0].methods[at.1];
             match status.take_value::<Value>().or_else(|| method.ending(&status)) {
-                Some(value) => wasmtime::Result::Ok(Item(Ok(value))),
+                Some(value) => wasmtime::Result::Ok(Item::Value(Ok(value))),
                 None => unsayable(status, origin).await,
             }
         };
@@ -184,7 +184,7 @@ impl StreamProducer<State> for InItems {
         let mut result = StreamResult::Completed;
         while items.len() < room {
             match self.0.poll_next(cx) {
-                Poll::Ready(Ok(Next::Value(value))) => items.push(Item(Ok(value))),
+                Poll::Ready(Ok(Next::Value(value))) => items.push(Item::Value(Ok(value))),
                 Poll::Ready(Ok(Next::End)) => {
                     result = StreamResult::Dropped;
                     break;
@@ -246,7 +246,7 @@ impl FutureProducer<State> for InOne {
 
     fn poll_produce(mut self: Pin<&mut Self>, cx: &mut Context<'_>, _: StoreContextMut<State>, finish: bool) -> Polled<Option<Item>> {
         match self.0.poll_next(cx) {
-            Poll::Ready(Ok(Next::Value(value))) => Poll::Ready(Ok(Some(Item(Ok(value))))),
+            Poll::Ready(Ok(Next::Value(value))) => Poll::Ready(Ok(Some(Item::Value(Ok(value))))),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             // A future has no way to say that nothing will come.
             Poll::Ready(Ok(Next::End)) | Poll::Pending if finish => Poll::Ready(Ok(None)),

@@ -8,7 +8,6 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{FutureConsumer, Source, StreamConsumer, StreamResult};
 
 use super::{Polled, Side};
-use crate::schema::Value;
 use crate::wasm::abi::{self, Item};
 use crate::wasm::call::Call;
 use crate::wasm::state::State;
@@ -75,10 +74,9 @@ impl StreamConsumer<State> for Elements {
             if count == 0 {
                 return Poll::Ready(Ok(StreamResult::Completed));
             }
-            let mut items = Vec::with_capacity(count);
-            abi::read(&mut source, &mut store, taken, &mut items)?;
-            taken += items.len();
-            let Some(bytes) = self.side.send(items.into_iter().map(|item| item.0)) else {
+            let lifted = abi::read(&mut source, &mut store, taken, count)?;
+            taken += lifted.len();
+            let Some(bytes) = self.side.send(lifted) else {
                 return Poll::Ready(Ok(StreamResult::Dropped));
             };
             // Small elements are taken by the hundred, large ones one by one.
@@ -122,9 +120,9 @@ impl StreamConsumer<State> for Chunks {
         }
         let mut direct = source.as_direct(store);
         let bytes = direct.remaining();
-        let chunk = bytes[..bytes.len().min(CHUNK)].to_vec();
-        direct.mark_read(chunk.len());
-        let sent = self.0.send(std::iter::once(Ok(Value::Bytes(chunk))));
+        let chunk = &bytes[..bytes.len().min(CHUNK)];
+        let (count, sent) = (chunk.len(), self.0.send_chunk(chunk));
+        direct.mark_read(count);
         Poll::Ready(Ok(if sent.is_some() { StreamResult::Completed } else { StreamResult::Dropped }))
     }
 }
@@ -172,14 +170,17 @@ impl FutureConsumer<State> for Once {
         mut source: Source<'_, Item>,
         _: bool,
     ) -> Polled<()> {
-        let mut item = Vec::with_capacity(1);
-        abi::read(&mut source, store, 0, &mut item)?;
-        match (item.pop().map(|item| item.0), self.says) {
+        let lifted = abi::read(&mut source, store, 0, 1)?;
+        match self.says {
             // There is one message: it needs no room.
-            (Some(Ok(value)), Says::Ending) => self.side.flow().reply.settle(self.side.flow().wire.ended(value)),
-            (item, _) => {
-                self.side.send(item.into_iter());
-            }
+            Says::Message => drop(self.side.send(lifted)),
+            Says::Ending => lifted.each(|ending| {
+                match ending.into_value() {
+                    Ok(value) => self.side.flow().reply.settle(self.side.flow().wire.ended(value)),
+                    Err(too_large) => self.side.fail(too_large.into()),
+                }
+                true
+            }),
         }
         Poll::Ready(Ok(()))
     }

@@ -4,13 +4,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::{Buf as _, Bytes};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, FutureProducer, StreamProducer, StreamResult, VecBuffer};
 
-use super::{Next, Polled, Side};
+use super::{Next, Polled, Side, Taken};
 use crate::schema::Value;
 use crate::status::{Code, Status};
-use crate::wasm::abi::Item;
+use crate::wasm::abi::{Batch, Item};
 use crate::wasm::call::Call;
 use crate::wasm::state::State;
 
@@ -21,23 +22,27 @@ const MAX_BATCH: usize = 256;
 const CHUNK: usize = 64 << 10;
 
 /// `stream<t>`
-pub struct Elements(Side);
+pub struct Elements {
+    side: Side,
+    /// How many elements there were the last time.
+    usual: usize,
+}
 
 impl Elements {
     pub fn of(call: &Arc<Call>) -> Elements {
-        Elements(Side(Arc::clone(call)))
+        Elements { side: Side(Arc::clone(call)), usual: 0 }
     }
 }
 
 impl StreamProducer<State> for Elements {
     type Item = Item;
-    type Buffer = VecBuffer<Item>;
+    type Buffer = Batch;
 
     fn poll_produce<'a>(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         store: StoreContextMut<'a, State>,
-        mut destination: Destination<'a, Item, VecBuffer<Item>>,
+        mut destination: Destination<'a, Item, Batch>,
         finish: bool,
     ) -> Polled<StreamResult> {
         let room = destination.remaining(store).unwrap_or(MAX_BATCH).min(MAX_BATCH);
@@ -45,14 +50,24 @@ impl StreamProducer<State> for Elements {
             // The guest asks whether there is something; it will hear when it reads.
             return Poll::Ready(Ok(StreamResult::Completed));
         }
-        let mut items = Vec::new();
-        let result = match self.0.poll_elements(cx, room, |value| items.push(Item(Ok(value)))) {
+        let mut batch = Batch::with_capacity(self.usual.min(room));
+        let taken = self.side.poll_elements(cx, room, |element| match element {
+            Taken::Value(value) => batch.push(value),
+            Taken::Part { of, begins, part } => {
+                if begins {
+                    batch.begin(of.clone());
+                }
+                batch.push_part(part);
+            }
+        });
+        let result = match taken {
             Poll::Ready(Next::End) => StreamResult::Dropped,
-            Poll::Pending if items.is_empty() && finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
-            Poll::Pending if items.is_empty() => return Poll::Pending,
+            Poll::Pending if batch.is_empty() && finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
+            Poll::Pending if batch.is_empty() => return Poll::Pending,
             Poll::Ready(Next::More) | Poll::Pending => StreamResult::Completed,
         };
-        destination.set_buffer(VecBuffer::from(items));
+        self.usual = batch.len();
+        destination.set_buffer(batch);
         Poll::Ready(Ok(result))
     }
 }
@@ -61,13 +76,12 @@ impl StreamProducer<State> for Elements {
 pub struct Chunks {
     side: Side,
     /// What of the last message the guest has not had room for.
-    chunk: Vec<u8>,
-    read: usize,
+    chunk: Bytes,
 }
 
 impl Chunks {
     pub fn of(call: &Arc<Call>) -> Chunks {
-        Chunks { side: Side(Arc::clone(call)), chunk: Vec::new(), read: 0 }
+        Chunks { side: Side(Arc::clone(call)), chunk: Bytes::new() }
     }
 }
 
@@ -87,27 +101,26 @@ impl StreamProducer<State> for Chunks {
         }
         let me = self.get_mut();
         // Empty chunks carry nothing that a stream of bytes could show.
-        while me.read == me.chunk.len() {
-            let mut next = Vec::new();
-            let polled = me.side.poll_elements(cx, 1, |value| {
-                if let Value::Bytes(chunk) = value {
-                    next = chunk;
-                }
+        while me.chunk.is_empty() {
+            let chunk = &mut me.chunk;
+            let polled = me.side.poll_elements(cx, 1, |element| match element {
+                Taken::Value(Value::Bytes(bytes)) => *chunk = bytes.into(),
+                Taken::Value(_) => {}
+                Taken::Part { of, part, .. } => *chunk = of.slice(part),
             });
             match polled {
-                Poll::Ready(Next::More) => (me.chunk, me.read) = (next, 0),
+                Poll::Ready(Next::More) => {}
                 Poll::Ready(Next::End) => return Poll::Ready(Ok(StreamResult::Dropped)),
                 Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
                 Poll::Pending => return Poll::Pending,
             }
         }
-        let left = &me.chunk[me.read..];
-        let mut direct = destination.as_direct(store, CHUNK.min(left.len()));
+        let mut direct = destination.as_direct(store, CHUNK.min(me.chunk.len()));
         let room = direct.remaining();
-        let count = room.len().min(left.len());
-        room[..count].copy_from_slice(&left[..count]);
+        let count = room.len().min(me.chunk.len());
+        room[..count].copy_from_slice(&me.chunk[..count]);
         direct.mark_written(count);
-        me.read += count;
+        me.chunk.advance(count);
         Poll::Ready(Ok(StreamResult::Completed))
     }
 }
@@ -126,8 +139,14 @@ impl FutureProducer<State> for One {
 
     fn poll_produce(self: Pin<&mut Self>, cx: &mut Context<'_>, _: StoreContextMut<State>, finish: bool) -> Polled<Option<Item>> {
         let mut value = None;
-        match (self.0.poll_elements(cx, 1, |element| value = Some(element)), value) {
-            (_, Some(value)) => Poll::Ready(Ok(Some(Item(Ok(value))))),
+        let polled = self.0.poll_elements(cx, 1, |element| {
+            value = Some(match element {
+                Taken::Value(value) => value,
+                Taken::Part { of, part, .. } => Value::Bytes(of[part].to_vec()),
+            });
+        });
+        match (polled, value) {
+            (_, Some(value)) => Poll::Ready(Ok(Some(Item::Value(Ok(value))))),
             (Poll::Ready(_), None) => {
                 // A future has no way to say that nothing will come: the guest waits until it goes.
                 self.0.fail(Status::new(Code::Unimplemented, "the call takes one message, and the request has none"));

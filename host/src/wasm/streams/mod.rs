@@ -4,25 +4,29 @@
 //! Nothing lies between the guest and the wire but one bounded buffer for the reply. A guest that
 //! reads makes the host poll the socket; a reply that is read makes room for what the guest writes.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures::task::AtomicWaker;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{FutureReader, StreamReader};
 
-use super::abi::{Item, TooLarge};
+use super::abi::{Element, Item, Lifted};
 use super::call::Call;
 use super::quota::Quota;
 use super::state::State;
-use crate::rpc::{Messages, Payload};
-use crate::schema::{Flowing, Handle, Passing, Value};
-use crate::status::{Code, Status};
+use crate::rpc::{Messages, Payload, Run};
+use crate::schema::{Flowing, Handle, Head, Passing, Value};
+use crate::status::Status;
 
 mod drain;
 mod feed;
+mod outgoing;
 mod pipe;
 
+use outgoing::Outgoing;
 pub use pipe::{Pipe, Piped};
 
 /// How a call's messages become values, and its values messages.
@@ -35,6 +39,14 @@ pub trait Wire: Send + Sync {
 
     /// An element from a message.
     fn element(&self, message: Payload) -> Result<Value, Status>;
+
+    /// Where in a message the element is, for a `list<u8>` that the message holds as it is; `None` for any
+    /// other element, and where messages are no bytes.
+    fn find(&self, message: &[u8]) -> Option<Result<Range<usize>, Status>>;
+
+    /// What a message begins with whose rest is an element of so many bytes, for a `list<u8>` that the
+    /// message holds as it is; `None` for any other element, and where messages are no bytes.
+    fn head(&self, length: usize) -> Option<Result<Head, Status>>;
 
     /// A message from an element.
     fn message(&self, element: Value) -> Result<Payload, Status>;
@@ -52,9 +64,18 @@ pub struct Flow {
     /// The reply's messages.
     pub reply: Pipe,
     /// The caller's messages, until the call is over.
-    incoming: Mutex<Option<Messages>>,
+    incoming: Mutex<Option<Incoming>>,
     /// Wakes whoever waits for one.
     reading: AtomicWaker,
+}
+
+/// A caller's messages.
+struct Incoming {
+    messages: Messages,
+    /// Messages that came together, of which some are not taken yet.
+    run: Run,
+    /// How much of the run has been.
+    taken: usize,
 }
 
 impl std::fmt::Debug for Flow {
@@ -67,6 +88,7 @@ impl Flow {
     /// The streams of a call that has not begun. The reply may hold `capacity` bytes, of those that the
     /// service may have held for it.
     pub fn new(wire: Box<dyn Wire>, incoming: Option<Messages>, capacity: usize, quota: &Arc<Quota>) -> Flow {
+        let incoming = incoming.map(|messages| Incoming { messages, run: Run::default(), taken: 0 });
         Flow { wire, reply: Pipe::new(capacity, Arc::clone(quota)), incoming: Mutex::new(incoming), reading: AtomicWaker::new() }
     }
 
@@ -77,21 +99,65 @@ impl Flow {
 
     /// Hands the caller's messages that are there to `take`, until it wants no more. `Pending` means
     /// that more may come; there are no more when the call is over, too.
-    fn poll_messages(&self, cx: &mut Context<'_>, mut take: impl FnMut(Result<Payload, Status>) -> Wants) -> Poll<Next> {
+    fn poll_messages(&self, cx: &mut Context<'_>, mut take: impl FnMut(Came<'_>) -> Wants) -> Poll<Next> {
         self.reading.register(cx.waker());
         let mut incoming = self.incoming.lock().expect("no holder panics");
         loop {
-            let Some(messages) = incoming.as_mut() else { return Poll::Ready(Next::End) };
-            let next = std::task::ready!(messages.as_mut().poll_next(cx));
-            if matches!(next, None | Some(Err(_))) {
-                *incoming = None;
+            let Some(Incoming { messages, run, taken }) = incoming.as_mut() else { return Poll::Ready(Next::End) };
+            let mut begins = true;
+            while let Some(message) = run.message_at(*taken) {
+                *taken = message.end;
+                if take(Came::InRun { bytes: run.bytes(), begins, message }) == Wants::Enough {
+                    return Poll::Ready(Next::More);
+                }
+                begins = false;
             }
-            if let Some(message) = next
-                && take(message) == Wants::Enough
-            {
+            // Let go of: it would keep the memory in which it came.
+            *run = Run::default();
+            let wants = match std::task::ready!(messages.as_mut().poll_next(cx)) {
+                Some(Ok(Payload::Run(next))) => {
+                    (*run, *taken) = (next, 0);
+                    Wants::More
+                }
+                Some(Ok(message)) => take(Came::Alone(message)),
+                Some(Err(status)) => {
+                    *incoming = None;
+                    take(Came::Failure(status))
+                }
+                None => {
+                    *incoming = None;
+                    Wants::More
+                }
+            };
+            if wants == Wants::Enough {
                 return Poll::Ready(Next::More);
             }
         }
+    }
+
+    /// Hands the element in what came to `take`.
+    fn element(&self, came: Came<'_>, take: &mut impl FnMut(Taken<'_>)) -> Result<(), Status> {
+        let value = match came {
+            Came::InRun { bytes, begins, message } => match self.wire.find(&bytes[message.clone()]).transpose()? {
+                Some(found) => {
+                    let part = message.start + found.start..message.start + found.end;
+                    take(Taken::Part { of: bytes, begins, part });
+                    return Ok(());
+                }
+                None => self.wire.element(Payload::Bytes(bytes.slice(message)))?,
+            },
+            Came::Alone(Payload::Bytes(bytes)) => match self.wire.find(&bytes).transpose()? {
+                Some(part) => {
+                    take(Taken::Part { of: &bytes, begins: true, part });
+                    return Ok(());
+                }
+                None => self.wire.element(Payload::Bytes(bytes))?,
+            },
+            Came::Alone(message) => self.wire.element(message)?,
+            Came::Failure(status) => return Err(status),
+        };
+        take(Taken::Value(value));
+        Ok(())
     }
 
     /// Lets go of the caller's messages: the call is over, and the guest need not have read them.
@@ -137,6 +203,24 @@ pub fn connect(mut store: StoreContextMut<'_, State>, call: &Arc<Call>, result: 
     Ok(Ok(()))
 }
 
+/// What came from the caller.
+enum Came<'r> {
+    /// A message by itself.
+    Alone(Payload),
+    /// A message at this place of a run's bytes; the first of it that this poll hands over, or not.
+    InRun { bytes: &'r Bytes, begins: bool, message: Range<usize> },
+    /// Why nothing more comes.
+    Failure(Status),
+}
+
+/// An element that came from the caller.
+enum Taken<'t> {
+    /// Of any type.
+    Value(Value),
+    /// A `list<u8>`: a part of these bytes, which the one before it was a part of too, or not.
+    Part { of: &'t Bytes, begins: bool, part: Range<usize> },
+}
+
 /// Whether whoever takes messages has room for another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wants {
@@ -160,15 +244,14 @@ impl Side {
     }
 
     /// Hands elements that the caller sent to `take`, at most `most`; a wrong message ends them.
-    fn poll_elements(&self, cx: &mut Context<'_>, most: usize, mut take: impl FnMut(Value)) -> Poll<Next> {
+    fn poll_elements(&self, cx: &mut Context<'_>, most: usize, mut take: impl FnMut(Taken<'_>)) -> Poll<Next> {
         let flow = self.flow();
         let (mut taken, mut failure) = (0, None);
-        let next = flow.poll_messages(cx, |message| {
-            match message.and_then(|message| flow.wire.element(message)) {
-                Ok(value) => take(value),
+        let next = flow.poll_messages(cx, |came| {
+            match flow.element(came, &mut take) {
+                Ok(()) => taken += 1,
                 Err(status) => failure = Some(status),
             }
-            taken += 1;
             if taken < most && failure.is_none() { Wants::More } else { Wants::Enough }
         });
         if taken > 0 {
@@ -184,22 +267,30 @@ impl Side {
     }
 
     /// Sends elements on; their bytes, or `None` where that fails, which ends the call.
-    fn send(&self, elements: impl Iterator<Item = Result<Value, TooLarge>>) -> Option<usize> {
-        self.0.progressed();
-        let flow = self.flow();
-        let (mut failure, mut bytes) = (None, 0);
-        let ready = elements.map_while(|element| {
-            let message = match element {
-                Ok(element) => flow.wire.message(element),
-                Err(TooLarge) => Err(Status::new(Code::ResourceExhausted, "a message of the reply takes more than the limit host-call")),
-            };
-            message.inspect(|message| bytes += message.size()).map_err(|status| failure = Some(status)).ok()
+    fn send(&self, elements: Lifted) -> Option<usize> {
+        let mut outgoing = Outgoing::new(&*self.flow().wire, elements.len(), elements.small());
+        let mut result = Ok(());
+        elements.each(|element| {
+            result = outgoing.add(element);
+            result.is_ok()
         });
-        let ready = ready.collect();
-        flow.reply.push(ready);
-        match failure {
-            None => Some(bytes),
-            Some(status) => {
+        self.finish(outgoing, result)
+    }
+
+    /// Sends one chunk of bytes on, as [`Side::send`] does.
+    fn send_chunk(&self, chunk: &[u8]) -> Option<usize> {
+        let mut outgoing = Outgoing::new(&*self.flow().wire, 1, chunk.len());
+        let result = outgoing.add(Element::Bytes(chunk));
+        self.finish(outgoing, result)
+    }
+
+    fn finish(&self, outgoing: Outgoing<'_>, result: Result<(), Status>) -> Option<usize> {
+        self.0.progressed();
+        let (messages, bytes) = outgoing.finish();
+        self.flow().reply.push(messages);
+        match result {
+            Ok(()) => Some(bytes),
+            Err(status) => {
                 self.fail(status);
                 None
             }

@@ -145,7 +145,7 @@ impl Stream for Reading {
                 Some(Event::Message(Payload::Bytes(bytes))) => {
                     return Poll::Ready(Some(Event::Message(Payload::Value(Value::Bytes(bytes.into())))));
                 }
-                Some(Event::Message(Payload::Value(_))) => Err(Status::new(Code::Internal, "a call of bytes was answered with values")),
+                Some(Event::Message(_)) => Err(Status::new(Code::Internal, "a call of bytes was answered with values")),
                 Some(Event::End(result)) => result,
                 None => Err(Status::new(Code::Internal, "the service's reply broke off")),
             },
