@@ -30,6 +30,7 @@ mod protocols;
 mod rpc;
 mod rude;
 mod settings;
+mod shop;
 mod stop;
 mod streams;
 mod streams_bounds;
