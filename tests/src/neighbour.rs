@@ -21,13 +21,13 @@ const ECHO: &str = "test.echo.Echo/Echo";
 const QUIET_CALLS: u64 = 500;
 
 /// The fewest calls while it is done.
-const FEWEST_CALLS: u64 = 200;
+const FEWEST_CALLS: u64 = 500;
 
 /// How much longer the slowest hundredth may take beside a hostile service.
 const SLOWER: u32 = 3;
 
 /// What is never too long: the machine has others to serve.
-const FLOOR: Duration = Duration::from_millis(20);
+const FLOOR: Duration = Duration::from_millis(30);
 
 /// A host with the echo beside a component under the name `hostile`, which has the limits of this table:
 /// `cpu = "1s"`.

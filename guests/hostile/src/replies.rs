@@ -8,7 +8,7 @@ use microhost_sdk::wit_bindgen::StreamReader;
 use crate::wit_stream;
 
 const PIECE: usize = 64 << 10;
-const PIECES: usize = 64;
+const PIECES: usize = 8;
 
 pub fn endless() -> StreamReader<Vec<u8>> {
     let (mut out, reader) = wit_stream::new();

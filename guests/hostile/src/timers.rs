@@ -1,20 +1,24 @@
 //! Waits for very many timers at once.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::task::Poll;
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
+use microhost_sdk::spawn;
 use microhost_sdk::time::sleep;
 
+/// How many have run out, once all have.
 pub async fn wait(count: u32, ms: u32) -> u32 {
-    let time = Duration::from_millis(ms.into());
-    let mut timers: Vec<Pin<Box<dyn Future<Output = ()>>>> = (0..count).map(|_| Box::pin(sleep(time)) as _).collect();
-    // All are begun before the first is waited for.
-    poll_fn(|cx| {
-        timers.retain_mut(|timer| timer.as_mut().poll(cx).is_pending());
-        if timers.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    count
+    let (time, over) = (Duration::from_millis(ms.into()), Rc::new(Cell::new(0)));
+    for _ in 0..count {
+        let over = Rc::clone(&over);
+        spawn(async move {
+            sleep(time).await;
+            over.set(over.get() + 1);
+        });
+    }
+    while over.get() < count {
+        sleep(time).await;
+    }
+    over.get()
 }

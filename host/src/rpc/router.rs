@@ -57,9 +57,12 @@ pub enum RouterError {
 #[derive(Clone, Default)]
 struct Table {
     /// By path: `/example.greeter.Greet/Hello`.
-    routes: HashMap<Box<str>, Route>,
+    ///
+    /// The names are shared by the tables that follow one another: each is a copy of the one before, so
+    /// that a thousand services which start one by one make a thousand of them.
+    routes: HashMap<Arc<str>, Route>,
     /// By the name that its owner gave: the paths of its endpoints.
-    owners: HashMap<String, Vec<Box<str>>>,
+    owners: HashMap<Arc<str>, Arc<[Arc<str>]>>,
     /// Few, so they are looked through one by one.
     gateways: Vec<Open>,
     /// The routes of plain HTTP with their owners, the longest first.
@@ -102,21 +105,21 @@ impl Table {
     }
 
     fn set(&mut self, owner: &str, endpoints: Vec<Served>) -> Result<(), RouterError> {
-        let before: HashMap<Box<str>, Route> =
-            self.owners.remove(owner).unwrap_or_default().into_iter().filter_map(|path| self.routes.remove_entry(&path)).collect();
+        let before = self.owners.remove(owner).unwrap_or_default();
+        let before: HashMap<Arc<str>, Route> = before.iter().filter_map(|path| self.routes.remove_entry(path)).collect();
         let mut paths = Vec::with_capacity(endpoints.len());
         for mut served in endpoints {
-            let path: Box<str> = served.endpoint.path().into();
+            let path: Arc<str> = served.endpoint.path().into();
             if let Some(before) = before.get(&path) {
                 served.stats = Arc::clone(&before.stats);
             }
             if self.routes.insert(path.clone(), Arc::new(served)).is_some() {
                 let by = self.owners.iter().find(|(_, paths)| paths.contains(&path)).map_or(owner, |(by, _)| by);
-                return Err(RouterError::Taken { path: path.into(), by: by.to_owned() });
+                return Err(RouterError::Taken { path: path.to_string(), by: by.to_owned() });
             }
             paths.push(path);
         }
-        self.owners.insert(owner.to_owned(), paths);
+        self.owners.insert(owner.into(), paths.into());
         Ok(())
     }
 
@@ -193,7 +196,7 @@ impl Router {
     /// The endpoints of `owner`, sorted by path, its gateway as in [`Router::all`].
     pub fn of(&self, owner: &str) -> Vec<Route> {
         let table = self.table.load();
-        let paths = table.owners.get(owner).into_iter().flatten();
+        let paths = table.owners.get(owner).into_iter().flat_map(|paths| paths.iter());
         let mut own: Vec<Route> = paths.filter_map(|path| table.routes.get(path).cloned()).collect();
         own.sort_by(|a, b| (&a.endpoint.service, &a.endpoint.method).cmp(&(&b.endpoint.service, &b.endpoint.method)));
         own.extend(table.gateways.iter().filter(|open| open.owner == owner).map(Open::shown));
@@ -286,8 +289,8 @@ impl Router {
     pub fn remove(&self, owner: &str) {
         let _writing = self.writing.lock().expect("no writer panics");
         let mut new = Table::clone(&self.table.load());
-        for path in new.owners.remove(owner).unwrap_or_default() {
-            new.routes.remove(&path);
+        for path in new.owners.remove(owner).unwrap_or_default().iter() {
+            new.routes.remove(path);
         }
         new.gateways.retain(|open| open.owner != owner);
         new.http.retain(|(by, _)| by != owner);

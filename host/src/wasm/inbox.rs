@@ -196,12 +196,11 @@ pub struct Computing {
     mark: AtomicU64,
     /// Nanoseconds computed since the last tick.
     since_tick: AtomicU64,
-    strain: Strain,
 }
 
 impl Computing {
     fn new() -> Computing {
-        Computing { base: Instant::now(), mark: AtomicU64::new(0), since_tick: AtomicU64::new(0), strain: Strain::default() }
+        Computing { base: Instant::now(), mark: AtomicU64::new(0), since_tick: AtomicU64::new(0) }
     }
 
     fn now(&self) -> u64 {
@@ -225,69 +224,5 @@ impl Computing {
     pub fn tick(&self) -> Duration {
         self.pause();
         Duration::from_nanos(self.since_tick.swap(0, Relaxed)).min(2 * TICK)
-    }
-
-    /// Notes computing of a call that takes long.
-    pub fn strain(&self, time: Duration) {
-        self.strain.add(self.mark.load(Relaxed), time);
-    }
-
-    /// Whether calls that take long have kept the instance busy lately.
-    pub fn is_strained(&self) -> bool {
-        self.strain.is_high(self.mark.load(Relaxed))
-    }
-}
-
-/// How much of the time calls that take long keep an instance busy: a bucket that leaks. Many such calls,
-/// each too short to be noticed alone, would hold up a lane as one long call does.
-#[derive(Debug, Default)]
-struct Strain {
-    level: AtomicU64,
-    /// When it last leaked, by the clock of [`Computing`].
-    at: AtomicU64,
-}
-
-/// What leaks of a strain, in time, is one in so many.
-const STRAIN_LEAK: u64 = 10;
-
-/// From here on an instance is strained.
-const STRAINED: Duration = Duration::from_millis(20);
-
-/// The strain is never more, so that an instance is soon itself again.
-const MOST_STRAIN: Duration = Duration::from_millis(60);
-
-impl Strain {
-    fn add(&self, now: u64, time: Duration) {
-        let leaked = now.saturating_sub(self.at.swap(now, Relaxed)) / STRAIN_LEAK;
-        let level = Duration::from_nanos(self.level.load(Relaxed).saturating_sub(leaked)) + time;
-        self.level.store(u64::try_from(level.min(MOST_STRAIN).as_nanos()).unwrap_or(u64::MAX), Relaxed);
-    }
-
-    fn is_high(&self, now: u64) -> bool {
-        let level = self.level.load(Relaxed);
-        if level == 0 {
-            return false;
-        }
-        let left = level.saturating_sub(now.saturating_sub(self.at.load(Relaxed)) / STRAIN_LEAK);
-        if left == 0 {
-            self.level.store(0, Relaxed);
-        }
-        Duration::from_nanos(left) > STRAINED
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_instance_is_strained_by_long_calls_in_a_row_and_not_by_one_now_and_then() {
-        let (busy, calm, call) = (Strain::default(), Strain::default(), Duration::from_millis(10));
-        for turn in 1..10_u64 {
-            busy.add(turn * 10_000_000, call);
-            calm.add(turn * 1_000_000_000, call);
-        }
-        assert!(busy.is_high(90_000_000) && !calm.is_high(9_000_000_000));
-        assert!(!busy.is_high(1_000_000_000), "it passes");
     }
 }

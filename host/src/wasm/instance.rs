@@ -31,6 +31,9 @@ use crate::status::{Code, Status};
 /// A call that has computed for this many ticks makes its instance leave the lane.
 const HEAVY_AFTER: u32 = 4;
 
+/// Linear memory from which on an instance is not dropped on a lane, in bytes.
+const LARGE: usize = 16 << 20;
+
 /// Counts the instance for as long as it lives.
 struct Counted {
     pool: Arc<Pool>,
@@ -84,6 +87,10 @@ pub async fn live(pool: Arc<Pool>, lane: usize, inbox: Arc<Inbox>, started: ones
     let result = store.run_concurrent(async |accessor| serve(accessor, &pool, lane, &inbox, &exports).await).await;
     if let Err(trap) = result.and_then(|served| served) {
         trapped(&pool, &inbox, store.data(), &trap);
+    }
+    if store.data().limiter.memory() > LARGE {
+        // The kernel takes its time to take back so much, and a lane has others to serve.
+        pool.lanes().heavy().spawn_blocking(move || drop(store));
     }
 }
 
@@ -145,7 +152,7 @@ fn watch(store: &mut Store<State>, pool: &Arc<Pool>, lane: usize, inbox: &Arc<In
         let call = super::state::current_call(&mut store);
         let total = call.as_ref().map(|call| call.computed(computed));
         if total.is_some_and(|total| total > TICK) {
-            inbox.computing.strain(computed);
+            pool.quota().strain.add(computed);
             // One that pauses now and then, too.
             long |= total.is_some_and(|total| total > TICK * HEAVY_AFTER);
         }
@@ -194,6 +201,9 @@ impl std::fmt::Display for Abandoned {
     }
 }
 
+/// What a trap's backtrace counts for among the service's log lines, in bytes.
+const TRAP_LINE: usize = 2 << 10;
+
 /// Ends the calls of an instance that trapped, and logs why.
 fn trapped(pool: &Pool, inbox: &Inbox, state: &State, trap: &wasmtime::Error) {
     if trap.downcast_ref::<Abandoned>().is_some() {
@@ -204,7 +214,10 @@ fn trapped(pool: &Pool, inbox: &Inbox, state: &State, trap: &wasmtime::Error) {
     let calls = std::mem::take(&mut *inbox.lock());
     let refused = reached(state, trap);
     let hint = refused.map(|limit| format!("its limit {limit} was reached before"));
-    tracing::error!(service = pool.name(), calls = calls.len(), hint, "the service trapped: {trap:?}");
+    // A service that does nothing but trap would flood the log as well as one that writes to it.
+    if pool.log().allows(TRAP_LINE) {
+        tracing::error!(service = pool.name(), calls = calls.len(), hint, "the service trapped: {trap:?}");
+    }
     for (_, call) in calls {
         let message = match refused {
             Some(limit) => {
@@ -294,7 +307,7 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
                 inbox.absorbed.store(false, Relaxed);
             }
             let absorbed = inbox.absorbed.load(Relaxed);
-            inbox.heavy.store(absorbed || inbox.computing.is_strained(), Relaxed);
+            inbox.heavy.store(absorbed || pool.quota().strain.is_high(), Relaxed);
             if served >= most || (limits.instance_age < Duration::MAX && born.elapsed() >= limits.instance_age) {
                 inbox.retiring.store(true, Relaxed);
             }

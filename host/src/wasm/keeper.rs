@@ -47,7 +47,13 @@ impl Future for Keeper {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.inbox.bell.keeper.register(cx.waker());
         self.inbox.computing.resume();
-        if self.inner.as_mut().poll(cx).is_ready() || self.is_stuck(cx) || self.inbox.is_cut_off() {
+        if self.inner.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if self.is_stuck(cx) || self.inbox.is_cut_off() {
+            // It may hold a lot, which takes a while to give back: not on a lane, where others wait.
+            let stuck = std::mem::replace(&mut self.inner, Box::pin(std::future::ready(())));
+            self.pool.lanes().heavy().spawn_blocking(move || drop(stuck));
             return Poll::Ready(());
         }
         if self.inbox.heavy.load(Relaxed) != self.on_heavy {

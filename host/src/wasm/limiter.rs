@@ -27,6 +27,11 @@ impl Limiter {
         Limiter { memory: 0, max_memory: limits.memory, elements: 0, max_elements: limits.table_elements, quota, refused: None }
     }
 
+    /// The linear memory that the instance has, in bytes.
+    pub fn memory(&self) -> usize {
+        self.memory
+    }
+
     /// The limit that was refused last, if any: most guests trap soon after.
     pub fn refused(&self) -> Option<&'static str> {
         self.refused

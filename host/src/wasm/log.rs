@@ -70,6 +70,12 @@ impl ServiceLog {
         }
     }
 
+    /// Whether the host may write a line of about this length that the service has caused; it is counted
+    /// like one of the service's own.
+    pub fn allows(&self, bytes: usize) -> bool {
+        self.admit(bytes)
+    }
+
     /// Takes one line of this length from the budget.
     fn admit(&self, bytes: usize) -> bool {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);

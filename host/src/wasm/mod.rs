@@ -32,6 +32,7 @@ mod queue;
 mod quota;
 pub mod service;
 mod state;
+mod strain;
 mod streams;
 pub mod tally;
 mod wire;

@@ -8,12 +8,16 @@ use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
 
+use super::strain::Strain;
 use crate::settings::{CpuShare, Limits};
 use crate::stats::ServiceStats;
 use crate::status::{Code, Status};
 
 /// The computing that a service may do at once after it has done less than its share.
 const CPU_BURST: Duration = Duration::from_millis(50);
+
+/// A pause that ended longer ago than this has held up nobody who is told of it now.
+const LATELY: Duration = Duration::from_secs(1);
 
 /// One service's bounds over all its instances, and what it has taken of them.
 pub struct Quota {
@@ -23,6 +27,8 @@ pub struct Quota {
     total_memory: usize,
     host_memory: usize,
     cpu: Option<Cpu>,
+    /// Calls that compute a while.
+    pub strain: Strain,
     stats: Arc<ServiceStats>,
 }
 
@@ -30,7 +36,7 @@ impl Quota {
     /// The quota of the service with this name.
     pub fn new(name: Arc<str>, limits: &Limits, stats: Arc<ServiceStats>) -> Arc<Quota> {
         let Limits { calls, streams, total_memory, host_memory, cpu_share, .. } = *limits;
-        Arc::new(Quota { name, calls, streams, total_memory, host_memory, cpu: Cpu::of(cpu_share), stats })
+        Arc::new(Quota { name, calls, streams, total_memory, host_memory, cpu: Cpu::of(cpu_share), strain: Strain::new(), stats })
     }
 
     /// What is counted of the service.
@@ -130,9 +136,9 @@ impl Quota {
         Some(pause)
     }
 
-    /// Whether the service computes as much as it may.
-    pub fn is_throttled(&self) -> bool {
-        self.cpu.as_ref().is_some_and(|cpu| cpu.spend(Duration::ZERO).is_some())
+    /// Whether the service has computed as much as it may of late.
+    fn is_throttled(&self) -> bool {
+        self.cpu.as_ref().is_some_and(Cpu::has_waited)
     }
 
     /// What callers are told who waited in vain for a service that computes as much as it may.
@@ -211,16 +217,32 @@ struct Cpu {
     base: Instant,
     /// When all that was computed is paid for, in nanoseconds from `base`.
     paid: AtomicU64,
+    /// When the last pause is over, in the same way.
+    waits_until: AtomicU64,
 }
 
 impl Cpu {
     fn of(share: CpuShare) -> Option<Cpu> {
-        share.millicores().map(|millicores| Cpu { share, millicores: millicores.into(), base: Instant::now(), paid: AtomicU64::new(0) })
+        share.millicores().map(|millicores| Cpu {
+            share,
+            millicores: millicores.into(),
+            base: Instant::now(),
+            paid: AtomicU64::new(0),
+            waits_until: AtomicU64::new(0),
+        })
     }
 
     fn spend(&self, time: Duration) -> Option<Duration> {
-        let now = u64::try_from(self.base.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.spend_at(now, time)
+        self.spend_at(self.now(), time)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.base.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn has_waited(&self) -> bool {
+        let until = self.waits_until.load(Relaxed);
+        until > 0 && self.now() < until.saturating_add(u64::try_from(LATELY.as_nanos()).unwrap_or(u64::MAX))
     }
 
     fn spend_at(&self, now: u64, time: Duration) -> Option<Duration> {
@@ -229,7 +251,10 @@ impl Cpu {
         let pay = |paid: u64| Some(paid.max(now).saturating_add(price));
         let paid = self.paid.fetch_update(Relaxed, Relaxed, pay).unwrap_or(now).max(now).saturating_add(price);
         let ahead = (paid - now).saturating_sub(burst);
-        (ahead > 0).then(|| Duration::from_nanos(ahead))
+        (ahead > 0).then(|| {
+            self.waits_until.fetch_max(now.saturating_add(ahead), Relaxed);
+            Duration::from_nanos(ahead)
+        })
     }
 }
 
@@ -281,6 +306,7 @@ mod tests {
             now += cpu.spend_at(now, tick).map_or(0, |pause| u64::try_from(pause.as_nanos()).expect("a short pause"));
         }
         let share = computed.as_secs_f64() / 10.0;
+        assert!(cpu.has_waited());
         assert!((0.49..0.52).contains(&share), "half a core was to be used, {share} was");
     }
 

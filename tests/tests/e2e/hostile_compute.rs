@@ -127,7 +127,7 @@ async fn hostile_recursion_into_the_host_ends_at_the_guests_own_stack() {
 
 #[tokio::test]
 async fn hostile_timers_by_the_thousand_are_waited_for_and_hold_no_neighbour_up() {
-    let host = beside_echo(&guest("hostile"), "").await;
+    let host = beside_echo(&guest("hostile"), "handles = 32768").await;
     let neighbour = host.neighbour().await;
     let timers = join_all((0..4).map(|_| host.call("test.hostile.Hostile/Timers", &json!({ "count": 5_000, "ms": 1_000 })).ok()));
     for counted in neighbour.withstands(timers, 256 << 20).await {

@@ -74,16 +74,16 @@ async fn hostile_tables_in_every_instance_hold_no_neighbour_up() {
 #[tokio::test]
 async fn hostile_handles_of_every_kind_are_bounded_by_name() {
     let bombs = [
-        (guest("hostile"), endpoint("Pollables"), endpoint("Ok")),
-        (guest("hostile"), endpoint("Streams"), endpoint("Ok")),
-        (text("hostile-resources"), "test.resources.Resources/Make".to_owned(), "test.resources.Resources/Ok".to_owned()),
+        (guest("hostile"), endpoint("Pollables"), json!({ "count": 100_000_000 }), endpoint("Ok")),
+        (guest("hostile"), endpoint("Streams"), json!({ "count": 100_000_000 }), endpoint("Ok")),
+        (text("hostile-resources"), "test.resources.Resources/Make".to_owned(), json!({}), "test.resources.Resources/Ok".to_owned()),
     ];
-    for (component, bomb, fine) in bombs {
+    for (component, bomb, body, fine) in bombs {
         let host = beside_echo(&component, "").await;
         let neighbour = host.neighbour().await;
         let harm = async {
             for _ in 0..5 {
-                fails_by_limit(&host, &bomb, &json!({ "count": 100_000_000 }), "internal", "handles").await;
+                fails_by_limit(&host, &bomb, &body, "internal", "handles").await;
             }
         };
         neighbour.withstands(harm, 256 * MIB).await;
