@@ -189,6 +189,9 @@ fn admin(at: SocketAddr, method: &str, path: &str, body: &str) -> Result<Value> 
     serde_json::from_str(body).with_context(|| format!("the admin API answered {body:?}"))
 }
 
+/// One figure of a measurement.
+type Figure = fn(&Measured) -> f64;
+
 fn print(options: &Options, rounds: &[Round]) {
     let title = format!(
         "JSON over {} connections, {} streams beside them, {} swaps in all; medians of {} rounds of {} s; no call failed",
@@ -199,7 +202,7 @@ fn print(options: &Options, rounds: &[Round]) {
         options.seconds
     );
     let mut table = Table::new(title, &["", "", "quiet", "swapping", "ratio"]);
-    let figures: [(&str, fn(&Measured) -> f64); 4] =
+    let figures: [(&str, Figure); 4] =
         [("calls a second", |of| of.rate), ("p50, us", |of| of.p50), ("p99, us", |of| of.p99), ("longest, us", |of| of.longest)];
     for (name, figure) in figures {
         let middle = |of: fn(&Round) -> &Measured| Spread::of(rounds.iter().map(|round| figure(of(round)))).median;
