@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ pub struct Options {
     /// Streams that are open beside them
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
     streams: u32,
-    /// Swaps of each service in a round
+    /// Swaps of each service in a round, if there is time for so many
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     swaps: u32,
     /// Rounds: a measurement without swaps, and one with them
@@ -140,22 +140,20 @@ fn measured(options: &Options, programs: &Programs, server: &Server) -> Result<(
     Ok((calls, streams.calls))
 }
 
-/// Swaps each service so often, evenly over the time of a measurement, or for as long as that lasts.
+/// Swaps each service so often, evenly over the time of a measurement, for as long as that lasts.
 fn swap_on(options: &Options, at: SocketAddr, services: &[(&str, PathBuf)], over: &AtomicBool) -> Result<Vec<f64>> {
     let pause = Duration::from_secs_f64(options.seconds / f64::from(options.swaps));
     let mut times = Vec::new();
-    for turn in 0..options.swaps {
+    for _ in 0..options.swaps {
         let began = Instant::now();
         for (name, component) in services {
             let began = Instant::now();
             admin(at, "POST", &format!("{name}/swap"), &json!({ "component": component }).to_string())?;
             times.push(began.elapsed().as_secs_f64() * 1e3);
         }
+        // On a busy machine a swap takes long: it is compiled by threads of low priority.
         if over.load(Relaxed) {
-            bail!(
-                "only {turn} of {} swaps were made in time: give them longer with --seconds, or ask for fewer with --swaps",
-                options.swaps
-            );
+            break;
         }
         thread::sleep(pause.saturating_sub(began.elapsed()));
     }
@@ -191,13 +189,20 @@ fn admin(at: SocketAddr, method: &str, path: &str, body: &str) -> Result<Value> 
     serde_json::from_str(body).with_context(|| format!("the admin API answered {body:?}"))
 }
 
+/// One figure of a measurement.
+type Figure = fn(&Measured) -> f64;
+
 fn print(options: &Options, rounds: &[Round]) {
     let title = format!(
-        "JSON over {} connections, {} streams beside them, {} swaps of each service in {} s; medians of {} rounds; no call failed",
-        options.connections, options.streams, options.swaps, options.seconds, options.rounds
+        "JSON over {} connections, {} streams beside them, {} swaps in all; medians of {} rounds of {} s; no call failed",
+        options.connections,
+        options.streams,
+        rounds.iter().map(|round| round.swaps.len()).sum::<usize>(),
+        options.rounds,
+        options.seconds
     );
     let mut table = Table::new(title, &["", "", "quiet", "swapping", "ratio"]);
-    let figures: [(&str, fn(&Measured) -> f64); 4] =
+    let figures: [(&str, Figure); 4] =
         [("calls a second", |of| of.rate), ("p50, us", |of| of.p50), ("p99, us", |of| of.p99), ("longest, us", |of| of.longest)];
     for (name, figure) in figures {
         let middle = |of: fn(&Round) -> &Measured| Spread::of(rounds.iter().map(|round| figure(of(round)))).median;
