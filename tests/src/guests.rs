@@ -34,6 +34,16 @@ pub fn payments() -> PathBuf {
     component(FOLDER.get_or_init(|| build(&root().join("examples/shop/payments"))), "payments")
 }
 
+/// The components of the whole shop in `examples/shop`, by the names of their services.
+pub fn shop() -> [(&'static str, PathBuf); 3] {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        build(&root().join("examples/shop/orders"));
+        build(&root().join("examples/shop/inventory"))
+    });
+    [("orders", component(folder, "orders")), ("inventory", component(folder, "inventory")), ("payments", payments())]
+}
+
 /// A component of `guests/` that is kept as text, which no Rust source could be: `guests/NAME.wat`.
 ///
 /// # Panics

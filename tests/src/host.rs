@@ -135,6 +135,9 @@ impl Start {
                 command.env_remove(name);
             }
         }
+        // A folder of its own for the admin socket: hosts of other tests, and of whoever runs them, are none
+        // of this one's affair.
+        command.env("XDG_RUNTIME_DIR", self.folder.path());
         command.envs(self.environment);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         // SAFETY: `prctl` with plain numbers is safe to call between fork and exec. A host does not
@@ -258,6 +261,16 @@ impl Host {
     /// A folder of this host alone, gone with it.
     pub fn folder(&self) -> &Path {
         self.process.folder.path()
+    }
+
+    /// Its admin socket, where nothing else was asked for.
+    pub fn socket(&self) -> PathBuf {
+        self.folder().join("microhost").join(format!("{}.sock", self.id()))
+    }
+
+    /// Runs `microhost` with arguments about this host: `--host` is added.
+    pub fn admin<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> crate::command::Command {
+        crate::command::Command::microhost(args).args(["--host".as_ref(), self.socket().as_os_str()])
     }
 
     /// Its address as a URL: `http://127.0.0.1:41234`.

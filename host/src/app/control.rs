@@ -59,7 +59,7 @@ fn swap_of(service: String, order: SwapOrder) -> Result<Swap, Status> {
         return Err(invalid(format!("a canary has more than none of the calls and less than all, got {share}")));
     }
     let watch = watch.map(|watch| Watch { max_error_rate: watch.max_error_rate, time: Duration::from_millis(watch.time_ms) });
-    Ok(Swap { service, component, grants, canary, grace: grace(grace_ms), force, watch })
+    Ok(Swap { service, component, settings: None, grants, canary, grace: grace(grace_ms), force, watch })
 }
 
 fn grace(millis: Option<u64>) -> Duration {
@@ -85,7 +85,7 @@ impl Host {
         let waits = (!missing.is_empty()).then(|| format!("nobody offers {} yet", missing.join(", ")));
         let state = if waits.is_some() { State::Waiting } else { State::Serving };
         let since = Some(humantime::format_rfc3339_seconds(running.since).to_string());
-        ServiceView { version: version(schema), why: waits, since, ..blank(&running.load.name, state) }
+        ServiceView { version: running.version().map(str::to_owned), why: waits, since, ..blank(&running.load.name, state) }
     }
 
     fn description(&self, running: &Running) -> Description {
@@ -124,7 +124,7 @@ fn blank(name: &str, state: State) -> ServiceView {
 }
 
 fn failed(load: &Load, why: String) -> ServiceView {
-    ServiceView { why: Some(why), ..blank(&load.name, State::Failed) }
+    ServiceView { version: load.version.clone(), why: Some(why), ..blank(&load.name, State::Failed) }
 }
 
 /// What the settings say of a service.
@@ -147,13 +147,6 @@ fn described(service: ServiceView, load: &Load) -> Description {
         limits: load.limits.shown(),
         versions: None,
     }
-}
-
-/// The version of the packages that a component exports, where it is one.
-fn version(schema: &Schema) -> Option<String> {
-    let mut versions = schema.services.iter().filter_map(|service| service.interface.split_once('@')).map(|(_, version)| version);
-    let first = versions.next()?;
-    versions.all(|other| other == first).then(|| first.to_owned())
 }
 
 fn endpoints(running: &Running) -> Vec<EndpointView> {

@@ -117,6 +117,7 @@ impl Host {
 
     /// Takes a service out of all that shows or routes.
     fn retire(&self, name: &str) {
+        let _publishing = self.publishing();
         self.directory.withdraw(name);
         self.overview.router.remove(name);
         self.overview.catalog.remove(name);

@@ -34,7 +34,7 @@ mod watch;
 
 pub use failed::{Failed, NotStarted};
 pub use host::{Host, Running};
-pub use options::{Cache, Entrance, Load, NotRunning, OnReady, Options, Ready, ReadyEndpoint, ReadyService};
+pub use options::{Cache, Entrance, Load, MustStart, NotRunning, OnReady, Options, Ready, ReadyEndpoint, ReadyService};
 pub use swap::{DEFAULT_GRACE, Swap, SwapError, Why};
 pub use watch::Watch;
 
@@ -47,10 +47,10 @@ const LANES_GRACE: Duration = Duration::from_secs(2);
 /// Loads the services, serves them, and returns when the host was asked to stop and has drained.
 ///
 /// A service that cannot start takes no other down: it is logged and told with what is ready. Fails,
-/// and serves nothing, where none can start, where one cannot and [`Options::strict`] is set, or where
-/// the address cannot be bound.
+/// and serves nothing, where services cannot start that must ([`Options::must_start`]), or where the
+/// address or the door cannot be had.
 pub fn run(options: Options) -> anyhow::Result<()> {
-    let Options { listen, door, name, journal, services: loads, failed, strict, cache, on_ready } = options;
+    let Options { listen, door, name, journal, services: loads, failed, must_start, cache, on_ready } = options;
     if let Err(error) = files::open_as_many_as_allowed() {
         tracing::warn!(%error, "cannot raise the limit of open files: with many services or connections it may be reached");
     }
@@ -69,7 +69,12 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     // Every service before the address: what cannot be loaded must not be called.
     let failed: Vec<Failed> = failed.into_iter().chain(host.start(loads)).collect();
     let running = host.running().len();
-    if running == 0 || (strict && !failed.is_empty()) {
+    let goes_on = match must_start {
+        MustStart::None => true,
+        MustStart::One => running > 0,
+        MustStart::All => failed.is_empty(),
+    };
+    if !goes_on {
         host.close();
         return Err(NotStarted::of(failed, running));
     }

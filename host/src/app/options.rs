@@ -24,12 +24,23 @@ pub struct Options {
     pub services: Vec<Load>,
     /// Services that were asked for and have nothing to load, as their project did not build.
     pub failed: Vec<Failed>,
-    /// Whether one service that cannot start ends the run. Without, the run ends where none can.
-    pub strict: bool,
+    /// Which services have to start, or the run ends.
+    pub must_start: MustStart,
     /// Where compiled components are kept.
     pub cache: Cache,
     /// Called once, when all services that can start have started and the address is bound.
     pub on_ready: OnReady,
+}
+
+/// Which services of a run have to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MustStart {
+    /// None: what cannot start now may be mended while the host runs.
+    None,
+    /// At least one: a host that serves nothing is of no use.
+    One,
+    /// All.
+    All,
 }
 
 /// How commands reach a host.

@@ -25,6 +25,8 @@ pub struct Swap {
     pub service: String,
     /// The new component: a `.wasm` file.
     pub component: PathBuf,
+    /// What the settings say of the new version; the same as of the running one unless they have changed.
+    pub settings: Option<Load>,
     /// What the new version is allowed beyond what the running one is.
     pub grants: Grants,
     /// The share of calls that it gets at first; without, it gets all of them.
@@ -139,12 +141,12 @@ impl Host {
     /// Dropping the future before the switch leaves the running version alone. The old version goes on
     /// ending its calls after this returns, on the runtime that this was called on.
     pub async fn swap(self: &Arc<Host>, swap: Swap) -> Result<Swapped, SwapError> {
-        let Swap { service, component, grants, canary: share, grace, force, watch } = swap;
+        let Swap { service, component, settings, grants, canary: share, grace, force, watch } = swap;
         let change = self.change(&service).await?;
         if let Some(Canary { running, share }) = &change.line.others().canary {
             return Err(change.refuse(Why::Trying { service: service.clone(), version: running.version, share: *share }));
         }
-        let mut load = Load { component, ..change.serving.load.clone() };
+        let mut load = Load { component, ..settings.unwrap_or_else(|| change.serving.load.clone()) };
         load.grants.extend(grants);
         let loaded = self.bring(&load, force).await.map_err(|error| change.refuse(error))?;
         let (before, after) = (change.serving.service.schema(), Arc::clone(&loaded.schema));

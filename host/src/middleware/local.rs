@@ -108,3 +108,66 @@ fn each(event: Event) -> impl Iterator<Item = Event> {
     };
     messages.into_iter().flat_map(Payload::each).map(Event::Message).chain(end)
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::rpc::{Caller, Codec, Endpoint, Handler, Reply, Served, wrong_kind};
+
+    /// Answers unary calls with their own message.
+    struct Echo;
+
+    impl Handler for Echo {
+        fn call(&self, request: Request) -> CallFuture {
+            Box::pin(std::future::ready(Ok(Reply { body: request.body, ..Reply::default() })))
+        }
+
+        fn open(&self, _: StreamRequest) -> OpenFuture {
+            Box::pin(std::future::ready(Err(wrong_kind())))
+        }
+    }
+
+    fn local() -> Local {
+        let router = Router::default();
+        let endpoint = Endpoint { service: "a.B".into(), method: "C".into(), safe: false, kind: Some(MethodKind::Unary) };
+        let served = Served { endpoint, handler: Arc::new(Echo), stats: Arc::default(), max_request: 3 };
+        router.set("a", vec![served]).expect("free");
+        Local::new(Arc::new(router))
+    }
+
+    async fn call(path: &str, body: &'static str) -> Result<Reply, Status> {
+        let (form, caller) = (Form::Encoded(Codec::Json), Caller::default());
+        local().call(path, Request { form, body: body.into(), headers: HeaderMap::new(), deadline: None, caller, idempotent: false }).await
+    }
+
+    async fn open(bodies: &[&'static str]) -> Result<Vec<Event>, Status> {
+        let (form, caller) = (Form::Encoded(Codec::Json), Caller::default());
+        let messages: Vec<Result<Payload, Status>> = bodies.iter().map(|body| Ok((*body).into())).collect();
+        let messages = Box::pin(stream::iter(messages));
+        let request = StreamRequest { form, headers: HeaderMap::new(), deadline: None, caller, idempotent: false, messages };
+        Ok(local().open("/a.B/C", request).await?.events.collect().await)
+    }
+
+    #[tokio::test]
+    async fn a_request_from_within_the_host_has_the_bound_of_one_from_outside() {
+        assert_eq!(call("/a.B/C", "abc").await.expect("within").body, "abc".into());
+        assert_eq!(call("/a.B/C", "abcd").await.expect_err("over").code(), Code::ResourceExhausted);
+        assert_eq!(open(&["abcd"]).await.expect_err("over").code(), Code::ResourceExhausted);
+    }
+
+    #[tokio::test]
+    async fn a_method_that_is_not_there_is_told_from_a_service_that_is_not() {
+        assert_eq!(call("/a.B/D", "").await.expect_err("no method").code(), Code::Unimplemented);
+        assert_eq!(call("/a.D/C", "").await.expect_err("no service").code(), Code::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn a_unary_method_takes_a_stream_of_one_message() {
+        let events = open(&["abc"]).await.expect("one message");
+        assert!(matches!(&events[..], [Event::Message(message), Event::End(Ok(_))] if *message == "abc".into()), "{events:?}");
+        assert_eq!(open(&[]).await.expect_err("none").code(), Code::Unimplemented);
+        assert_eq!(open(&["a", "b"]).await.expect_err("two").code(), Code::Unimplemented);
+    }
+}

@@ -7,6 +7,7 @@ use std::{env, io};
 
 use serde::Deserialize;
 
+use super::cancel::{Cancel, Running};
 use super::locate::{Code, code};
 use super::{ProjectError, SETTINGS};
 use crate::settings::Settings;
@@ -27,11 +28,11 @@ const TOOLS: Tools = Tools { cargo: "cargo", rustc: "rustc", rustup: "rustup" };
 
 /// The component at `path`: a file as it is, a folder's project once it is built.
 ///
-/// It waits for the build; `progress` is told of each step that takes long.
-pub fn component(path: &Path, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, ProjectError> {
+/// It waits for the build; `progress` is told of each step that takes long, and `cancel` can end it.
+pub fn component(path: &Path, progress: &mut dyn FnMut(&str), cancel: Option<&Cancel>) -> Result<PathBuf, ProjectError> {
     match code(path)? {
         Code::Component(file) => Ok(file),
-        Code::Project(dir) => build(&dir, progress),
+        Code::Project(dir) => build(&dir, progress, cancel),
     }
 }
 
@@ -40,13 +41,13 @@ pub fn component(path: &Path, progress: &mut dyn FnMut(&str)) -> Result<PathBuf,
 /// A `[build]` in its `microhost.toml` says how; without one it is a Rust project, built by cargo for
 /// `wasm32-wasip2`, and the target is added first where it is missing. Errors of the program are
 /// shown on the terminal as they come. It waits for the build; `progress` is told of each step that
-/// takes long.
-pub fn build(dir: &Path, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, ProjectError> {
+/// takes long, and `cancel` can end it.
+pub fn build(dir: &Path, progress: &mut dyn FnMut(&str), cancel: Option<&Cancel>) -> Result<PathBuf, ProjectError> {
     let settings = dir.join(SETTINGS);
     if settings.is_file()
         && let Some(build) = Settings::read(&settings)?.build
     {
-        return by_command(dir, &build.command, &build.component, progress);
+        return by_command(dir, &build.command, &build.component, progress, cancel);
     }
     if !dir.join("Cargo.toml").is_file() {
         let why = format!(
@@ -54,15 +55,22 @@ pub fn build(dir: &Path, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, Proj
         );
         return Err(ProjectError::unusable(dir, why));
     }
-    by_cargo(&TOOLS, dir, progress)
+    by_cargo(&TOOLS, dir, progress, cancel)
 }
 
-fn by_command(dir: &Path, command: &str, component: &Path, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, ProjectError> {
+fn by_command(
+    dir: &Path,
+    command: &str,
+    component: &Path,
+    progress: &mut dyn FnMut(&str),
+    cancel: Option<&Cancel>,
+) -> Result<PathBuf, ProjectError> {
     progress(&format!("running `{command}`"));
     let mut shell = Command::new("sh");
     // stdout is for what this program itself prints.
     shell.arg("-c").arg(command).current_dir(dir).stdin(Stdio::null()).stdout(io::stderr());
-    let status = run(&mut shell, "sh", "the build command needs a shell")?;
+    let mut running = Running::start(&mut shell, cancel).map_err(|error| not_started("sh", "the build command needs a shell", error))?;
+    let status = running.wait().map_err(ProjectError::file("wait for the build in", dir))?;
     succeeded(command, dir, status)?;
     let built = dir.join(component);
     if !built.is_file() {
@@ -74,15 +82,15 @@ fn by_command(dir: &Path, command: &str, component: &Path, progress: &mut dyn Fn
     Ok(built)
 }
 
-fn by_cargo(tools: &Tools, dir: &Path, progress: &mut dyn FnMut(&str)) -> Result<PathBuf, ProjectError> {
+fn by_cargo(tools: &Tools, dir: &Path, progress: &mut dyn FnMut(&str), cancel: Option<&Cancel>) -> Result<PathBuf, ProjectError> {
     add_target(tools, dir, progress)?;
     let arguments = ["build", "--release", "--target", TARGET];
     let mut cargo = tool(tools.cargo, dir);
     cargo.args(arguments).arg("--message-format=json-render-diagnostics").stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child = cargo.spawn().map_err(|error| not_started(tools.cargo, GET_RUST, error))?;
-    let stdout = child.stdout.take().expect("stdout was piped above");
+    let mut running = Running::start(&mut cargo, cancel).map_err(|error| not_started(tools.cargo, GET_RUST, error))?;
+    let stdout = running.child.stdout.take().expect("stdout was piped above");
     let found = artifacts(BufReader::new(stdout)).map_err(ProjectError::file("read what cargo built in", dir));
-    let status = child.wait().map_err(ProjectError::file("wait for cargo in", dir))?;
+    let status = running.wait().map_err(ProjectError::file("wait for cargo in", dir))?;
     succeeded(&format!("{} {}", tools.cargo, arguments.join(" ")), dir, status)?;
     choose(dir, found?)
 }
@@ -237,7 +245,7 @@ mod tests {
     #[test]
     fn a_rust_project_is_built_and_its_component_found() {
         let dir = project(PLAIN);
-        let built = component(dir.path(), &mut |_| ()).expect("a whole project");
+        let built = component(dir.path(), &mut |_| (), None).expect("a whole project");
         assert!(built.ends_with("small_one.wasm"), "{}", built.display());
         assert_eq!(&fs::read(&built).expect("the component")[..4], b"\0asm");
     }
@@ -245,7 +253,7 @@ mod tests {
     #[test]
     fn a_library_that_is_no_component_is_told_what_it_lacks() {
         let dir = project(&PLAIN.replace("cdylib", "rlib"));
-        let error = build(dir.path(), &mut |_| ()).expect_err("nothing to run").to_string();
+        let error = build(dir.path(), &mut |_| (), None).expect_err("nothing to run").to_string();
         assert!(error.contains("crate-type = [\"cdylib\"]"), "{error}");
     }
 
@@ -253,7 +261,7 @@ mod tests {
     fn a_build_that_fails_says_which_command_and_where() {
         let dir = project(PLAIN);
         fs::write(dir.path().join("src/lib.rs"), "not Rust").expect("a file");
-        let error = build(dir.path(), &mut |_| ()).expect_err("it does not compile").to_string();
+        let error = build(dir.path(), &mut |_| (), None).expect_err("it does not compile").to_string();
         assert!(error.contains("`cargo build --release") && error.contains(&dir.path().display().to_string()), "{error}");
     }
 
@@ -262,7 +270,7 @@ mod tests {
         let dir = project(PLAIN);
         let absent = "no-such-tool-of-rust";
         for tools in [Tools { rustc: absent, ..TOOLS }, Tools { cargo: absent, ..TOOLS }] {
-            let error = by_cargo(&tools, dir.path(), &mut |_| ()).expect_err("no Rust at all").to_string();
+            let error = by_cargo(&tools, dir.path(), &mut |_| (), None).expect_err("no Rust at all").to_string();
             assert!(error.contains(absent) && error.contains("https://rustup.rs"), "{error}");
         }
     }
@@ -272,15 +280,15 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder for the test");
         fs::write(dir.path().join(SETTINGS), "[build]\ncommand = \"printf made > out.wasm\"\ncomponent = \"out.wasm\"\n").expect("a file");
         let mut steps = Vec::new();
-        let built = component(dir.path(), &mut |step| steps.push(step.to_owned())).expect("the command makes it");
+        let built = component(dir.path(), &mut |step| steps.push(step.to_owned()), None).expect("the command makes it");
         assert_eq!(fs::read_to_string(built).expect("the component"), "made");
         assert_eq!(steps, ["running `printf made > out.wasm`"]);
 
         fs::write(dir.path().join(SETTINGS), "[build]\ncommand = \"true\"\ncomponent = \"other.wasm\"\n").expect("a file");
-        let error = build(dir.path(), &mut |_| ()).expect_err("nothing was made").to_string();
+        let error = build(dir.path(), &mut |_| (), None).expect_err("nothing was made").to_string();
         assert!(error.contains("other.wasm") && error.contains("[build]"), "{error}");
         fs::write(dir.path().join(SETTINGS), "[build]\ncommand = \"exit 3\"\ncomponent = \"other.wasm\"\n").expect("a file");
-        let error = build(dir.path(), &mut |_| ()).expect_err("the command fails").to_string();
+        let error = build(dir.path(), &mut |_| (), None).expect_err("the command fails").to_string();
         assert!(error.contains("`exit 3` failed"), "{error}");
     }
 
@@ -288,7 +296,7 @@ mod tests {
     fn settings_alone_are_no_project() {
         let dir = tempfile::tempdir().expect("a folder for the test");
         fs::write(dir.path().join(SETTINGS), "").expect("a file");
-        let error = component(dir.path(), &mut |_| ()).expect_err("nothing to build").to_string();
+        let error = component(dir.path(), &mut |_| (), None).expect_err("nothing to build").to_string();
         assert!(error.contains("no Cargo.toml") && error.contains("[build]"), "{error}");
     }
 

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 
 mod build;
+mod cancel;
 mod create;
 mod embedded;
 mod locate;
 mod name;
 
 pub use build::{build, component};
+pub use cancel::Cancel;
 pub use create::{Created, Options, create};
 pub use locate::{Source, locate};
 

@@ -57,9 +57,12 @@ pub enum RouterError {
 #[derive(Clone, Default)]
 struct Table {
     /// By path: `/example.greeter.Greet/Hello`.
-    routes: HashMap<Box<str>, Route>,
+    ///
+    /// The names are shared by the tables that follow one another: each is a copy of the one before, so
+    /// that a thousand services which start one by one make a thousand of them.
+    routes: HashMap<Arc<str>, Route>,
     /// By the name that its owner gave: the paths of its endpoints.
-    owners: HashMap<String, Vec<Box<str>>>,
+    owners: HashMap<Arc<str>, Arc<[Arc<str>]>>,
     /// Few, so they are looked through one by one.
     gateways: Vec<Open>,
     /// The routes of plain HTTP with their owners, the longest first.
@@ -102,21 +105,21 @@ impl Table {
     }
 
     fn set(&mut self, owner: &str, endpoints: Vec<Served>) -> Result<(), RouterError> {
-        let before: HashMap<Box<str>, Route> =
-            self.owners.remove(owner).unwrap_or_default().into_iter().filter_map(|path| self.routes.remove_entry(&path)).collect();
+        let before = self.owners.remove(owner).unwrap_or_default();
+        let before: HashMap<Arc<str>, Route> = before.iter().filter_map(|path| self.routes.remove_entry(path)).collect();
         let mut paths = Vec::with_capacity(endpoints.len());
         for mut served in endpoints {
-            let path: Box<str> = served.endpoint.path().into();
+            let path: Arc<str> = served.endpoint.path().into();
             if let Some(before) = before.get(&path) {
                 served.stats = Arc::clone(&before.stats);
             }
             if self.routes.insert(path.clone(), Arc::new(served)).is_some() {
                 let by = self.owners.iter().find(|(_, paths)| paths.contains(&path)).map_or(owner, |(by, _)| by);
-                return Err(RouterError::Taken { path: path.into(), by: by.to_owned() });
+                return Err(RouterError::Taken { path: path.to_string(), by: by.to_owned() });
             }
             paths.push(path);
         }
-        self.owners.insert(owner.to_owned(), paths);
+        self.owners.insert(owner.into(), paths.into());
         Ok(())
     }
 
@@ -193,7 +196,7 @@ impl Router {
     /// The endpoints of `owner`, sorted by path, its gateway as in [`Router::all`].
     pub fn of(&self, owner: &str) -> Vec<Route> {
         let table = self.table.load();
-        let paths = table.owners.get(owner).into_iter().flatten();
+        let paths = table.owners.get(owner).into_iter().flat_map(|paths| paths.iter());
         let mut own: Vec<Route> = paths.filter_map(|path| table.routes.get(path).cloned()).collect();
         own.sort_by(|a, b| (&a.endpoint.service, &a.endpoint.method).cmp(&(&b.endpoint.service, &b.endpoint.method)));
         own.extend(table.gateways.iter().filter(|open| open.owner == owner).map(Open::shown));
@@ -286,8 +289,8 @@ impl Router {
     pub fn remove(&self, owner: &str) {
         let _writing = self.writing.lock().expect("no writer panics");
         let mut new = Table::clone(&self.table.load());
-        for path in new.owners.remove(owner).unwrap_or_default() {
-            new.routes.remove(&path);
+        for path in new.owners.remove(owner).unwrap_or_default().iter() {
+            new.routes.remove(path);
         }
         new.gateways.retain(|open| open.owner != owner);
         new.http.retain(|(by, _)| by != owner);
@@ -383,6 +386,43 @@ mod tests {
         assert_eq!(route.endpoint.path(), "/c.C/One");
         let all: Vec<_> = router.all().iter().map(|route| route.endpoint.path()).collect();
         assert_eq!(all, ["/*/*", "/a.A/One", "/a.A,b.B/*"]);
+    }
+
+    #[test]
+    fn what_a_service_offers_is_replaced_at_once_and_counted_on() {
+        let router = Router::default();
+        let offer =
+            |endpoints: Vec<Served>, route: Option<&str>| Offer { endpoints, gateway: None, http: route.map(|route| routed("a", route)) };
+        router.put("a", offer(vec![served("a.A", "One", 1), served("a.A", "Two", 1)], Some("/x"))).expect("free");
+        router.set("b", vec![served("b.B", "One", 9)]).expect("free");
+        let before = router.find("/a.A/One").expect("routed");
+        // Half of it is another's: all stays as it was.
+        let taken = router.put("a", offer(vec![served("a.A", "One", 2), served("b.B", "One", 2)], None));
+        assert_eq!(taken, Err(RouterError::Taken { path: "/b.B/One".into(), by: "b".into() }));
+        assert!(found(&router, "/a.A/One") == Some(1) && router.find_http("/x").is_some());
+        router.put("a", offer(vec![served("a.A", "One", 3)], None)).expect("its own");
+        assert_eq!((found(&router, "/a.A/One"), found(&router, "/a.A/Two")), (Some(3), None));
+        assert!(router.find_http("/x").is_none());
+        assert!(Arc::ptr_eq(&before.stats, &router.find("/a.A/One").expect("routed").stats));
+    }
+
+    #[test]
+    fn a_version_that_is_tried_gets_its_share_of_what_both_offer() {
+        let router = Router::default();
+        let offer = |mark: usize, more: &[&str]| {
+            let endpoints = ["One"].iter().chain(more).map(|method| served("a.A", method, mark)).collect();
+            Offer { endpoints, gateway: Some((Vec::new(), Arc::new(Marked(mark)))), http: Some(routed("a", "/x")) }
+        };
+        router.put("a", offer(1, &["Two"])).expect("free");
+        router.split("a", offer(2, &["Three"]), "25%".parse().expect("a share"));
+        let tried = |path: &str| (0..100).filter(|_| found(&router, path) == Some(2)).count();
+        assert_eq!((tried("/a.A/One"), tried("/a.A/Two"), tried("/c.C/Any")), (25, 0, 25));
+        // The gateway of the version that serves takes what only the other one describes.
+        assert_eq!(tried("/a.A/Three"), 25);
+        let first = router.find_http("/x").expect("routed");
+        assert_eq!((0..100).filter(|_| Arc::ptr_eq(&router.find_http("/x").expect("routed"), &first)).count(), 25, "the first was tried");
+        router.join("a");
+        assert_eq!(tried("/a.A/One"), 0);
     }
 
     #[test]

@@ -11,7 +11,7 @@ const MAX_NAME: usize = 40;
 
 /// How commands reach the host.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case", expecting = "a table such as { name = \"shop\" }")]
 pub struct Admin {
     /// What commands call the host; its process id unless set.
     pub name: Option<HostName>,

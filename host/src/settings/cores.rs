@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The most that can be named: more cores than any machine has.
@@ -55,20 +56,31 @@ impl Serialize for CpuShare {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum NumberOrText {
-    Number(f64),
-    Text(String),
+struct Cores;
+
+impl Visitor<'_> for Cores {
+    type Value = CpuShare;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a number of cores such as 1.5, or \"unlimited\"")
+    }
+
+    fn visit_i64<E: Error>(self, cores: i64) -> Result<CpuShare, E> {
+        self.visit_str(&cores.to_string())
+    }
+
+    fn visit_f64<E: Error>(self, cores: f64) -> Result<CpuShare, E> {
+        self.visit_str(&cores.to_string())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<CpuShare, E> {
+        text.parse().map_err(E::custom)
+    }
 }
 
 impl<'de> Deserialize<'de> for CpuShare {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<CpuShare, D::Error> {
-        let text = match NumberOrText::deserialize(deserializer)? {
-            NumberOrText::Number(cores) => cores.to_string(),
-            NumberOrText::Text(text) => text,
-        };
-        text.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_any(Cores)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Folder, Grants};
+use super::{CallGrant, Folder, Grants};
 
 /// What a grant is written as, for help and for errors.
 const FORMS: &str = "calls=SERVICE[/METHOD], late=SERVICE, http=HOST, env=NAME=VALUE, dir=FOLDER::GUEST[:rw] or sockets";
@@ -14,7 +14,7 @@ impl Grants {
         let (kind, value) = text.split_once('=').unwrap_or((text, ""));
         match kind {
             "calls" => self.calls.push(value.parse()?),
-            "late" => self.late.push(value.parse()?),
+            "late" => self.late.push(CallGrant::parse_late(value)?),
             "http" => self.http.push(value.parse()?),
             "sockets" if !text.contains('=') => self.sockets = true,
             "env" => {

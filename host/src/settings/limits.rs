@@ -257,8 +257,9 @@ fn shown(name: &str, value: &serde_json::Value) -> String {
         return humantime::format_duration(time).to_string();
     }
     let is_size = ROWS.iter().any(|row| row.name == name && row.about.ends_with("iB)"));
-    match value.as_u64() {
-        Some(bytes) if is_size => size(bytes),
+    match (value.as_u64(), value.as_str()) {
+        (Some(bytes), _) if is_size => size(bytes),
+        (_, Some(text)) => text.to_owned(),
         _ => value.to_string(),
     }
 }

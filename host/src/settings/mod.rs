@@ -283,6 +283,8 @@ mod tests {
         ("service.a.limits", "memory = true", "a size such as 65536"),
         ("service.a.limits", "memory = -1", "a size such as 65536"),
         ("service.a.limits", "timeout = 5", "a time with its unit"),
+        ("service.a.limits", "cpu-share = true", "a number of cores such as 1.5"),
+        ("admin", "enabled = 1", "expected a boolean"),
         ("service.a.limits", "queue = \"many\"", "invalid type"),
         ("service.a", "isolation = \"requests\"", "did you mean `request`?"),
         ("service.a", "http = \"api\"", "begins with a slash"),

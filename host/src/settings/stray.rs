@@ -5,8 +5,9 @@ use super::nearest;
 
 /// The tables of the file with their keys.
 const TABLES: &[(&str, &[&str])] = &[
-    ("the top of the file", &["listen", "strict", "build", "service"]),
+    ("the top of the file", &["listen", "admin", "strict", "build", "service"]),
     ("[listen]", &["address", "tls", "admin-token", "connections", "streams", "header-bytes", "headers"]),
+    ("[admin]", &["name", "socket", "enabled"]),
     ("[build]", &["command", "component"]),
     ("[service.NAME]", &["component", "version", "isolation", "safe", "handles", "http", "limits", "grants"]),
     (

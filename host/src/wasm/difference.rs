@@ -6,7 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::directory::unfit;
-use crate::schema::{Handled, HandledMessage, Origin, Schema, Service};
+use super::wire::Wire;
+use crate::schema::{Handled, Origin, Schema, Service};
 
 /// The difference of two versions, by what callers see.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +67,8 @@ impl Difference {
             (None, Some(export)) => difference.added.push(plain_http(export)),
             _ => {}
         }
+        let wire = Wire::changes(old, new, &difference.changed);
+        difference.changed.extend(wire);
         difference.imports_added = imports(new, old);
         difference.imports_removed = imports(old, new);
         difference
@@ -139,7 +142,7 @@ impl Difference {
             match after.iter().find(|(other, _)| other == name) {
                 None => self.removed.push(Item { name: name.clone(), signature: signature.clone() }),
                 Some((_, other)) if other != signature => {
-                    let why = "it takes or returns something else".to_owned();
+                    let why = "it takes or returns another message, or streams where it did not".to_owned();
                     self.changed.push(Change { name: name.clone(), before: signature.clone(), after: other.clone(), why });
                 }
                 Some(_) => {}
@@ -148,25 +151,6 @@ impl Difference {
         let is_new = |name: &String| before.iter().all(|(known, _)| known != name);
         let gained = after.iter().filter(|(name, _)| is_new(name));
         self.added.extend(gained.map(|(name, signature)| Item { name: name.clone(), signature: signature.clone() }));
-        self.messages(old.map(Handled::messages).unwrap_or_default(), &new.map(Handled::messages).unwrap_or_default());
-    }
-
-    /// Fields may be added to a message of protobuf; those that are there keep number, name and type.
-    fn messages(&mut self, old: Vec<HandledMessage>, new: &[HandledMessage]) {
-        for message in old {
-            let Some(other) = new.iter().find(|other| other.name == message.name) else { continue };
-            for (number, name, json, ty) in message.fields {
-                let field = format!("{ty} {name} = {number}");
-                let found = other.fields.iter().find(|(other, ..)| *other == number);
-                let after = match found {
-                    Some((_, other, other_json, other_ty)) if *other == name && *other_json == json && *other_ty == ty => continue,
-                    Some((_, other, _, other_ty)) => format!("{other_ty} {other} = {number}"),
-                    None => "nothing".to_owned(),
-                };
-                let why = format!("the running version has the field `{field}`, the new one has {after} there");
-                self.changed.push(Change { name: message.name.clone(), before: field, after, why });
-            }
-        }
     }
 }
 
@@ -210,5 +194,59 @@ impl fmt::Display for Difference {
             writeln!(f, "+ imports {import}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wit_parser::Resolve;
+
+    use super::*;
+
+    /// The schema of a package of one interface, `test:shop/stock@VERSION`, with these lines.
+    fn schema(version: &str, lines: &str) -> Schema {
+        let text = format!("package test:shop@{version};\ninterface stock {{\n{lines}\n}}\nworld shop {{ export stock; }}\n");
+        let mut resolve = Resolve::default();
+        let package = resolve.push_str("test.wit", &text).expect("the text is WIT");
+        Schema::of(&wit_component::encode(&resolve, package).expect("the package can be encoded")).expect("it has a schema")
+    }
+
+    fn difference(old: &str, new: &str) -> Difference {
+        Difference::of(&schema("1.2.0", old), &schema("1.2.0", new))
+    }
+
+    #[test]
+    fn what_is_added_breaks_nobody() {
+        let found = difference("take: func(id: string);", "take: func(id: string);\ngive: func(id: string) -> u32;");
+        assert!(found.is_compatible() && !found.is_empty());
+        assert_eq!(found.to_string(), "+ test.shop.Stock/Give: give: func(id: string) -> u32\n");
+        assert!(difference("take: func(id: string);", "take: async func(id: string);").is_compatible());
+        assert!(Difference::of(&schema("1.2.0", "take: func();"), &schema("1.3.0", "take: func();")).is_compatible());
+    }
+
+    #[test]
+    fn what_is_gone_or_of_another_type_is_told_with_both_types() {
+        let found = difference("take: func(id: string);\ngive: func();", "take: func(id: u32);");
+        assert_eq!((found.removed[0].name.as_str(), found.changed[0].name.as_str()), ("test.shop.Stock/Give", "test.shop.Stock/Take"));
+        let text = found.to_string();
+        assert!(text.contains("take: func(id: string)") && text.contains("take: func(id: u32)"), "{text}");
+        assert!(!found.is_compatible());
+    }
+
+    #[test]
+    fn names_that_stand_in_json_are_part_of_the_contract() {
+        let renamed = difference("take: func(id: string);", "take: func(item: string);");
+        assert!(renamed.to_string().contains("`string id = 1`") && !renamed.is_compatible(), "{renamed}");
+        let same = "take: func(of: NAME) -> bool;";
+        let record = |name: &str| format!("record {name} {{ id: string }}\n{}", same.replace("NAME", name));
+        assert!(difference(&record("item"), &record("thing")).is_compatible(), "nobody sees the name of a record");
+        let cases = |name: &str| format!("enum {name} {{ red, green }}\n{}", same.replace("NAME", name));
+        assert!(!difference(&cases("colour"), &cases("paint")).is_compatible(), "cases are named after their type");
+    }
+
+    #[test]
+    fn another_line_of_versions_is_no_version_of_the_same() {
+        let found = Difference::of(&schema("1.2.0", "take: func();"), &schema("2.0.0", "take: func();"));
+        assert!(found.to_string().contains("semantic versioning"), "{found}");
     }
 }

@@ -35,3 +35,4 @@ mod state;
 mod strain;
 mod streams;
 pub mod tally;
+mod wire;

@@ -21,6 +21,7 @@ mod serve;
 mod site;
 mod statistics;
 mod streams;
+mod swap;
 mod table;
 mod unary;
 mod usage;
@@ -44,6 +45,8 @@ enum Bench {
     Density(density::Options),
     /// A service that calls another one in the same host, against a bare call and against tonic.
     Hop(hop::Options),
+    /// Services that are swapped under load: calls that fail, how long calls take, memory.
+    Swap(swap::Options),
     /// Be a bare wasmtime that calls a guest: what `hop` starts.
     Bare(hop::Bare),
     /// Be a native server: what the others start; also for a look with other load generators.
@@ -70,6 +73,7 @@ fn run(bench: &Bench) -> Result<()> {
         Bench::Http(options) => site::run(options),
         Bench::Density(options) => density::run(options),
         Bench::Hop(options) => hop::run(options),
+        Bench::Swap(options) => swap::run(options),
         Bench::Bare(bare) => hop::run_bare(bare),
         Bench::Serve(serve) => serve::run(serve),
         Bench::Load(load) => load::run(load),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Every command.
-const COMMANDS: [&str; 7] = ["new", "build", "run", "call", "inspect", "gen", "completions"];
+const COMMANDS: [&str; 11] = ["new", "build", "run", "call", "inspect", "gen", "completions", "services", "describe", "stats", "logs"];
 
 async fn microhost(args: &[&str]) -> Ended {
     Command::microhost(args).run().await

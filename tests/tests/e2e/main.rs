@@ -1,6 +1,8 @@
 //! The whole program from outside: each test starts `microhost` in a process of its own and talks
 //! to it over sockets.
 
+mod admin;
+mod admin_access;
 mod cache;
 mod call;
 mod call_peer;
@@ -28,6 +30,7 @@ mod protocols;
 mod rpc;
 mod rude;
 mod settings;
+mod shop;
 mod stop;
 mod streams;
 mod streams_bounds;

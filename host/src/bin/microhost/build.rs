@@ -32,7 +32,7 @@ pub struct Build {
 impl Build {
     /// Builds, and prints the component's path.
     pub fn execute(self) -> Outcome {
-        let component = project::build(&self.dir, &mut |step| output::tell(step))?;
+        let component = project::build(&self.dir, &mut |step| output::tell(step), None)?;
         if self.json { output::print_json(&json!({ "component": component })) } else { output::print(component.display()) }
     }
 }

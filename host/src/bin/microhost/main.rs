@@ -15,6 +15,7 @@ mod build;
 mod call;
 mod completions;
 mod describe;
+mod dev;
 mod door;
 mod exit;
 mod failure;
@@ -57,6 +58,7 @@ enum Command {
     New(new::New),
     Build(build::Build),
     Run(run::Run),
+    Dev(dev::Dev),
     Call(call::Call),
     Services(services::Services),
     Describe(describe::Describe),
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         Command::New(command) => command.execute(),
         Command::Build(command) => command.execute(),
         Command::Run(command) => command.execute(),
+        Command::Dev(command) => command.execute(),
         Command::Call(command) => command.execute(),
         Command::Services(command) => command.execute(),
         Command::Describe(command) => command.execute(),

@@ -13,7 +13,7 @@ use crate::output;
 
 /// The component at a path; a project is built first, and what that takes is told as it comes.
 pub fn component(path: &Path) -> Outcome<PathBuf> {
-    Ok(project::component(path, &mut |step| output::tell(step))?)
+    Ok(project::component(path, &mut |step| output::tell(step), None)?)
 }
 
 /// The component at a path, and its schema. Nothing of it is compiled or run.

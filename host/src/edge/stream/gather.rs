@@ -101,6 +101,7 @@ mod tests {
 
     use super::*;
     use crate::edge::envelope;
+    use crate::rpc::RunWriter;
 
     fn chunk(length: usize) -> Chunk {
         Chunk::enveloped(envelope::head(false, length), vec![7; length].into())
@@ -153,5 +154,39 @@ mod tests {
         assert!(gather.is_full());
         gather.take();
         assert!(!gather.is_full());
+    }
+
+    fn run(count: usize, length: usize) -> Run {
+        let mut writer = RunWriter::default();
+        assert!((0..count).all(|_| writer.push(&vec![7; length], &[])));
+        writer.take().expect("some messages")
+    }
+
+    #[test]
+    fn runs_join_up_to_a_frame_and_long_ones_are_not_copied() {
+        let mut gather = Gather::default();
+        while !gather.is_full() {
+            gather.push_run(&run(64, 16));
+        }
+        let [frame] = taken(&mut gather)[..] else { panic!("one frame") };
+        assert!((FULL..=FRAME).contains(&frame), "{frame}");
+
+        let long = run(16, 1024);
+        gather.push(chunk(1), 1);
+        gather.push_run(&long);
+        assert!(gather.is_full());
+        assert_eq!(gather.take().expect("the small one").remaining(), 6);
+        assert_eq!(gather.take().expect("the run").chunk().as_ptr(), long.bytes().as_ptr());
+    }
+
+    #[test]
+    fn only_many_messages_wait_for_more() {
+        let mut gather = Gather::default();
+        gather.push_run(&run(MANY - 1, 1));
+        assert!(!gather.has_many());
+        gather.push(chunk(1), 1);
+        assert!(gather.has_many());
+        gather.take();
+        assert!(!gather.has_many());
     }
 }

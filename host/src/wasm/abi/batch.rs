@@ -102,3 +102,62 @@ unsafe impl WriteBuffer<Item> for Batch {
         fun(&taken);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(batch: &mut Batch, count: usize) -> Vec<Value> {
+        let mut values = Vec::new();
+        batch.take(count, &mut |items| {
+            for item in items {
+                // SAFETY: whoever takes items owns them, and all of them are there.
+                match unsafe { item.assume_init_read() } {
+                    Item::Value(Ok(value)) => values.push(value),
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+        values
+    }
+
+    fn bytes(text: &str) -> Value {
+        Value::Bytes(text.into())
+    }
+
+    /// Parts of two pieces of memory, with a value among them.
+    fn mixed() -> (Batch, [Value; 5]) {
+        let mut batch = Batch::default();
+        batch.begin(Bytes::from_static(b"abc"));
+        batch.push_part(0..1);
+        batch.push_part(1..3);
+        batch.push(Value::U8(7));
+        batch.push_part(0..0);
+        batch.begin(Bytes::from_static(b"xyz"));
+        batch.push_part(2..3);
+        (batch, [bytes("a"), bytes("bc"), Value::U8(7), bytes(""), bytes("z")])
+    }
+
+    #[test]
+    fn elements_for_others_than_guests_are_values_of_their_own() {
+        let (mut batch, expected) = mixed();
+        assert_eq!(values(&mut batch, 5), expected);
+        assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn what_is_left_still_names_what_it_is_a_part_of() {
+        for passed in 0..5 {
+            for skips in [true, false] {
+                let (mut batch, expected) = mixed();
+                match skips {
+                    true => batch.skip(passed),
+                    false => assert_eq!(values(&mut batch, passed), expected[..passed]),
+                }
+                let first = batch.remaining().iter().find(|item| matches!(item, Item::Part { .. }));
+                assert!(matches!(first, Some(Item::Part { of: Some(_), .. })), "{passed}");
+                assert_eq!(values(&mut batch, 5 - passed), expected[passed..], "{passed}");
+            }
+        }
+    }
+}

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use microhost::app::{self, Cache, Failed, Host, Options, Ready};
+use microhost::admin::Journal;
+use microhost::app::{self, Cache, Failed, Load, MustStart, OnReady, Options};
 use microhost::settings::{HostName, Isolation, Limits, Tls};
 
 use crate::failure::Outcome;
@@ -14,9 +15,10 @@ use crate::logging::LogArgs;
 
 mod grants;
 mod plan;
-mod ready;
+pub mod ready;
 
 pub use grants::GrantFlags;
+pub use plan::{Plan, Wanted};
 
 /// Load services and serve them
 ///
@@ -26,9 +28,20 @@ pub use grants::GrantFlags;
 #[derive(Args)]
 #[command(after_help = after_help())]
 pub struct Run {
+    #[command(flatten)]
+    asked: Asked,
+
+    /// End the run if one of the services cannot start
+    #[arg(long)]
+    strict: bool,
+}
+
+/// What `run` and `dev` are asked for alike.
+#[derive(Args)]
+pub struct Asked {
     /// What to run
     #[arg(value_name = "PATH", default_value = ".")]
-    paths: Vec<PathBuf>,
+    pub paths: Vec<PathBuf>,
 
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "MICROHOST_LISTEN", value_parser = address)]
@@ -62,11 +75,11 @@ pub struct Run {
     overrides: Overrides,
 
     #[command(flatten)]
-    log: LogArgs,
+    pub log: LogArgs,
 }
 
 /// How commands such as `microhost services` reach the host.
-#[derive(Args, Default)]
+#[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Administration")]
 pub struct AdminArgs {
     /// What commands call this host [default: its process id]
@@ -100,10 +113,6 @@ pub struct Overrides {
     /// How calls share instances
     #[arg(long)]
     pub isolation: Option<Sharing>,
-
-    /// End the run if one of the services cannot start
-    #[arg(long)]
-    pub strict: bool,
 }
 
 /// `--isolation`.
@@ -156,25 +165,51 @@ fn limit(text: &str) -> Result<String, String> {
 impl Run {
     /// Serves until the program is told to stop.
     pub fn execute(self) -> Outcome {
-        let journal = self.log.start()?;
-        let tls = self.tls_certificate.zip(self.tls_key).map(|(certificate, key)| Tls { certificate, key });
-        let place = plan::Place { address: self.listen, tls, admin: self.admin };
-        let plan = plan::make(&self.paths, &place, self.name, &self.overrides)?;
-        let cache = match self.cache_dir {
-            _ if self.no_cache => Cache::Off,
-            Some(folder) => Cache::Folder(folder),
-            None => Cache::usual(),
-        };
+        let journal = self.asked.log.start()?;
+        let plan = self.asked.plan()?;
         let (mut services, mut failed): (Vec<_>, Vec<Failed>) = (Vec::new(), Vec::new());
         for wanted in &plan.services {
-            match wanted.built() {
+            match wanted.built(None) {
                 Ok(load) => services.push(load),
                 Err(error) => failed.push((wanted.load().clone(), error.into())),
             }
         }
-        let people = self.log.for_people();
-        let on_ready = Box::new(move |ready: &Ready, _: &Arc<Host>| if people { ready::tell(ready) } else { ready::log(ready) });
-        let plan::Plan { listen, door, host, strict, .. } = plan;
-        Ok(app::run(Options { listen, door, name: host, journal, services, failed, strict, cache, on_ready })?)
+        let must_start = if self.strict || plan.strict { MustStart::All } else { MustStart::One };
+        let people = self.asked.log.for_people();
+        let on_ready: OnReady = Box::new(move |ready, _| ready::announce(ready, people));
+        self.asked.serve(plan, journal, Begin { services, failed, must_start, on_ready })
+    }
+}
+
+/// How a host begins.
+pub struct Begin {
+    /// What is loaded.
+    pub services: Vec<Load>,
+    /// What could not be built.
+    pub failed: Vec<Failed>,
+    /// What has to start.
+    pub must_start: MustStart,
+    /// Called once it serves.
+    pub on_ready: OnReady,
+}
+
+impl Asked {
+    /// What is to run, and where, by the command line and the settings as they are now.
+    pub fn plan(&self) -> Outcome<Plan> {
+        let tls = self.tls_certificate.clone().zip(self.tls_key.clone()).map(|(certificate, key)| Tls { certificate, key });
+        let place = plan::Place { address: self.listen, tls, admin: self.admin.clone() };
+        plan::make(&self.paths, &place, self.name.clone(), &self.overrides)
+    }
+
+    /// Serves until the program is told to stop.
+    pub fn serve(&self, plan: Plan, journal: Arc<Journal>, begin: Begin) -> Outcome {
+        let cache = match &self.cache_dir {
+            _ if self.no_cache => Cache::Off,
+            Some(folder) => Cache::Folder(folder.clone()),
+            None => Cache::usual(),
+        };
+        let Plan { listen, door, host: name, .. } = plan;
+        let Begin { services, failed, must_start, on_ready } = begin;
+        Ok(app::run(Options { listen, door, name, journal, services, failed, must_start, cache, on_ready })?)
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use microhost::app::{Entrance, Load};
-use microhost::project::{self, ProjectError, Source};
+use microhost::project::{self, Cancel, ProjectError, Source};
 use microhost::settings::{Admin, HostName, Limits, Listen, Service, Settings, SettingsError, Tls};
 
 use super::{AdminArgs, Overrides};
@@ -28,6 +28,7 @@ pub struct Plan {
 }
 
 /// A service that is to run.
+#[derive(Clone)]
 pub struct Wanted {
     /// What is loaded; its component may be a folder still, whose project has to be built.
     load: Load,
@@ -47,8 +48,8 @@ impl Wanted {
     }
 
     /// Builds the project, where there is one; what that takes is told as it comes.
-    pub fn built(&self) -> Result<Load, ProjectError> {
-        let component = project::component(&self.load.component, &mut |step| output::tell(step))?;
+    pub fn built(&self, cancel: Option<&Cancel>) -> Result<Load, ProjectError> {
+        let component = project::component(&self.load.component, &mut |step| output::tell(step), cancel)?;
         Ok(Load { component, ..self.load.clone() })
     }
 }
@@ -67,7 +68,7 @@ pub struct Place {
 
 /// Reads what the paths stand for, and joins it into one host.
 pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &Overrides) -> Outcome<Plan> {
-    let mut plan = Plan { listen: Listen::default(), door: Entrance::Usual, host: None, strict: overrides.strict, services: Vec::new() };
+    let mut plan = Plan { listen: Listen::default(), door: Entrance::Usual, host: None, strict: false, services: Vec::new() };
     let mut admins: Vec<(PathBuf, Admin)> = Vec::new();
     let mut listens: Vec<(PathBuf, Listen)> = Vec::new();
     for path in paths {

@@ -8,14 +8,19 @@ use microhost::schema::MethodKind;
 
 use crate::output::{self, visible};
 
+/// Tells people, or machines, what is ready.
+pub fn announce(ready: &Ready, people: bool) {
+    if people { tell(ready) } else { log(ready) }
+}
+
 /// Tells people: the address, the services and their methods, and a curl line that works as it
 /// stands.
-pub fn tell(ready: &Ready) {
+fn tell(ready: &Ready) {
     output::tell(text(ready));
 }
 
 /// Tells machines, in one line of the log.
-pub fn log(ready: &Ready) {
+fn log(ready: &Ready) {
     let names: Vec<&str> = ready.services.iter().map(|service| service.name.as_str()).collect();
     let endpoints: Vec<String> =
         ready.services.iter().flat_map(|service| &service.endpoints).map(|one| format!("{}/{}", one.service, one.method)).collect();
