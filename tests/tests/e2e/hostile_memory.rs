@@ -154,7 +154,7 @@ async fn hostile_replies_without_end_that_nobody_reads_stay_within_the_hosts_mem
     };
     let unread = open.await;
     let settle = async {
-        for _ in 0..200 {
+        for _ in 0..20 {
             let held = host.metrics().await.value(HOST_MEMORY, OF_HOSTILE);
             assert!(held <= f64::from(4 << 20), "{held} bytes are held");
         }
