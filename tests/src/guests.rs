@@ -28,6 +28,26 @@ pub fn greeter() -> PathBuf {
     component(FOLDER.get_or_init(|| build(&root().join("examples").join("greeter"))), "greeter")
 }
 
+/// A copy of the example in `examples/greeter` in a folder, and the folder that it is built into, where all
+/// that it depends on is built already.
+pub fn greeter_sources(folder: &Path) -> (PathBuf, PathBuf) {
+    let (from, to) = (root().join("examples").join("greeter"), folder.join("greeter"));
+    for part in ["src", "wit"] {
+        std::fs::create_dir_all(to.join(part)).expect("a temporary folder can be written to");
+    }
+    for file in ["Cargo.lock", "microhost.toml", "src/lib.rs", "wit/world.wit"] {
+        std::fs::copy(from.join(file), to.join(file)).unwrap_or_else(|error| panic!("{file} of the example: {error}"));
+    }
+    let manifest = std::fs::read_to_string(from.join("Cargo.toml")).expect("the example has a manifest");
+    // Links and code of the whole program take more than half of the time of a build.
+    let manifest = manifest.replace("../../", &format!("{}/", root().display())).replace("lto = true", "lto = false");
+    std::fs::write(to.join("Cargo.toml"), manifest).expect("a temporary folder can be written to");
+    // The target folder of the other guests has a component of this name already.
+    let target = target().join("dev");
+    run(cargo(&to).args(["build", "--release", "--quiet", "--target", TARGET, "--target-dir"]).arg(&target));
+    (to, target)
+}
+
 /// The component of the example in `examples/shop/payments`.
 pub fn payments() -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();

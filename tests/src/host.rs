@@ -15,6 +15,7 @@ use crate::{guests, program, soon};
 
 /// A host about to be started.
 pub struct Start {
+    command: &'static str,
     path: PathBuf,
     args: Vec<OsString>,
     environment: Vec<(&'static str, OsString)>,
@@ -30,6 +31,7 @@ impl Start {
     pub fn path(path: impl Into<PathBuf>) -> Start {
         let folder = TempDir::new().expect("a temporary folder");
         Start {
+            command: "run",
             path: path.into(),
             args: Vec::new(),
             environment: Vec::new(),
@@ -56,6 +58,20 @@ impl Start {
         }
         std::fs::write(&start.path, text).expect("a temporary folder can be written to");
         start
+    }
+
+    /// Runs what is at another path.
+    #[must_use]
+    pub fn at_path(mut self, path: impl Into<PathBuf>) -> Start {
+        self.path = path.into();
+        self
+    }
+
+    /// Runs `microhost dev` instead of `microhost run`.
+    #[must_use]
+    pub fn dev(mut self) -> Start {
+        self.command = "dev";
+        self
     }
 
     /// A folder of this host alone, gone with it.
@@ -121,7 +137,7 @@ impl Start {
     /// Starts the program without waiting for it.
     pub fn spawn(self) -> Starting {
         let mut command = Command::new(program::microhost());
-        command.arg("run").arg(&self.path).args(["--log-format", self.log]);
+        command.arg(self.command).arg(&self.path).args(["--log-format", self.log]);
         match &self.cache {
             Some(cache) => command.arg("--cache-dir").arg(cache),
             None => command.arg("--no-cache"),

@@ -10,7 +10,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Every command.
-const COMMANDS: [&str; 11] = ["new", "build", "run", "call", "inspect", "gen", "completions", "services", "describe", "stats", "logs"];
+const COMMANDS: [&str; 12] =
+    ["new", "build", "run", "dev", "call", "inspect", "gen", "completions", "services", "describe", "stats", "logs"];
 
 async fn microhost(args: &[&str]) -> Ended {
     Command::microhost(args).run().await

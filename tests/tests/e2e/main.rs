@@ -12,6 +12,7 @@ mod clients;
 mod codecs;
 mod commands;
 mod compression;
+mod dev;
 mod errors;
 mod grants;
 mod health;
