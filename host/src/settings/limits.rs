@@ -267,7 +267,7 @@ fn shown(name: &str, value: &serde_json::Value) -> String {
 /// A size in the largest unit that leaves no rest: `64MiB`.
 fn size(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.iter().find(|(unit, _)| bytes > 0 && bytes % unit == 0) {
+    match units.iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit)) {
         Some((unit, name)) => format!("{}{name}", bytes / unit),
         None => bytes.to_string(),
     }
