@@ -74,7 +74,7 @@ fn check(folder: &Path) -> Result<bool, DoorError> {
         Err(source) => return Err(DoorError::Place { path: folder.to_owned(), source }),
     };
     let refused = |what: String, advice: String| Err(DoorError::Folder { path: folder.to_owned(), what, advice });
-    let remove = format!("remove it, or name another place with --admin-socket PATH (for commands, --host PATH)");
+    let remove = "remove it, or name another place with --admin-socket PATH (for commands, --host PATH)".to_owned();
     if !found.is_dir() {
         return refused("is no folder".to_owned(), remove);
     }
