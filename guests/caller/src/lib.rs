@@ -123,12 +123,11 @@ async fn own(method: &str, message: &[u8]) -> Result<Vec<u8>, Failure> {
         "Codec" => rpc::call("a.B", "C").bytes(rpc::Codec::Other("xml".to_owned()), "").await?,
         "Reserved" => rpc::call("a.B", "C").metadata("grpc-timeout", "1H").bytes(rpc::Codec::Json, "{}").await?,
         "Trap" => {
-            // Two of three, and then no more of anything.
-            let (mut sender, _receiver) = rpc::call("test.talk.v1.Talk", "Tell").json_streams::<Line, ()>();
-            for text in ["one", "two"] {
-                sender.send(&Line { text: text.to_owned() }).await?;
-            }
-            panic!("before the third line");
+            // One that is answered, and then no more of anything.
+            let (mut sender, mut receiver) = rpc::call("test.talk.v1.Talk", "Chat").json_streams::<Line, Line>();
+            sender.send(&Line { text: "one".to_owned() }).await?;
+            receiver.next().await?;
+            panic!("before the second line");
         }
         _ => return Err(Failure::unimplemented(format!("there is no method {method}"))),
     };

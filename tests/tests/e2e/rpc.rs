@@ -186,12 +186,12 @@ async fn a_guest_that_dies_has_not_sent_all_its_messages() {
     let failure = host.call(&format!("{CALLER}/Trap"), &json!({})).fails().await;
     assert_eq!(failure.code, "internal", "{failure:?}");
     soon("the callee's end", async {
-        while host.metrics().await.sum(CALLS, &[("endpoint", "Tell")]) < 1.0 {
+        while host.metrics().await.sum(CALLS, &[("endpoint", "Chat")]) < 1.0 {
             tokio::task::yield_now().await;
         }
     })
     .await;
-    assert_eq!(host.metrics().await.sum(CALLS, &[("endpoint", "Tell"), ("code", "ok")]), 0.0);
+    assert_eq!(host.metrics().await.sum(CALLS, &[("endpoint", "Chat"), ("code", "ok")]), 0.0);
 }
 
 #[tokio::test]
