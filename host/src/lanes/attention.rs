@@ -6,11 +6,8 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
-
-use tokio::sync::Notify;
 
 /// How long a lane looks for more.
 const WINDOW: Duration = Duration::from_micros(60);
@@ -28,20 +25,6 @@ thread_local! {
     static LOOK: Cell<Option<Waker>> = const { Cell::new(None) };
     /// Answers that pass before the next look.
     static SKIP: Cell<u32> = const { Cell::new(0) };
-    /// Tells that this lane has nothing to do.
-    static IDLE: Arc<Notify> = Arc::default();
-}
-
-/// Waits until the lane of the calling task has nothing to do: it goes to sleep, or looks for more in
-/// vain. It may be long until then.
-pub async fn idle() {
-    let idle = IDLE.with(Arc::clone);
-    idle.notified().await;
-}
-
-/// Tells those who wait for it that this lane has nothing to do.
-pub(super) fn is_idle() {
-    IDLE.with(|idle| idle.notify_waiters());
 }
 
 /// Tells the lane that it has answered a call.
@@ -69,9 +52,8 @@ pub(super) async fn look() {
             std::thread::yield_now();
             // The lane's other tasks run first, and what has arrived meanwhile is read.
             tokio::task::yield_now().await;
-            match ANSWERED.get().filter(|latest| *latest != last) {
-                Some(latest) => (last, found) = (latest, true),
-                None => is_idle(),
+            if let Some(latest) = ANSWERED.get().filter(|latest| *latest != last) {
+                (last, found) = (latest, true);
             }
         }
         ANSWERED.set(None);
@@ -95,15 +77,6 @@ async fn answer() -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test(flavor = "current_thread")]
-    async fn who_waits_for_an_idle_lane_is_woken_by_it() {
-        let waits = tokio::spawn(idle());
-        tokio::task::yield_now().await;
-        assert!(!waits.is_finished(), "nobody said that the lane is idle");
-        is_idle();
-        waits.await.expect("the task ends");
-    }
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_lane_without_work_soon_sleeps_and_looks_ever_more_rarely() {

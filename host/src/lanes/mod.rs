@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 mod attention;
 
-pub use attention::{answered, idle};
+pub use attention::answered;
 
 /// The niceness of the threads for guests that compute long, on Linux's scale of -20 to 19.
 const HEAVY_NICENESS: i32 = 10;
@@ -109,7 +109,7 @@ impl Lanes {
 
 /// With a single core, what a lane spends looking for calls its clients cannot spend making them.
 fn start_lane(index: usize, attentive: bool) -> io::Result<Lane> {
-    let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(32).on_thread_park(attention::is_idle).build()?;
+    let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(32).build()?;
     let handle = runtime.handle().clone();
     let (stop, stopped) = oneshot::channel();
     let thread = thread::Builder::new().name(format!("lane-{index}")).spawn(move || {

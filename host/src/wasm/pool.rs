@@ -6,10 +6,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
-use tokio::time::sleep;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 
 use super::call::Call;
@@ -27,9 +25,6 @@ use crate::middleware::Client;
 use crate::settings::{Grants, Isolation, Limits};
 use crate::stats::ServiceStats;
 use crate::status::{Code, Status};
-
-/// How long what is queued on a busy lane may still be there until another instance is made for it.
-const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What a pool is made of.
 pub struct Parts {
@@ -336,18 +331,13 @@ impl Pool {
         loop {
             // The instances that were woken run first, and may take all that waits.
             tokio::task::yield_now().await;
-            if !self.waits_in_vain(lane) {
+            if self.lanes[lane].waiting.load(Relaxed) == 0 || self.wake(lane) {
                 self.lanes[lane].overflows.store(false, Relaxed);
                 return;
             }
             // A lane's first instance is worth more than room elsewhere: its calls stay on it.
-            if self.has_instance(lane) {
-                if self.overflow(lane) {
-                    return;
-                }
-                if !self.are_held_up(lane).await || !self.waits_in_vain(lane) {
-                    continue;
-                }
+            if self.has_instance(lane) && self.overflow(lane) {
+                return;
             }
             if !self.reserve() {
                 self.hand_over(lane);
@@ -364,25 +354,6 @@ impl Pool {
                 // The lane is being stopped.
                 Err(_) => return,
             }
-        }
-    }
-
-    /// Whether calls wait on this lane, and no instance of it could take one.
-    fn waits_in_vain(&self, lane: usize) -> bool {
-        self.lanes[lane].waiting.load(Relaxed) > 0 && !self.wake(lane)
-    }
-
-    /// Waits until it shows whether what waits on this lane, which has an instance, could do with another
-    /// one. It could where the lane has nothing to do: the calls that run wait for something themselves.
-    /// On a lane that computes without a pause another instance would do no more, and cost memory and the
-    /// processor's caches, as long as the queue moves.
-    async fn are_held_up(&self, lane: usize) -> bool {
-        let queue = &self.lanes[lane];
-        let (gone, waiting) = (queue.gone.load(Relaxed), queue.waiting.load(Relaxed));
-        tokio::select! {
-            () = lanes::idle() => true,
-            () = queue.ended.notified() => false,
-            () = sleep(PATIENCE) => queue.gone.load(Relaxed).wrapping_sub(gone) < waiting,
         }
     }
 
@@ -482,7 +453,6 @@ impl Pool {
             self.parts.stats.instances.fetch_sub(1, Relaxed);
         }
         drop(instances);
-        self.lanes[lane].ended.notify_waiters();
         if self.alive.fetch_sub(1, Relaxed) == 1 {
             self.emptied.notify_waiters();
         }

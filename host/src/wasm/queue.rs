@@ -4,8 +4,6 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Notify;
-
 use super::abi::Width;
 use super::call::Call;
 use super::http::Exchange;
@@ -48,10 +46,6 @@ pub struct Lane {
     pub waiting: AtomicUsize,
     /// How many of them are calls with streams.
     pub streams: AtomicUsize,
-    /// How many calls ever left the queue, one by one.
-    pub gone: AtomicUsize,
-    /// Told when an instance of the lane ends.
-    pub ended: Notify,
     /// The lane's instances that take calls.
     pub instances: Mutex<Vec<Arc<Inbox>>>,
     /// Instances of other lanes may take from this queue: its own have no room. Without need they
@@ -74,7 +68,6 @@ impl Lane {
     /// Notes that this call left the queue.
     pub fn left(&self, queue: &VecDeque<Job>, call: &Call) {
         self.waiting.store(queue.len(), Relaxed);
-        self.gone.fetch_add(1, Relaxed);
         self.streams.fetch_sub(usize::from(call.flow.is_some()), Relaxed);
     }
 
