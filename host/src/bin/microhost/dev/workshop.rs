@@ -36,6 +36,8 @@ pub struct Workshop {
     settings: BTreeMap<PathBuf, Option<String>>,
     /// The same, as they were last seen.
     seen: BTreeMap<PathBuf, Option<String>>,
+    /// The settings cannot be read as they are: nothing is built until they can, as builds read them too.
+    are_wrong: bool,
     /// Why services do not run, so that it is told once.
     told: BTreeMap<String, String>,
 }
@@ -45,7 +47,7 @@ impl Workshop {
     pub fn new(asked: Arc<Asked>, wanted: &[Wanted], force: bool, cancel: Arc<Cancel>) -> Workshop {
         let settings = settings(&asked);
         let tended = wanted.iter().cloned().map(Tended::new).collect();
-        Workshop { asked, force, cancel, tended, seen: settings.clone(), settings, told: BTreeMap::new() }
+        Workshop { asked, force, cancel, tended, seen: settings.clone(), settings, are_wrong: false, told: BTreeMap::new() }
     }
 
     /// Builds all services for the first time: what the host begins with, and what could not be built.
@@ -71,6 +73,9 @@ impl Workshop {
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(pace) {
             let began = Instant::now();
             self.reread();
+            if self.are_wrong {
+                continue;
+            }
             let changes: Vec<(usize, String)> =
                 self.tended.iter_mut().enumerate().filter_map(|(at, tended)| Some((at, tended.changed()?))).collect();
             pace = PACE.max(began.elapsed() * REST);
@@ -93,10 +98,12 @@ impl Workshop {
         let plan = match self.asked.plan() {
             Ok(plan) => plan,
             Err(failure) => {
+                self.are_wrong = true;
                 tracing::error!("the settings have changed and are not taken over: {}", failure.text(Paint::none()).trim_end());
                 return;
             }
         };
+        self.are_wrong = false;
         for tended in &self.tended {
             let name = tended.wanted.name();
             if !plan.services.iter().any(|wanted| wanted.name() == name) {
