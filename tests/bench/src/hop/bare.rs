@@ -94,6 +94,9 @@ async fn once(store: &mut Store<State>, instance: &Instance, work: Work) -> wasm
     }
 }
 
+/// A stream of messages.
+type Items = StreamReader<Vec<u8>>;
+
 /// The interface of `guests/streams`.
 const STREAMS: &str = "example:streams/streams@0.1.0";
 
@@ -126,24 +129,14 @@ async fn calls(accessor: &Accessor<State>, echo: TypedFunc<(Record,), (Record,)>
     Ok(began.elapsed())
 }
 
-async fn read(
-    accessor: &Accessor<State>,
-    produce: TypedFunc<(u32, u32), (StreamReader<Vec<u8>>,)>,
-    count: u32,
-    size: u32,
-) -> wasmtime::Result<Duration> {
+async fn read(accessor: &Accessor<State>, produce: TypedFunc<(u32, u32), (Items,)>, count: u32, size: u32) -> wasmtime::Result<Duration> {
     let began = Instant::now();
     let (items,) = produce.call_concurrent(accessor, (count, size)).await?;
     came_all(count, drained(accessor, items).await?)?;
     Ok(began.elapsed())
 }
 
-async fn write(
-    accessor: &Accessor<State>,
-    consume: TypedFunc<(StreamReader<Vec<u8>>,), (u64,)>,
-    count: u32,
-    size: u32,
-) -> wasmtime::Result<Duration> {
+async fn write(accessor: &Accessor<State>, consume: TypedFunc<(Items,), (u64,)>, count: u32, size: u32) -> wasmtime::Result<Duration> {
     let began = Instant::now();
     let items = accessor.with(|access| StreamReader::new(access, Made { left: count, size }))?;
     let (came,) = consume.call_concurrent(accessor, (items,)).await?;
@@ -153,7 +146,7 @@ async fn write(
 
 async fn there_and_back(
     accessor: &Accessor<State>,
-    echo: TypedFunc<(StreamReader<Vec<u8>>,), (StreamReader<Vec<u8>>,)>,
+    echo: TypedFunc<(Items,), (Items,)>,
     count: u32,
     size: u32,
 ) -> wasmtime::Result<Duration> {
@@ -170,7 +163,7 @@ fn came_all(count: u32, came: u64) -> wasmtime::Result<()> {
 }
 
 /// Reads a stream to its end; how many there were.
-async fn drained(accessor: &Accessor<State>, items: StreamReader<Vec<u8>>) -> wasmtime::Result<u64> {
+async fn drained(accessor: &Accessor<State>, items: Items) -> wasmtime::Result<u64> {
     let (over, ended) = oneshot::channel();
     accessor.with(|access| items.pipe(access, Counted { came: 0, over: Some(over) }))?;
     Ok(ended.await?)
