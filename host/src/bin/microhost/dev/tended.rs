@@ -53,7 +53,8 @@ impl Tended {
         let now = self.sources.look(&self.seen);
         let is_quiet = now.is(&self.seen);
         self.seen = now;
-        if !is_quiet || !(self.stale || !self.seen.is(&self.built_from)) {
+        let differs = self.stale || !self.seen.is(&self.built_from);
+        if !(is_quiet && differs) {
             return None;
         }
         let root = self.sources.place().canonicalize().unwrap_or_default();
