@@ -56,7 +56,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 input refused, 4 unreachab
 enum Command {
     New(new::New),
     Build(build::Build),
-    Run(run::Run),
+    Run(Box<run::Run>),
     Call(call::Call),
     Services(services::Services),
     Describe(describe::Describe),
