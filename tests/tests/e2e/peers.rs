@@ -167,7 +167,7 @@ async fn a_stream_that_the_reader_drops_ends_its_writer() {
 async fn what_is_not_granted_keeps_the_service_from_starting_and_says_what_to_write() {
     let (front, back) = (guests::guest("front"), guests::guest("back"));
     let text = format!("{}{}", settings::service("front", &front, ""), settings::service("back", &back, ""));
-    let (_, error) = Start::settings(&text).refused().await;
+    let (_, error) = Start::settings(&text).arg("--strict").refused().await;
     assert!(error.contains("calls = [\"test.back.Back\"] under [service.front.grants]"), "{error}");
 }
 

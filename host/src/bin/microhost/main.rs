@@ -57,8 +57,8 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 input refused, 4 unreachab
 enum Command {
     New(new::New),
     Build(build::Build),
-    Run(run::Run),
-    Dev(dev::Dev),
+    Run(Box<run::Run>),
+    Dev(Box<dev::Dev>),
     Call(call::Call),
     Services(services::Services),
     Describe(describe::Describe),
