@@ -300,7 +300,7 @@ async fn a_quiet_stream_outlives_every_patience() {
     let edge = TestEdge::with(SHORT, Listen::default());
     edge.stream("Echo", Some(MethodKind::BidiStream), |request| {
         let events = request.messages.map(|message| match message {
-            Ok(message) => Event::Message(message.into()),
+            Ok(message) => Event::Message(message),
             Err(status) => Event::End(Err(status)),
         });
         let events = events.chain(stream::iter([Event::End(Ok(HeaderMap::new()))]));
@@ -382,7 +382,7 @@ async fn streams_that_are_dropped_at_any_moment_leave_nothing() {
     let edge = TestEdge::start();
     let route = edge.stream("Echo", Some(MethodKind::BidiStream), |request| {
         let events = request.messages.map(|message| match message {
-            Ok(message) => Event::Message(message.into()),
+            Ok(message) => Event::Message(message),
             Err(status) => Event::End(Err(status)),
         });
         Box::pin(async { Ok(StreamReply { headers: HeaderMap::new(), events: Box::pin(events) }) })

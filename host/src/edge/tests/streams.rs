@@ -26,7 +26,7 @@ fn echo(request: StreamRequest) -> OpenFuture {
     let events = stream::unfold((request.messages, Some(trailers)), |(mut messages, trailers)| async {
         let trailers = trailers?;
         Some(match messages.next().await {
-            Some(Ok(message)) => (Event::Message(message.into()), (messages, Some(trailers))),
+            Some(Ok(message)) => (Event::Message(message), (messages, Some(trailers))),
             Some(Err(status)) => (Event::End(Err(status)), (messages, None)),
             None => (Event::End(Ok(trailers)), (messages, None)),
         })
