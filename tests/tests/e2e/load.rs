@@ -136,7 +136,7 @@ async fn a_busy_port_is_named_with_what_to_do() {
 #[tokio::test]
 async fn two_services_with_the_same_endpoint_are_refused() {
     let one = e2e::settings::service("one", &guest("echo"), "");
-    let (code, said) = Start::settings(&(one + &e2e::settings::service("two", &guest("echo"), ""))).refused().await;
+    let (code, said) = Start::settings(&(one + &e2e::settings::service("two", &guest("echo"), ""))).arg("--strict").refused().await;
     assert_eq!(code, REFUSED, "{said}");
     assert!(said.contains("test.echo.Echo") && said.contains("one") && said.contains("two"), "{said}");
 }

@@ -286,7 +286,7 @@ async fn the_longest_route_answers_and_the_rest_is_not_found() {
 #[tokio::test]
 async fn routes_that_cannot_be_are_refused_before_anything_serves() {
     let twice = settings::service("a", &guests::guest("page"), "") + &settings::service("b", &guests::guest("page"), "");
-    let (_, said) = Start::settings(&twice).refused().await;
+    let (_, said) = Start::settings(&twice).arg("--strict").refused().await;
     assert!(said.contains("the HTTP route / is a's already") && said.contains("http = "), "{said}");
     let none = settings::service("echo", &guests::guest("echo"), "http = \"/x\"");
     let (_, said) = Start::settings(&none).refused().await;
