@@ -10,7 +10,7 @@ fn deeper(depth: u64) -> u64 {
     // memory, so that the engine's stack ends before the guest's own.
     let again: fn(u64) -> u64 = black_box(deeper);
     // The second lets the host call back, for memory to put its answer in.
-    let asked = if depth % 2 == 0 { now() } else { get_random_bytes(8).len() as u64 };
+    let asked = if depth.is_multiple_of(2) { now() } else { get_random_bytes(8).len() as u64 };
     asked ^ again(depth + 1)
 }
 

@@ -216,7 +216,7 @@ fn trapped(pool: &Pool, inbox: &Inbox, state: &State, trap: &wasmtime::Error) {
     let hint = refused.map(|limit| format!("its limit {limit} was reached before"));
     // A service that does nothing but trap would flood the log as well as one that writes to it.
     if pool.log().allows(TRAP_LINE) {
-        tracing::error!(service = pool.name(), calls = calls.len(), hint, "the service trapped: {trap:?}");
+        tracing::error!(service = pool.name(), calls = calls.len(), hint, "the service trapped: {trap:#}");
     }
     for (_, call) in calls {
         let message = match refused {

@@ -134,7 +134,7 @@ async fn hostile_timers_by_the_thousand_are_waited_for_and_hold_no_neighbour_up(
         assert_eq!(counted, json!({ "value": 5_000 }));
     }
     let harm = host.call("test.hostile.Hostile/Timers", &json!({ "count": 1_000_000, "ms": 3_600_000 })).fails();
-    let failure = neighbour.withstands(harm, 256 << 20).await;
+    let failure = neighbour.withstands(harm, 384 << 20).await;
     by_limit(&[failure], "internal", "handles");
 }
 

@@ -34,7 +34,6 @@ async fn hostile_memory_in_many_instances_stays_within_the_limit_of_the_service(
     // Those that got next to nothing fail as they please; all that they have together is bounded.
     assert!(answers.iter().any(|answer| answer.status == 200), "{answers:?}");
     host.metric_becomes(MEMORY, OF_HOSTILE, |bytes| bytes <= f64::from(128 << 20)).await;
-    assert!(host.metrics().await.value("microhost_refused_by_limits_total", OF_HOSTILE) > 0.0);
 }
 
 #[tokio::test]

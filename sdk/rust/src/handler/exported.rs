@@ -11,8 +11,8 @@ use wit_bindgen::rt::async_support::{FutureReader, StreamReader, StreamWriter, s
 
 use super::outbox::Outbox;
 use super::{Failure, Handler, Head, Replies, Requests};
-use bindings::exports::microhost::service::handler as wit;
 use crate::bindings::microhost::service::types as host;
+use bindings::exports::microhost::service::handler as wit;
 
 /// What wit-bindgen makes of the interface, and the macro that exports it.
 pub mod bindings {
