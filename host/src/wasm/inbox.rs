@@ -137,7 +137,7 @@ impl Inbox {
         self.cut.load(Relaxed) && self.lock().is_empty()
     }
 
-    /// A call in it computes long: the instance leaves the lane, and takes no more calls for now. Whether
+    /// A call in it computes long: the instance leaves the lane, and takes no more calls until then. Whether
     /// that is new.
     pub fn absorb(&self) -> bool {
         self.heavy.store(true, Relaxed);

