@@ -149,6 +149,28 @@ async fn deadlines_shrink_along_a_chain_of_guests_and_names_of_callers_go_with_i
 }
 
 #[tokio::test]
+async fn hostile_metadata_makes_nobody_another_caller() {
+    let host = host(&["back"]).await;
+    let forged = [
+        ("x-forwarded-for", "203.0.113.7"),
+        ("forwarded", "for=203.0.113.7"),
+        ("x-real-ip", "203.0.113.7"),
+        ("x-caller", "admin"),
+        ("x-service", "admin"),
+        ("x-peer", "203.0.113.7"),
+        ("x-microhost-service", "admin"),
+        ("microhost-caller", "admin"),
+        ("authorization", "Bearer admin"),
+    ];
+    // The guest passes on whatever it gets, as metadata of its own.
+    let mut call = host.call(&format!("{CALLER}/Any"), &json!({})).header("x-to", "test.back.Back/Who");
+    for (name, value) in forged {
+        call = call.header(name, value);
+    }
+    assert_eq!(call.ok().await, json!({ "value": "caller nobody untraced" }));
+}
+
+#[tokio::test]
 async fn a_call_ends_when_the_guest_drops_it() {
     let host = host(&["sleeper"]).await;
     host.call(&format!("{CALLER}/Leave"), &json!({})).ok().await;
