@@ -21,7 +21,7 @@ use crate::wasm::streams::{Pipe, Piped};
 pub const MAX_BATCH: usize = 256;
 
 /// Bytes that are passed on at once.
-pub const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 64 << 10;
 
 type Polled<T> = Poll<Result<T>>;
 

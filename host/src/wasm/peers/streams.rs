@@ -4,19 +4,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures::{StreamExt, stream};
 use tokio::sync::oneshot;
 use wasmtime::component::{Destination, FutureProducer, FutureReader, StreamProducer, StreamReader, StreamResult, VecBuffer};
 use wasmtime::{Result, StoreContextMut};
 
 use super::Came;
-use super::sent::{CHUNK, Chunks, Items, MAX_BATCH, One, written};
+use super::sent::{Chunks, Items, MAX_BATCH, One, written};
 use crate::rpc::{Event, Events, Messages, Payload, StreamReply};
 use crate::schema::{Flowing, Handle, Method, Passing, Schema, Value};
 use crate::status::{Code, Status};
 use crate::wasm::abi::Item;
 use crate::wasm::call::Call;
 use crate::wasm::state::State;
+use crate::wasm::streams::hand_on;
 
 type Polled<T> = Poll<Result<T>>;
 
@@ -61,7 +63,7 @@ fn broke_off() -> Status {
 
 /// The stream of a reply whose end is told otherwise, for the guest to read.
 pub fn received(store: StoreContextMut<'_, State>, events: Events) -> Result<StreamReader<Item>> {
-    StreamReader::new(store, InItems(In { events: Some(events), ends: None, chunk: Vec::new(), read: 0 }))
+    StreamReader::new(store, InItems(In { events: Some(events), ends: None, chunk: Bytes::new() }))
 }
 
 /// The stream of a reply, for the guest to read.
@@ -76,7 +78,7 @@ pub fn replies(
     let (told, ending) = oneshot::channel();
     let has_ending = method.has_ending();
     let ends = if has_ending { Ends::Told(told) } else { Ends::Untold(origin.clone()) };
-    let come = In { events: Some(events), ends: Some(ends), chunk: Vec::new(), read: 0 };
+    let come = In { events: Some(events), ends: Some(ends), chunk: Bytes::new() };
     let items = match method.returns() {
         Passing::Bytes => Handle::new(StreamReader::new(&mut store, InBytes(come))?),
         Passing::Future => Handle::new(FutureReader::new(&mut store, InOne(come))?),
@@ -125,8 +127,7 @@ struct In {
     events: Option<Events>,
     ends: Option<Ends>,
     /// What of the last chunk the guest has not had room for.
-    chunk: Vec<u8>,
-    read: usize,
+    chunk: Bytes,
 }
 
 /// What there is for a guest that reads.
@@ -218,9 +219,9 @@ impl StreamProducer<State> for InBytes {
         }
         let me = &mut self.get_mut().0;
         // Empty chunks carry nothing that a stream of bytes could show.
-        while me.read == me.chunk.len() {
+        while me.chunk.is_empty() {
             match me.poll_next(cx) {
-                Poll::Ready(Ok(Next::Value(Value::Bytes(chunk)))) => (me.chunk, me.read) = (chunk, 0),
+                Poll::Ready(Ok(Next::Value(Value::Bytes(chunk)))) => me.chunk = chunk.into(),
                 Poll::Ready(Ok(Next::Value(_))) => return Poll::Ready(Err(wasmtime::format_err!("a chunk that is no bytes"))),
                 Poll::Ready(Ok(Next::End)) => return Poll::Ready(Ok(StreamResult::Dropped)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -228,13 +229,7 @@ impl StreamProducer<State> for InBytes {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        let left = &me.chunk[me.read..];
-        let mut direct = destination.as_direct(store, CHUNK.min(left.len()));
-        let room = direct.remaining();
-        let count = room.len().min(left.len());
-        room[..count].copy_from_slice(&left[..count]);
-        direct.mark_written(count);
-        me.read += count;
+        hand_on(destination, store, &mut me.chunk);
         Poll::Ready(Ok(StreamResult::Completed))
     }
 }

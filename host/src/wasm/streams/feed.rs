@@ -115,14 +115,19 @@ impl StreamProducer<State> for Chunks {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        let mut direct = destination.as_direct(store, CHUNK.min(me.chunk.len()));
-        let room = direct.remaining();
-        let count = room.len().min(me.chunk.len());
-        room[..count].copy_from_slice(&me.chunk[..count]);
-        direct.mark_written(count);
-        me.chunk.advance(count);
+        hand_on(destination, store, &mut me.chunk);
         Poll::Ready(Ok(StreamResult::Completed))
     }
+}
+
+/// Gives a guest that reads bytes as many of a chunk as it has room for; what is left stays in it.
+pub fn hand_on(destination: Destination<'_, u8, VecBuffer<u8>>, store: StoreContextMut<'_, State>, chunk: &mut Bytes) {
+    let mut direct = destination.as_direct(store, CHUNK.min(chunk.len()));
+    let room = direct.remaining();
+    let count = room.len().min(chunk.len());
+    room[..count].copy_from_slice(&chunk[..count]);
+    direct.mark_written(count);
+    chunk.advance(count);
 }
 
 /// `future<t>`

@@ -26,6 +26,7 @@ mod feed;
 mod outgoing;
 mod pipe;
 
+pub use feed::hand_on;
 use outgoing::Outgoing;
 pub use pipe::{Pipe, Piped};
 
