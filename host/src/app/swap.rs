@@ -90,7 +90,7 @@ pub enum Why {
     #[error(transparent)]
     Start(#[from] StartError),
     /// It lacks what callers had.
-    #[error("callers would lose what they had:\n{}; swap all the same with --force", .0.to_string().trim_end())]
+    #[error("callers would lose what they had; --force swaps all the same:\n{}", .0.to_string().trim_end())]
     Incompatible(Difference),
     /// Services of this host were linked with what it lacks.
     #[error("other services of this host need what it does not offer:\n{}\nswap or stop them first", .0.join("\n"))]

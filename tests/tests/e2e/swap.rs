@@ -369,3 +369,23 @@ async fn calls_that_outlast_the_grace_are_ended_and_told_why() {
     drained(&host, "turns").await;
     assert_eq!(which(&host).await, "2");
 }
+
+#[tokio::test]
+async fn by_the_commands_a_service_is_swapped_and_back_and_never_against_those_who_import_it() {
+    let (front, back, circle) = (guest("front"), guest("back"), guest("circle"));
+    let grants = "grants = { calls = [\"test.back.Back\"] }";
+    let text = e2e::settings::service("front", &front, grants) + &e2e::settings::service("back", &back, "");
+    let host = Start::settings(&text).ready().await;
+    let add = async || host.call("test.front.Front/Add", &json!({"a": 1, "b": 2})).ok().await["value"].clone();
+    let swap =
+        |component: &std::path::Path, more: &[&str]| host.admin(["swap".as_ref(), "back".as_ref(), component.as_os_str()]).args(more);
+    let error = swap(&circle, &[]).run().await.failed();
+    assert!(error.contains("version 1 goes on serving") && error.contains("- test.back.Back/Add"), "{error}");
+    let error = swap(&circle, &["--force"]).run().await.failed();
+    assert!(error.contains("front imports test:back/back@1.2.0"), "{error}");
+    assert_eq!(add().await, 3);
+    assert!(swap(&back, &[]).run().await.succeeded().contains("version 2"));
+    assert_eq!(add().await, 3);
+    assert!(host.admin(["rollback", "back"]).run().await.succeeded().contains("version 1"));
+    assert_eq!(add().await, 3);
+}
