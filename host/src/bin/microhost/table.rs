@@ -135,7 +135,7 @@ mod tests {
         let mut table = Table::new(&["name", "calls", "state"]);
         table.row([Cell::text("a"), Cell::number(7), Cell::text("serving").good()]);
         table.row([Cell::text("b\u{1b}[2J"), Cell::number(12345), Cell::text("failed").bad()]);
-        let expected = "NAME         CALLS  STATE\na                7  serving\nb\\u{1b}[2J  12345  failed";
+        let expected = "NAME        CALLS  STATE\na               7  serving\nb\\u{1b}[2J  12345  failed";
         assert_eq!(table.lines(Paint::none()).join("\n"), expected);
     }
 }
