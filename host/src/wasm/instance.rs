@@ -151,7 +151,8 @@ fn watch(store: &mut Store<State>, pool: &Arc<Pool>, lane: usize, inbox: &Arc<In
         let held = TICK * u32::try_from(ticks).unwrap_or(u32::MAX) > cpu;
         let call = super::state::current_call(&mut store);
         let total = call.as_ref().map(|call| call.computed(computed));
-        if total.is_some_and(|total| total > TICK) {
+        // A call that is met by one tick alone may be the last of many short ones since the tick before.
+        if total.is_some_and(|total| total > TICK && total > computed) {
             pool.quota().strain.add(computed);
             // One that pauses now and then, too.
             long |= total.is_some_and(|total| total > TICK * HEAVY_AFTER);
