@@ -63,7 +63,7 @@ fn broke_off() -> Status {
 
 /// The stream of a reply whose end is told otherwise, for the guest to read.
 pub fn received(store: StoreContextMut<'_, State>, events: Events) -> Result<StreamReader<Item>> {
-    StreamReader::new(store, InItems(In { events: Some(events), ends: None, chunk: Bytes::new() }))
+    StreamReader::new(store, InItems(In { events: Some(events), ends: None, chunk: Bytes::new(), due: false }))
 }
 
 /// The stream of a reply, for the guest to read.
@@ -78,7 +78,7 @@ pub fn replies(
     let (told, ending) = oneshot::channel();
     let has_ending = method.has_ending();
     let ends = if has_ending { Ends::Told(told) } else { Ends::Untold(origin.clone()) };
-    let come = In { events: Some(events), ends: Some(ends), chunk: Bytes::new() };
+    let come = In { events: Some(events), ends: Some(ends), chunk: Bytes::new(), due: method.returns() == Passing::Future };
     let items = match method.returns() {
         Passing::Bytes => Handle::new(StreamReader::new(&mut store, InBytes(come))?),
         Passing::Future => Handle::new(FutureReader::new(&mut store, InOne(come))?),
@@ -128,6 +128,8 @@ struct In {
     ends: Option<Ends>,
     /// What of the last chunk the guest has not had room for.
     chunk: Bytes,
+    /// A message has to come yet: a future has one, or its reply has failed.
+    due: bool,
 }
 
 /// What there is for a guest that reads.
@@ -141,9 +143,14 @@ impl In {
         let Some(events) = &mut self.events else { return Poll::Ready(Ok(Next::End)) };
         let result = match std::task::ready!(events.as_mut().poll_next(cx)) {
             Some(Event::Message(payload)) => match payload.value() {
-                Ok(value) => return Poll::Ready(Ok(Next::Value(value))),
+                Ok(value) => {
+                    self.due = false;
+                    return Poll::Ready(Ok(Next::Value(value)));
+                }
                 Err(status) => Err(status),
             },
+            // The guest would wait for it as long as it lives.
+            Some(Event::End(Ok(_))) if self.due => Err(broke_off()),
             Some(Event::End(result)) => result.map(drop),
             None => Err(broke_off()),
         };
