@@ -14,9 +14,14 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 mod address;
+mod board;
+#[cfg(test)]
+pub(crate) mod conformance;
+mod memory;
 mod view;
 
 pub use address::{Address, AddressError};
+pub use memory::Memory;
 pub use view::{Known, Nodes, Offer, View};
 
 /// A host, as it tells others of itself. JSON where it is written down; who reads it ignores fields
