@@ -1,7 +1,7 @@
 //! What the command line says of other hosts.
 
 use clap::Args;
-use microhost::settings::{Address, Backend, Cluster};
+use microhost::settings::{Address, Backend, Cluster, HostName};
 
 /// How the host finds others, and they it.
 #[derive(Args, Clone, Default)]
@@ -21,12 +21,16 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "URL", env = "MICROHOST_ADVERTISE", value_delimiter = ',')]
     advertise: Vec<Address>,
 
+    /// Which hosts belong together: those of another name are not seen [default: default]
+    #[arg(long, value_name = "NAME", env = "MICROHOST_CLUSTER_NAME")]
+    cluster_name: Option<HostName>,
+
     /// Where the host stands, a data centre or a rack: calls prefer hosts of their own zone
     #[arg(long, value_name = "ZONE", env = "MICROHOST_ZONE")]
     zone: Option<String>,
 
     /// Neither look for other hosts nor tell them of this one
-    #[arg(long)]
+    #[arg(long, env = "MICROHOST_ALONE")]
     alone: bool,
 }
 
@@ -45,6 +49,9 @@ impl ClusterArgs {
         }
         if !self.advertise.is_empty() {
             settings.advertise.clone_from(&self.advertise);
+        }
+        if let Some(name) = &self.cluster_name {
+            settings.name = name.clone();
         }
         settings.zone = self.zone.clone().or(settings.zone);
         settings
