@@ -1,14 +1,15 @@
 //! What a host tells of itself under `/_microhost/`: health, metrics, what it serves, and the admin
 //! API, by which it is looked into and changed.
 //!
-//! Health is open to all, so that any balancer can ask. The rest is for this machine, and for
+//! Health is open to all, so that any balancer can ask; what other hosts ask for, to all but pages of the
+//! web. The rest is for this machine, and for
 //! others only with the token. The API is for whoever has the token, and, over its door, for the
 //! user that the host runs as.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -17,7 +18,9 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
+use tokio::sync::watch;
 
+use crate::registry::{Node, View};
 use crate::rpc::Router;
 use crate::stats::{CacheStats, EdgeStats, ServiceStats};
 
@@ -31,6 +34,7 @@ mod figures;
 mod health;
 pub mod journal;
 mod metrics;
+mod node;
 mod services;
 pub mod view;
 
@@ -60,6 +64,11 @@ pub struct Overview {
     pub cache: Arc<CacheStats>,
     /// The last lines of the log.
     pub journal: Arc<Journal>,
+    /// What is known of other hosts, and of this one as they know it.
+    pub view: Arc<View>,
+    /// What this host tells others of itself, once it does.
+    node: OnceLock<watch::Receiver<Arc<Node>>>,
+    page: node::Page,
     services: ArcSwap<BTreeMap<String, Arc<ServiceStats>>>,
     writing: Mutex<()>,
 }
@@ -74,9 +83,23 @@ impl Overview {
             edge: EdgeStats::default(),
             cache,
             journal,
+            view: Arc::default(),
+            node: OnceLock::new(),
+            page: node::Page::default(),
             services: ArcSwap::default(),
             writing: Mutex::default(),
         }
+    }
+
+    /// Notes what this host tells others of itself, from now on.
+    pub fn tell(&self, node: watch::Receiver<Arc<Node>>) {
+        // It begins once.
+        self.node.get_or_init(|| node);
+    }
+
+    /// What this host tells others of itself, now and as it changes; none before it does.
+    pub fn node(&self) -> Option<&watch::Receiver<Arc<Node>>> {
+        self.node.get()
     }
 
     /// Shows a service's figures under its name in the settings, in place of those it had.
@@ -134,6 +157,12 @@ where
     match page {
         "health/live" => return json(StatusCode::OK, &json!({ "status": "live" })),
         "health/ready" => return ready(&overview.health.snapshot()),
+        node::PATH => {
+            return match access.host(head) {
+                Ok(()) => node::answer(overview, head).await,
+                Err(refused) => refusal(refused),
+            };
+        }
         _ => {}
     }
     // Before the path is looked at: whoever may not read learns nothing of what there is.
