@@ -325,3 +325,50 @@ impl Registry for Peers {
         self.0.board.watch()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::LEASE;
+    use crate::registry::conformance::node;
+
+    fn asks(who: &str) -> HeaderMap {
+        HeaderMap::from_iter([(PEER, who.parse().expect("valid"))])
+    }
+
+    #[tokio::test]
+    async fn hosts_that_ask_are_followed_up_to_a_bound() {
+        let peers = Peers::new("c", Vec::new(), LEASE);
+        for port in 1..=MAX_CALLERS + 10 {
+            assert_eq!(peers.asked(&asks(&format!("id-{port} http://127.0.0.1:{port}"))), Ok(()));
+        }
+        assert_eq!(peers.0.followed().len(), MAX_CALLERS);
+    }
+
+    #[tokio::test]
+    async fn nonsense_sockets_and_oneself_are_not_followed() {
+        let peers = Peers::new("c", Vec::new(), LEASE);
+        peers.register(Arc::new(node("own", 1)), LEASE).await.expect("it registers");
+        for who in ["", "id", "id nonsense", "id unix:/run/a.sock", "id http://a/path", "own http://127.0.0.1:1"] {
+            assert_eq!(peers.asked(&asks(who)), Ok(()));
+        }
+        assert_eq!(peers.0.followed().len(), 0);
+        assert_eq!(peers.0.headers()[PEER], "own http://127.0.0.1:9");
+    }
+
+    #[tokio::test]
+    async fn one_of_another_cluster_is_told_so() {
+        let peers = Peers::new("ours", Vec::new(), LEASE);
+        let headers = |name: &str| HeaderMap::from_iter([(CLUSTER, name.parse().expect("valid"))]);
+        assert_eq!(peers.asked(&headers("ours")), Ok(()));
+        assert_eq!(peers.asked(&headers("theirs")), Err(NotOurs("theirs".into())));
+    }
+
+    #[tokio::test]
+    async fn who_has_peers_no_more_leaves_no_task() {
+        let peers = Peers::new("c", vec!["http://127.0.0.1:1".parse().expect("an address")], LEASE);
+        let shared = Arc::downgrade(&peers.0);
+        drop(peers);
+        assert!(shared.upgrade().is_none());
+    }
+}
