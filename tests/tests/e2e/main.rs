@@ -19,6 +19,7 @@ mod health;
 mod hostile_compute;
 mod hostile_guests;
 mod hostile_memory;
+mod hosts;
 mod limits;
 mod load;
 mod logs;
