@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub mod command;
 pub mod connect;
+pub mod descriptors;
 pub mod grpc;
 pub mod guests;
 pub mod host;

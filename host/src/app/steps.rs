@@ -52,7 +52,8 @@ impl Host {
         let starting = self.starter.lanes().heavy().spawn_blocking(move || host.begin(load, loaded, version, figures));
         let started = starting.await.map_err(|error| change.refuse(Why::Component(error.into())))?;
         let new = Arc::new(started.map_err(|error| change.refuse(error))?);
-        new.service.warm().await.map_err(|status| change.refuse(Why::Unwell(told(&status))))?;
+        let unwell = |status: Status| Why::Unwell { service: change.service().to_owned(), why: told(&status) };
+        new.service.warm().await.map_err(|status| change.refuse(unwell(status)))?;
         Ok(new)
     }
 
@@ -77,7 +78,10 @@ impl Host {
         let schema = new.service.schema();
         self.callers(change.service(), change.serving.service.schema(), schema)?;
         let needs = self.directory.check(change.service(), schema, &new.load.grants);
-        needs.map_err(|needs| Why::Grants(needs.iter().map(ToString::to_string).collect()))?;
+        needs.map_err(|needs| Why::Grants {
+            needs: needs.iter().map(ToString::to_string).collect(),
+            difference: Difference::of(change.serving.service.schema(), schema),
+        })?;
         self.publish(&publishing, new, Some(&change.serving)).map_err(Why::Component)?;
         change.line.others().previous = Some(Kept::of(&change.serving));
         Ok(())
@@ -107,7 +111,7 @@ pub(super) fn missing(difference: &Difference, after: &Schema, grants: &Grants, 
         return Ok(wanted);
     }
     needed.append(&mut wanted);
-    Err(Why::Grants(needed))
+    Err(Why::Grants { needs: needed, difference: difference.clone() })
 }
 
 /// Drops from the settings of a service what speaks of what its new version does not have; what was

@@ -96,11 +96,26 @@ pub enum Why {
     #[error("other services of this host need what it does not offer:\n{}\nswap or stop them first", .0.join("\n"))]
     Needed(Vec<String>),
     /// It needs what it was not granted.
-    #[error("it needs what the service is not granted:\n{}", .0.join("\n"))]
-    Grants(Vec<String>),
+    #[error("it needs what the service is not granted:\n{}{}", .needs.join("\n"), others(.difference))]
+    Grants {
+        /// What it needs, each with what grants it.
+        needs: Vec<String>,
+        /// What is different in it.
+        difference: Difference,
+    },
     /// It came up and is not well.
-    #[error("it failed while it warmed up: {0}")]
-    Unwell(String),
+    #[error("it failed while it warmed up: {why}\n`microhost logs {service}` tells more")]
+    Unwell {
+        /// The service.
+        service: String,
+        /// What it said, or how it failed.
+        why: String,
+    },
+}
+
+/// What is different, below what has been told; nothing where nothing is.
+fn others(difference: &Difference) -> String {
+    if difference.is_empty() { String::new() } else { format!("\nwhat is different in it:\n{}", difference.to_string().trim_end()) }
 }
 
 /// A change of the version that runs, under way.
