@@ -142,6 +142,28 @@ pub(super) fn trim(load: &mut Load, after: &Schema) -> Vec<String> {
     notes
 }
 
+/// What a host that is started again does not have of a version that serves now.
+pub(super) fn passing(origin: &Load, now: &Load) -> Vec<String> {
+    let mut notes = Vec::new();
+    // The same file by another path, or the file that was replaced, is what the host begins with.
+    let file = |load: &Load| load.component.canonicalize().ok();
+    if file(origin).is_none() || file(origin) != file(now) {
+        let whole = std::path::absolute(&origin.component).unwrap_or_else(|_| origin.component.clone());
+        notes.push(format!(
+            "a host that is started again begins with {}; to have this version last, name {} where the host is started or in its settings, or put it in that place",
+            whole.display(),
+            now.component.display()
+        ));
+    }
+    if origin.grants != now.grants {
+        let name = &origin.name;
+        notes.push(format!(
+            "a host that is started again has the grants of its settings; to have what was granted here last, write it under [service.{name}.grants]"
+        ));
+    }
+    notes
+}
+
 /// What whoever names a service is told that is not there.
 pub(super) fn unknown(service: &str, running: &[Arc<Running>]) -> Why {
     let names: Vec<&str> = running.iter().map(|running| running.load.name.as_str()).collect();

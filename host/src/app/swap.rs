@@ -161,6 +161,7 @@ impl Host {
         if let Some(Canary { running, share }) = &change.line.others().canary {
             return Err(change.refuse(Why::Trying { service: service.clone(), version: running.version, share: *share }));
         }
+        let origin = change.line.origin(settings.as_ref(), &change.serving.load);
         let mut load = Load { component, ..settings.unwrap_or_else(|| change.serving.load.clone()) };
         load.grants.extend(grants);
         let loaded = self.bring(&load, force).await.map_err(|error| change.refuse(error))?;
@@ -174,6 +175,7 @@ impl Host {
         if force {
             notes.extend(steps::trim(&mut load, &after));
         }
+        notes.extend(steps::passing(&origin, &load));
         let new = self.warmed(&change, Kept { version: change.line.next(), load, loaded }).await?;
         let made = Swapped { canary: share, difference, notes, ..swapped(&change.serving, &new) };
         let text = share.map(|share| share.to_string());
@@ -200,7 +202,8 @@ impl Host {
         let Canary { running: new, .. } = canary.ok_or_else(|| change.refuse(Why::NoTrial))?;
         self.switch(&change, Arc::clone(&new)).map_err(|why| change.refuse(why))?;
         change.line.others().canary = None;
-        let made = swapped(&change.serving, &new);
+        let notes = steps::passing(&change.line.origin(None, &change.serving.load), &new.load);
+        let made = Swapped { notes, ..swapped(&change.serving, &new) };
         tracing::info!(service, from = made.from, to = made.to, "promoted");
         let old = Arc::clone(&change.serving);
         change.retire(old, grace);
@@ -234,7 +237,8 @@ impl Host {
         let kept = change.line.others().previous.clone();
         let kept = kept.ok_or_else(|| change.refuse(Why::NoPrevious))?;
         let (before, after) = (change.serving.service.schema(), Arc::clone(&kept.loaded.schema));
-        let notes = self.callers(change.service(), before, &after).map_err(|why| change.refuse(why))?;
+        let mut notes = self.callers(change.service(), before, &after).map_err(|why| change.refuse(why))?;
+        notes.extend(steps::passing(&change.line.origin(None, &change.serving.load), &kept.load));
         let difference = Difference::of(before, &after);
         let old = self.warmed(&change, kept).await?;
         self.switch(&change, Arc::clone(&old)).map_err(|why| change.refuse(why))?;

@@ -37,6 +37,7 @@ mod streams;
 mod streams_bounds;
 mod streams_foreign;
 mod swap;
+mod swap_lasts;
 mod swap_refused;
 mod tls;
 mod tour;
