@@ -45,6 +45,32 @@ impl Host {
         if broken.is_empty() { Ok(lost) } else { Err(Why::Needed(broken)) }
     }
 
+    /// What of a version a host that is started again does not have. `origin` is what it begins with.
+    pub(super) async fn passing(self: &Arc<Host>, origin: Load, load: &Load, loaded: &Loaded) -> Vec<String> {
+        let mut notes = Vec::new();
+        let (host, file, loaded) = (Arc::clone(self), origin.clone(), loaded.clone());
+        // By what is in the file: it may have been replaced, or be the same in another place.
+        let looking = self.starter.lanes().heavy().spawn_blocking(move || host.is_in(&file, &loaded));
+        if !looking.await.unwrap_or(true) {
+            let whole = std::path::absolute(&origin.component).unwrap_or_else(|_| origin.component.clone());
+            let other = match load.component == origin.component {
+                true => String::new(),
+                false => format!(", or name {} where the host is started or in its settings", load.component.display()),
+            };
+            notes.push(format!(
+                "a host that is started again begins with {} as it is then; to have this version last, put it there{other}",
+                whole.display()
+            ));
+        }
+        if origin.grants != load.grants {
+            let name = &origin.name;
+            notes.push(format!(
+                "a host that is started again has the grants of its settings; to have what was granted here last, write it under [service.{name}.grants]"
+            ));
+        }
+        notes
+    }
+
     /// Starts a version that nobody calls yet, and makes its first instances.
     pub(super) async fn warmed(self: &Arc<Host>, change: &Change, version: Kept) -> Result<Arc<Running>, super::SwapError> {
         let (host, figures) = (Arc::clone(self), change.serving.service.figures().clone());
@@ -138,28 +164,6 @@ pub(super) fn trim(load: &mut Load, after: &Schema) -> Vec<String> {
     if !after.handled.as_ref().is_some_and(Handled::takes_anything) && !load.handles.is_empty() {
         notes.push(format!("it takes no calls of {}, which the setting `handles` names", load.handles.join(", ")));
         load.handles.clear();
-    }
-    notes
-}
-
-/// What a host that is started again does not have of a version that serves now.
-pub(super) fn passing(origin: &Load, now: &Load) -> Vec<String> {
-    let mut notes = Vec::new();
-    // The same file by another path, or the file that was replaced, is what the host begins with.
-    let file = |load: &Load| load.component.canonicalize().ok();
-    if file(origin).is_none() || file(origin) != file(now) {
-        let whole = std::path::absolute(&origin.component).unwrap_or_else(|_| origin.component.clone());
-        notes.push(format!(
-            "a host that is started again begins with {}; to have this version last, name {} where the host is started or in its settings, or put it in that place",
-            whole.display(),
-            now.component.display()
-        ));
-    }
-    if origin.grants != now.grants {
-        let name = &origin.name;
-        notes.push(format!(
-            "a host that is started again has the grants of its settings; to have what was granted here last, write it under [service.{name}.grants]"
-        ));
     }
     notes
 }

@@ -175,7 +175,7 @@ impl Host {
         if force {
             notes.extend(steps::trim(&mut load, &after));
         }
-        notes.extend(steps::passing(&origin, &load));
+        notes.extend(self.passing(origin, &load, &loaded).await);
         let new = self.warmed(&change, Kept { version: change.line.next(), load, loaded }).await?;
         let made = Swapped { canary: share, difference, notes, ..swapped(&change.serving, &new) };
         let text = share.map(|share| share.to_string());
@@ -202,7 +202,8 @@ impl Host {
         let Canary { running: new, .. } = canary.ok_or_else(|| change.refuse(Why::NoTrial))?;
         self.switch(&change, Arc::clone(&new)).map_err(|why| change.refuse(why))?;
         change.line.others().canary = None;
-        let notes = steps::passing(&change.line.origin(None, &change.serving.load), &new.load);
+        let origin = change.line.origin(None, &change.serving.load);
+        let notes = self.passing(origin, &new.load, &new.loaded).await;
         let made = Swapped { notes, ..swapped(&change.serving, &new) };
         tracing::info!(service, from = made.from, to = made.to, "promoted");
         let old = Arc::clone(&change.serving);
@@ -238,7 +239,8 @@ impl Host {
         let kept = kept.ok_or_else(|| change.refuse(Why::NoPrevious))?;
         let (before, after) = (change.serving.service.schema(), Arc::clone(&kept.loaded.schema));
         let mut notes = self.callers(change.service(), before, &after).map_err(|why| change.refuse(why))?;
-        notes.extend(steps::passing(&change.line.origin(None, &change.serving.load), &kept.load));
+        let origin = change.line.origin(None, &change.serving.load);
+        notes.extend(self.passing(origin, &kept.load, &kept.loaded).await);
         let difference = Difference::of(before, &after);
         let old = self.warmed(&change, kept).await?;
         self.switch(&change, Arc::clone(&old)).map_err(|why| change.refuse(why))?;

@@ -38,6 +38,7 @@ mod streams_bounds;
 mod streams_foreign;
 mod swap;
 mod swap_lasts;
+mod swap_memory;
 mod swap_refused;
 mod tls;
 mod tour;

@@ -72,7 +72,9 @@ impl Workshop {
     /// Builds all services for the first time: what the host begins with, and what could not be built.
     pub fn begin(&mut self) -> (Vec<Load>, Vec<Failed>) {
         let (mut services, mut failed): (Vec<Load>, Vec<Failed>) = (Vec::new(), Vec::new());
-        for tended in &mut self.tended {
+        for at in 0..self.tended.len() {
+            self.tended[at].wanted.announce(self.tended.iter().map(|tended| &tended.wanted));
+            let tended = &mut self.tended[at];
             match tended.build(&self.cancel) {
                 Ok(()) => services.extend(tended.offer()),
                 Err(error) => failed.push((tended.wanted.load().clone(), error.into())),
