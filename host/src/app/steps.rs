@@ -106,7 +106,7 @@ impl Host {
         let needs = self.directory.check(change.service(), schema, &new.load.grants);
         needs.map_err(|needs| Why::Grants {
             needs: needs.iter().map(ToString::to_string).collect(),
-            difference: Difference::of(change.serving.service.schema(), schema),
+            difference: Box::new(Difference::of(change.serving.service.schema(), schema)),
         })?;
         self.publish(&publishing, new, Some(&change.serving)).map_err(Why::Component)?;
         change.line.others().previous = Some(Kept::of(&change.serving));
@@ -137,7 +137,7 @@ pub(super) fn missing(difference: &Difference, after: &Schema, grants: &Grants, 
         return Ok(wanted);
     }
     needed.append(&mut wanted);
-    Err(Why::Grants { needs: needed, difference: difference.clone() })
+    Err(Why::Grants { needs: needed, difference: Box::new(difference.clone()) })
 }
 
 /// Drops from the settings of a service what speaks of what its new version does not have; what was

@@ -101,7 +101,7 @@ pub enum Why {
         /// What it needs, each with what grants it.
         needs: Vec<String>,
         /// What is different in it.
-        difference: Difference,
+        difference: Box<Difference>,
     },
     /// It came up and is not well.
     #[error("it failed while it warmed up: {why}\n`microhost logs {service}` tells more")]
