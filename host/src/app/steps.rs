@@ -42,7 +42,10 @@ impl Host {
                 if late { lost.push(line) } else { broken.push(line) }
             }
         }
-        if broken.is_empty() { Ok(lost) } else { Err(Why::Needed(broken)) }
+        if broken.is_empty() {
+            return Ok(lost);
+        }
+        Err(Why::Needed { callers: broken, difference: Box::new(Difference::of(before, after)) })
     }
 
     /// What of a version a host that is started again does not have. `origin` is what it begins with.

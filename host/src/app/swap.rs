@@ -93,8 +93,13 @@ pub enum Why {
     #[error("callers would lose what they had; --force swaps all the same:\n{}", .0.to_string().trim_end())]
     Incompatible(Difference),
     /// Services of this host were linked with what it lacks.
-    #[error("other services of this host need what it does not offer:\n{}\nswap or stop them first", .0.join("\n"))]
-    Needed(Vec<String>),
+    #[error("other services of this host need what it does not offer:\n{}\nswap or stop them first{}", .callers.join("\n"), others(.difference))]
+    Needed {
+        /// Those services, each with what it lacks.
+        callers: Vec<String>,
+        /// What is different in it.
+        difference: Box<Difference>,
+    },
     /// It needs what it was not granted.
     #[error("it needs what the service is not granted:\n{}{}", .needs.join("\n"), others(.difference))]
     Grants {
@@ -167,10 +172,11 @@ impl Host {
         let loaded = self.bring(&load, force).await.map_err(|error| change.refuse(error))?;
         let (before, after) = (change.serving.service.schema(), Arc::clone(&loaded.schema));
         let difference = Difference::of(before, &after);
+        // First, as it does not help here to force it.
+        let mut notes = self.callers(&service, before, &after).map_err(|why| change.refuse(why))?;
         if !force && !difference.is_compatible() {
             return Err(change.refuse(Why::Incompatible(difference)));
         }
-        let mut notes = self.callers(&service, before, &after).map_err(|why| change.refuse(why))?;
         notes.extend(steps::missing(&difference, &after, &load.grants, force).map_err(|why| change.refuse(why))?);
         if force {
             notes.extend(steps::trim(&mut load, &after));

@@ -1,7 +1,8 @@
-//! The settings that a running host keeps: what it listens with, and how commands reach it.
+//! The settings that a running host keeps: what it listens with, how commands reach it, and how it finds
+//! other hosts.
 
 use microhost::app::Entrance;
-use microhost::settings::{HostName, Listen};
+use microhost::settings::{Cluster, HostName, Listen};
 
 use crate::run::Plan;
 
@@ -11,17 +12,19 @@ pub struct Standing {
     listen: Listen,
     door: Entrance,
     name: Option<HostName>,
+    cluster: Cluster,
 }
 
 impl Standing {
     /// That of a plan.
     pub fn of(plan: &Plan) -> Standing {
-        Standing { listen: plan.listen.clone(), door: plan.door.clone(), name: plan.host.clone() }
+        Standing { listen: plan.listen.clone(), door: plan.door.clone(), name: plan.host.clone(), cluster: plan.cluster.clone() }
     }
 
     /// The keys of the settings that say something else in `other`.
     pub fn differing(&self, other: &Standing) -> Vec<&'static str> {
         let Listen { address, tls, admin_token, connections, streams, header_bytes, headers } = &other.listen;
+        let Cluster { registry, peers, advertise, name, zone, labels, lease } = &other.cluster;
         let is_shut = |door: &Entrance| *door == Entrance::Shut;
         let keys = [
             ("[listen] address", self.listen.address != *address),
@@ -34,6 +37,13 @@ impl Standing {
             ("[admin] name", self.name != other.name),
             ("[admin] enabled", is_shut(&self.door) != is_shut(&other.door)),
             ("[admin] socket", self.door != other.door && !is_shut(&self.door) && !is_shut(&other.door)),
+            ("[cluster] registry", self.cluster.registry != *registry),
+            ("[cluster] peers", self.cluster.peers != *peers),
+            ("[cluster] advertise", self.cluster.advertise != *advertise),
+            ("[cluster] name", self.cluster.name != *name),
+            ("[cluster] zone", self.cluster.zone != *zone),
+            ("[cluster] labels", self.cluster.labels != *labels),
+            ("[cluster] lease", self.cluster.lease != *lease),
         ];
         keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
@@ -44,7 +54,7 @@ mod tests {
     use super::*;
 
     fn standing() -> Standing {
-        Standing { listen: Listen::default(), door: Entrance::Usual, name: None }
+        Standing { listen: Listen::default(), door: Entrance::Usual, name: None, cluster: Cluster::default() }
     }
 
     #[test]
@@ -55,8 +65,9 @@ mod tests {
     #[test]
     fn each_key_is_named_that_says_something_else() {
         let listen = Listen { streams: 7, admin_token: Some("secret".into()), ..Listen::default() };
-        let other = Standing { listen, door: Entrance::At("a.sock".into()), ..standing() };
-        assert_eq!(standing().differing(&other), ["[listen] admin-token", "[listen] streams", "[admin] socket"]);
+        let cluster = Cluster { zone: Some("a".into()), ..Cluster::default() };
+        let other = Standing { listen, door: Entrance::At("a.sock".into()), cluster, ..standing() };
+        assert_eq!(standing().differing(&other), ["[listen] admin-token", "[listen] streams", "[admin] socket", "[cluster] zone"]);
         let shut = Standing { door: Entrance::Shut, ..other.clone() };
         assert_eq!(other.differing(&shut), ["[admin] enabled"], "where the socket would be does not matter then");
     }
