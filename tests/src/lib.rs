@@ -7,6 +7,7 @@ use std::time::Duration;
 pub mod cluster;
 pub mod command;
 pub mod connect;
+pub mod descriptors;
 pub mod grpc;
 pub mod guests;
 pub mod host;

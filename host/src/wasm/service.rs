@@ -419,6 +419,8 @@ impl Service {
             stats: Arc::default(),
             max_request: self.pool.limits().request,
         };
+        // Callers ask the host for the health of all that it serves; the component's own is for the host.
+        let called = self.endpoints.iter().filter(|(endpoint, _)| *endpoint.service != *HEALTH);
         let gateway = self.gateway.as_ref().map(|handler| {
             let gateway = handler::Open { handler: Arc::clone(handler), hold: self.held.hold() };
             (handles.to_vec(), Arc::new(gateway) as Arc<dyn Gateway>)
@@ -429,7 +431,7 @@ impl Service {
             handler: Arc::new(HttpEntry { gate: Arc::clone(gate), _hold: self.held.hold() }),
             stats: Arc::default(),
         });
-        Offer { endpoints: self.endpoints.iter().map(serve).collect(), gateway, http }
+        Offer { endpoints: called.map(serve).collect(), gateway, http }
     }
 
     /// Whether it takes calls of services beside those that it describes.

@@ -216,6 +216,26 @@ async fn a_stream_that_the_reader_drops_ends_its_writer(host: Pair) {
 }
 
 #[tokio::test]
+async fn a_future_that_nothing_is_written_to_fails_the_call_that_awaits_it_and_no_other() {
+    // What is under way there is not to end with it.
+    let back = settings::service("back", &guests::guest("back"), "isolation = \"request\"");
+    let one = format!("{GRANT}\nlimits = {{ instances = 1 }}");
+    let host = Start::settings(&(settings::service("front", &guests::guest("front"), &one) + &back)).ready().await;
+    // In the one instance that there is of it, and in no other.
+    let sleeping = host.call(&front("Sleep"), &json!({"ms": 1000}));
+    let sleeping = tokio::spawn(e2e::http::send(host.address, e2e::http::Version::One, sleeping.into_request()));
+    host.metric_becomes(metrics::IN_FLIGHT, &[], |calls| calls == 2.0).await;
+    let failure = soon("the end of the call", fails(&host, "AwaitNever", json!({}))).await;
+    assert_eq!((failure.code.as_str(), failure.message.as_str()), ("internal", "the service failed while it served the call"));
+    let (replies, end) = soon("the end of the call", host.streams().await.all(&front("Never"), &[json!({})])).await;
+    assert_eq!((replies.len(), end.status), (0, 13), "{end:?}");
+    assert_eq!(host.metrics().await.sum(metrics::TRAPS, &[("service", "front")]), 0.0);
+    let slept = sleeping.await.expect("the client ends");
+    assert_eq!((slept.status.as_u16(), slept.json()), (200, json!({"value": 1000})));
+    assert_eq!(ok(&host, "Add", json!({"a": 1, "b": 2})).await, json!({"value": 3}));
+}
+
+#[tokio::test]
 async fn what_is_not_granted_keeps_the_service_from_starting_and_says_what_to_write() {
     let (front, back) = (guests::guest("front"), guests::guest("back"));
     let text = format!("{}{}", settings::service("front", &front, ""), settings::service("back", &back, ""));
