@@ -1,0 +1,333 @@
+//! The count itself. A file's growth is charged before it happens, to the longest that it can become;
+//! where it comes out shorter, the count is put right when nobody is at the file any more.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::RwLock;
+
+use super::walk::{self, WalkError};
+use crate::stats::ServiceStats;
+
+/// The least time between two counts.
+const MIN_BETWEEN: Duration = Duration::from_secs(1);
+
+/// So many times as long as a count took, no other is made: a guest that is refused all the time has it
+/// counted for a small part of the time.
+const PAUSE: u32 = 20;
+
+/// So many open files are kept before it is looked which of them are closed.
+const MIN_SWEEP: usize = 64;
+
+/// Which file it is, whatever name it was found by: what WASI calls the hash of its metadata.
+pub type Inode = (u64, u64);
+
+/// Where a file is to end.
+#[derive(Clone, Copy, Debug)]
+pub enum End {
+    /// At this length.
+    At(u64),
+    /// At so many bytes more than it has.
+    Behind(u64),
+}
+
+/// What a service has in its folders.
+pub struct Ledger {
+    roots: Vec<PathBuf>,
+    stats: Arc<ServiceStats>,
+    counts: Mutex<Counts>,
+    /// Held for writing by whoever has to know what a name stands for while he changes it, for reading by
+    /// all others who use names.
+    pub names: Arc<RwLock<()>>,
+}
+
+#[derive(Default)]
+struct Counts {
+    bytes: u64,
+    files: u64,
+    /// By its address, which nothing else gets as long as somebody points there, even weakly.
+    handles: HashMap<usize, (Weak<File>, Inode)>,
+    open: HashMap<Inode, Open>,
+    sweep_at: usize,
+    /// What may have escaped the count that is under way.
+    escaped: Option<u64>,
+    next: Option<Instant>,
+}
+
+/// A file that somebody of the service has open.
+struct Open {
+    handles: Vec<Weak<File>>,
+    /// What is charged for it.
+    len: u64,
+    /// It has no name any more: it counts until it is closed.
+    nameless: bool,
+    /// Who is about to change its length. Those that were dropped on the way stay counted, as nobody
+    /// knows when their bytes will come.
+    under_way: u32,
+    /// Growth that is charged to those.
+    coming: u64,
+    /// How many have ever been.
+    turn: u64,
+}
+
+impl Open {
+    fn is_open(&self) -> bool {
+        self.handles.iter().any(|handle| handle.strong_count() > 0)
+    }
+}
+
+impl Ledger {
+    /// Counts what is in these folders.
+    pub fn count(roots: Vec<PathBuf>, stats: Arc<ServiceStats>) -> Result<Arc<Ledger>, WalkError> {
+        let found = walk::walk(&roots)?;
+        let ledger = Ledger { roots, stats, counts: Mutex::default(), names: Arc::default() };
+        let mut counts = ledger.lock();
+        ledger.set_bytes(&mut counts, found.bytes);
+        ledger.set_files(&mut counts, found.files);
+        drop(counts);
+        Ok(Arc::new(ledger))
+    }
+
+    /// The folders.
+    pub fn roots(&self) -> &[PathBuf] {
+        &self.roots
+    }
+
+    /// Bytes and names.
+    pub fn counted(&self) -> (u64, u64) {
+        let counts = self.lock();
+        (counts.bytes, counts.files)
+    }
+
+    /// Charges a name, if there is room for it.
+    pub fn charge_name(&self, limit: u64) -> bool {
+        let mut counts = self.lock();
+        let fits = counts.files < limit;
+        if fits {
+            let files = counts.files + 1;
+            self.set_files(&mut counts, files);
+        }
+        fits
+    }
+
+    /// A name is gone, or was not made after all.
+    pub fn return_name(&self) {
+        let mut counts = self.lock();
+        let files = counts.files.saturating_sub(1);
+        self.set_files(&mut counts, files);
+    }
+
+    /// Somebody has opened a file, of this length; it may have lost its name meanwhile.
+    pub fn opened(&self, file: &Arc<File>, inode: Inode, len: u64, nameless: bool) {
+        let mut counts = self.lock();
+        if counts.handles.len() >= counts.sweep_at.max(MIN_SWEEP) {
+            self.sweep(&mut counts);
+        }
+        // What is closed has left its number to this one.
+        if counts.open.get(&inode).is_some_and(|open| !open.is_open()) {
+            self.close(&mut counts, inode);
+        }
+        if nameless && !counts.open.contains_key(&inode) {
+            // It was not known to be open when its name was removed.
+            let bytes = counts.bytes.saturating_add(len);
+            self.set_bytes(&mut counts, bytes);
+        }
+        let handle = Arc::downgrade(file);
+        counts.handles.insert(address(file), (Weak::clone(&handle), inode));
+        let open =
+            counts.open.entry(inode).or_insert_with(|| Open { handles: Vec::new(), len, nameless, under_way: 0, coming: 0, turn: 0 });
+        open.handles.retain(|handle| handle.strong_count() > 0);
+        open.handles.push(handle);
+    }
+
+    /// The last name of a file of this length is gone.
+    pub fn unnamed(&self, inode: Inode, len: u64) {
+        let mut counts = self.lock();
+        match counts.open.get_mut(&inode) {
+            Some(open) => {
+                open.nameless = true;
+                if !open.is_open() {
+                    self.close(&mut counts, inode);
+                }
+            }
+            None => {
+                let bytes = counts.bytes.saturating_sub(len);
+                self.set_bytes(&mut counts, bytes);
+            }
+        }
+    }
+
+    /// Charges what a file may grow to reach this end, if there is room for it.
+    pub fn charge(self: &Arc<Ledger>, file: &Arc<File>, end: End, limit: u64) -> Option<Charge> {
+        let mut counts = self.lock();
+        let inode = counts.handles.get(&address(file))?.1;
+        let bytes = counts.bytes;
+        let open = counts.open.get_mut(&inode)?;
+        let end = match end {
+            End::At(end) => end,
+            End::Behind(more) => open.len.saturating_add(more),
+        };
+        let growth = end.saturating_sub(open.len);
+        let grown = bytes.saturating_add(growth);
+        if growth > 0 && grown > limit {
+            return None;
+        }
+        open.len += growth;
+        open.coming += growth;
+        open.under_way += 1;
+        open.turn += 1;
+        if let Some(escaped) = &mut counts.escaped {
+            *escaped = escaped.saturating_add(growth);
+        }
+        self.set_bytes(&mut counts, grown);
+        Some(Charge { ledger: Arc::clone(self), file: Arc::clone(file), inode, growth })
+    }
+
+    /// Counts anew what is there, on these threads, and returns when it is done. Returns at once, and
+    /// false, where it was done lately or is being done.
+    pub async fn count_again(self: &Arc<Ledger>, heavy: &Handle) -> bool {
+        {
+            let mut counts = self.lock();
+            if counts.escaped.is_some() || counts.next.is_some_and(|next| Instant::now() < next) {
+                return false;
+            }
+            // What is coming now may be written after the count has passed.
+            counts.escaped = Some(counts.open.values().map(|open| open.coming).sum());
+        }
+        let ledger = Arc::clone(self);
+        let counting = heavy.spawn(async move {
+            let names = Arc::clone(&ledger.names).write_owned().await;
+            let counting = tokio::task::spawn_blocking(move || {
+                // A name that moves might be missed.
+                let _names = names;
+                ledger.finish_count();
+            });
+            counting.await
+        });
+        counting.await.is_ok()
+    }
+
+    fn finish_count(&self) {
+        let began = Instant::now();
+        let found = walk::walk(&self.roots);
+        let mut counts = self.lock();
+        self.sweep(&mut counts);
+        let escaped = counts.escaped.take().unwrap_or(0);
+        counts.next = Some(Instant::now() + MIN_BETWEEN.max(began.elapsed() * PAUSE));
+        match found {
+            Ok(found) => {
+                let nameless: u64 = counts.open.values().filter(|open| open.nameless).map(|open| open.len).sum();
+                self.set_bytes(&mut counts, found.bytes.saturating_add(nameless).saturating_add(escaped));
+                self.set_files(&mut counts, found.files);
+            }
+            Err(error) => tracing::warn!("the count of what a service has in its folders stays as it was: {error}"),
+        }
+    }
+
+    /// Forgets files that are closed.
+    fn sweep(&self, counts: &mut Counts) {
+        counts.handles.retain(|_, (handle, _)| handle.strong_count() > 0);
+        counts.sweep_at = counts.handles.len() * 2;
+        let closed: Vec<Inode> = counts.open.iter().filter(|(_, open)| !open.is_open()).map(|(inode, _)| *inode).collect();
+        for inode in closed {
+            self.close(counts, inode);
+        }
+    }
+
+    /// Forgets a file that nobody has open.
+    fn close(&self, counts: &mut Counts, inode: Inode) {
+        if let Some(open) = counts.open.remove(&inode)
+            && open.nameless
+        {
+            self.set_bytes(counts, counts.bytes.saturating_sub(open.len));
+        }
+    }
+
+    fn set_bytes(&self, counts: &mut Counts, bytes: u64) {
+        self.stats.disk_bytes.fetch_add(signed(bytes) - signed(counts.bytes), Relaxed);
+        counts.bytes = bytes;
+    }
+
+    fn set_files(&self, counts: &mut Counts, files: u64) {
+        self.stats.disk_files.fetch_add(signed(files) - signed(counts.files), Relaxed);
+        counts.files = files;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().expect("no holder panics")
+    }
+}
+
+/// What a version with other folders counts no more.
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        let mut counts = std::mem::take(self.counts.get_mut().expect("no holder panics"));
+        self.set_bytes(&mut counts, 0);
+        self.set_files(&mut counts, 0);
+    }
+}
+
+/// What a file may have grown by. Whoever drops it does not know what came of it: then it stays charged.
+#[must_use]
+pub struct Charge {
+    ledger: Arc<Ledger>,
+    file: Arc<File>,
+    inode: Inode,
+    growth: u64,
+}
+
+impl Charge {
+    /// Whether the file was to become longer than it was.
+    pub fn grows(&self) -> bool {
+        self.growth > 0
+    }
+
+    /// The file has grown as it was charged.
+    pub fn done(self) {
+        let mut counts = self.ledger.lock();
+        if let Some(open) = counts.open.get_mut(&self.inode) {
+            self.over(open);
+        }
+    }
+
+    /// Looks at the length that came of it, on another thread.
+    pub async fn settled(self) {
+        // A host that ends needs no count.
+        let _ = self.settle().await;
+    }
+
+    /// Has somebody look at the length that came of it.
+    pub fn settle(self) -> tokio::task::JoinHandle<()> {
+        tokio::task::spawn_blocking(move || {
+            let turn = self.ledger.lock().open.get(&self.inode).map(|open| open.turn);
+            let len = self.file.metadata().map(|metadata| metadata.len());
+            let mut counts = self.ledger.lock();
+            let Some(open) = counts.open.get_mut(&self.inode) else { return };
+            self.over(open);
+            let is_alone = open.under_way == 0 && Some(open.turn) == turn;
+            if let (Ok(len), true) = (len, is_alone) {
+                let charged = std::mem::replace(&mut open.len, len);
+                let bytes = counts.bytes.saturating_sub(charged).saturating_add(len);
+                self.ledger.set_bytes(&mut counts, bytes);
+            }
+        })
+    }
+
+    fn over(&self, open: &mut Open) {
+        open.under_way = open.under_way.saturating_sub(1);
+        open.coming = open.coming.saturating_sub(self.growth);
+    }
+}
+
+fn address(file: &Arc<File>) -> usize {
+    Arc::as_ptr(file).addr()
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,188 @@
+//! What a service has in the folders that it may write to. WASI knows no bound for it, so each function
+//! that can make a file grow or make a new name is replaced by one that counts first.
+//!
+//! What is there when the service starts counts; growth is charged before it happens, and refused with
+//! `insufficient-space` where it would be too much. A file counts by its length, however little of it is
+//! written. What is truncated counts no more, and what has lost its last name when nobody of the service
+//! has it open any more. Files, folders and links count by name. The count is the service's: of all
+//! instances, and of all versions as long as they have the same folders.
+//!
+//! The count may be more than there is, where a call ended while its bytes were on their way, and it does
+//! not see what others do in the same folders. So whoever is refused has it counted anew first, if that
+//! has not been done just before. It is never less than what the service made: that is why changes of
+//! names wait for one another, and all of them for a count.
+//!
+//! `walk` counts what is there, `ledger` keeps the count, `files` has WASI's functions with the count
+//! added, `stream` is what bytes go through, and `p2` and `p3` put them into a linker.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use tokio::runtime::Handle;
+use wasmtime::component::Linker;
+
+use super::state::State;
+use crate::settings::{Grants, Limits};
+use crate::stats::ServiceStats;
+
+mod files;
+mod ledger;
+mod p2;
+mod p3;
+mod stream;
+mod walk;
+
+pub use ledger::Ledger;
+pub use walk::WalkError;
+
+use ledger::{Charge, End};
+
+/// The time that counting what is in the folders may take.
+const MAX_WALK: Duration = Duration::from_secs(10);
+
+/// A service's bounds in its folders, and what it has taken of them.
+pub struct Disk {
+    name: Arc<str>,
+    bytes: u64,
+    files: u64,
+    ledger: Arc<Ledger>,
+    stats: Arc<ServiceStats>,
+    /// Where folders are walked.
+    heavy: Handle,
+}
+
+/// There is no room for what a guest wants.
+pub struct Full;
+
+impl Disk {
+    /// Counts what the service has in the folders that it may write to; `None` where there is none. The
+    /// version before it may have counted them already. Blocks for as long as counting takes.
+    pub fn of(
+        name: &Arc<str>,
+        limits: &Limits,
+        grants: &Grants,
+        before: Option<&Arc<Ledger>>,
+        stats: &Arc<ServiceStats>,
+        heavy: &Handle,
+    ) -> Result<Option<Arc<Disk>>, WalkError> {
+        let writable = grants.folders.values().filter(|folder| folder.write);
+        let roots = walk::roots(writable.map(|folder| folder.path.as_path()))?;
+        if roots.is_empty() {
+            return Ok(None);
+        }
+        let ledger = match before.filter(|before| before.roots() == roots) {
+            Some(before) => Arc::clone(before),
+            None => Ledger::count(roots, Arc::clone(stats))?,
+        };
+        let (bytes, files) = (limits.disk as u64, limits.files);
+        let disk = Disk { name: Arc::clone(name), bytes, files, ledger, stats: Arc::clone(stats), heavy: heavy.clone() };
+        let (has, names) = disk.ledger.counted();
+        if has > bytes {
+            disk.warn("disk", size(has));
+        }
+        if names > files {
+            disk.warn("files", names);
+        }
+        Ok(Some(Arc::new(disk)))
+    }
+
+    /// What the next version goes on with.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// Puts the functions that count in place of those of WASI that do not.
+    pub fn link(self: &Arc<Disk>, linker: &mut Linker<State>) -> wasmtime::Result<()> {
+        linker.allow_shadowing(true);
+        for (interface, rows) in [(p2::TYPES, p2::ROWS), (p3::TYPES, p3::ROWS)] {
+            let mut link = linker.instance(interface)?;
+            rows.iter().try_for_each(|row| row(&mut link, self))?;
+        }
+        linker.allow_shadowing(false);
+        Ok(())
+    }
+
+    /// Charges a file's growth to this end; if there is no room for it, after another count.
+    async fn charge(&self, file: &Arc<std::fs::File>, end: End) -> Result<Charge, Full> {
+        let charge = || self.ledger.charge(file, end, self.bytes);
+        if let Some(charge) = charge() {
+            return Ok(charge);
+        }
+        if self.ledger.count_again(&self.heavy).await {
+            if let Some(charge) = charge() {
+                return Ok(charge);
+            }
+            // No more often than it is counted.
+            self.reached("disk");
+        }
+        Err(self.full())
+    }
+
+    /// Charges a file's growth where nothing can be waited for. Who is refused has it counted anew for
+    /// those that come next.
+    fn charge_now(self: &Arc<Disk>, file: &Arc<std::fs::File>, end: End) -> Result<Charge, Full> {
+        self.ledger.charge(file, end, self.bytes).ok_or_else(|| {
+            let disk = Arc::clone(self);
+            tokio::spawn(async move {
+                if disk.ledger.count_again(&disk.heavy).await {
+                    disk.reached("disk");
+                }
+            });
+            self.full()
+        })
+    }
+
+    /// Looks for room for one more name, before names are held.
+    async fn room_for_name(&self) -> Result<(), Full> {
+        let room = || self.ledger.counted().1 < self.files;
+        if room() {
+            return Ok(());
+        }
+        if self.ledger.count_again(&self.heavy).await {
+            if room() {
+                return Ok(());
+            }
+            self.reached("files");
+        }
+        Err(self.full())
+    }
+
+    /// Charges one more name.
+    fn charge_name(&self) -> Result<(), Full> {
+        if self.ledger.charge_name(self.files) { Ok(()) } else { Err(self.full()) }
+    }
+
+    fn reached(&self, limit: &str) {
+        match limit {
+            "disk" => self.warn(limit, size(self.bytes)),
+            _ => self.warn(limit, self.files),
+        }
+    }
+
+    fn full(&self) -> Full {
+        self.stats.refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Full
+    }
+
+    fn warn(&self, limit: &str, value: impl std::fmt::Display) {
+        let name = &self.name;
+        tracing::warn!(
+            service = &**name,
+            "{name} has reached its limit {limit} in the folders that it may write to, with {value}; to raise it, write {limit} in [service.{name}.limits]"
+        );
+    }
+}
+
+/// A size as people write it.
+fn size(bytes: u64) -> String {
+    ByteSize::b(bytes).display().iec().to_string()
+}
+
+/// What cannot be counted, for whoever starts the service.
+impl WalkError {
+    fn slow(path: PathBuf) -> WalkError {
+        WalkError::Slow { path, limit: MAX_WALK }
+    }
+}
