@@ -200,7 +200,11 @@ const ROWS: &[Row] = &[
         set: |l, v| parse_bytes(v).map(|v| l.host_memory = v),
     },
     Row { name: "disk", about: "what is in the folders that it may write to (1GiB)", set: |l, v| parse_bytes(v).map(|v| l.disk = v) },
-    Row { name: "files", about: "files, folders and links in the folders that it may write to (100000)", set: |l, v| number(v).map(|v| l.files = v) },
+    Row {
+        name: "files",
+        about: "files, folders and links in the folders that it may write to (100000)",
+        set: |l, v| number(v).map(|v| l.files = v),
+    },
     Row { name: "connections", about: "connections for wasi:http open at once (256)", set: |l, v| number(v).map(|v| l.connections = v) },
     Row { name: "log-lines", about: "log lines a second (1000)", set: |l, v| number(v).map(|v| l.log_lines = v) },
     Row { name: "log-line", about: "length of one log line (8KiB)", set: |l, v| parse_bytes(v).map(|v| l.log_line = v) },

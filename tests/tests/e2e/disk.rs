@@ -54,7 +54,9 @@ async fn writing_is_refused_where_the_limit_is_reached_and_not_before() {
         let folder = folder();
         let host = host(folder.path(), "disk = \"256KiB\"").await;
         let (written, error) = ask(&host, &format!("Append{wasi}"), json!({ "path": "/data/a", "bytes": (1 << 20).to_string() })).await;
-        assert_eq!((written, error.as_str()), (256 * KIB, full), "append{wasi}");
+        // What `std` makes of the error of a stream, whatever its reason.
+        let full_stream = if wasi.is_empty() { "Uncategorized" } else { full };
+        assert_eq!((written, error.as_str()), (256 * KIB, full_stream), "append{wasi}");
         let (written, error) = ask(&host, &format!("Write{wasi}"), json!({ "path": "/data/b", "offset": "0", "bytes": "1" })).await;
         assert_eq!((written, error.as_str()), (0, full), "write{wasi}");
         let over = json!({ "path": "/data/a", "offset": (64 * KIB).to_string(), "bytes": (192 * KIB).to_string() });
@@ -71,7 +73,7 @@ async fn a_file_counts_by_its_length_however_it_came_to_it() {
         let folder = folder();
         let host = host(folder.path(), "disk = \"256KiB\"").await;
         let set = format!("SetSize{wasi}");
-        for size in [257 * KIB, u64::MAX, 1 << 40] {
+        for size in [257 * KIB, u64::MAX / 2, 1 << 40] {
             let (_, error) = ask(&host, &set, json!({ "path": "/data/a", "size": size.to_string() })).await;
             assert_eq!(error, full, "{size}");
         }
@@ -144,12 +146,12 @@ async fn what_is_in_the_folder_at_the_start_counts_and_what_its_owner_removes_ma
     std::fs::write(folder.path().join("before/a"), vec![0; 200 << 10]).expect("it can be written to");
     let host = host(folder.path(), "disk = \"256KiB\"").await;
     assert_eq!(counted(&host).await, (200 * KIB, 2));
-    let more = json!({ "path": "/data/b", "bytes": (60 * KIB).to_string() });
-    assert_eq!(ask(&host, "Append", more.clone()).await, (0, "StorageFull".to_owned()));
+    let more = json!({ "path": "/data/b", "size": (60 * KIB).to_string() });
+    assert_eq!(ask(&host, "SetSize", more.clone()).await, (0, "StorageFull".to_owned()));
     std::fs::remove_dir_all(folder.path().join("before")).expect("it can be written to");
     e2e::soon("room for more", async {
         // It is counted anew for whoever is refused, and not too often.
-        while !ask(&host, "Append", more.clone()).await.1.is_empty() {}
+        while !ask(&host, "SetSize", more.clone()).await.1.is_empty() {}
     })
     .await;
 }
@@ -159,17 +161,13 @@ async fn a_swap_keeps_the_count_and_brings_its_own_limits() {
     let folder = folder();
     let host = host(folder.path(), "disk = \"256KiB\"").await;
     done(&host, "Append", json!({ "path": "/data/a", "bytes": (200 * KIB).to_string() })).await;
-    let mut order = request(
-        "POST",
-        host.address,
-        "/_microhost/admin/services/disk/swap",
-        json!({ "component": guests::guest("disk") }).to_string(),
-    );
+    let mut order =
+        request("POST", host.address, "/_microhost/admin/services/disk/swap", json!({ "component": guests::guest("disk") }).to_string());
     order.headers_mut().insert("authorization", format!("Bearer {TOKEN}").parse().expect("the token is text"));
     let answer = send(host.address, Version::One, order).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(counted(&host).await, (200 * KIB, 1));
-    let (_, error) = ask(&host, "Append", json!({ "path": "/data/b", "bytes": (64 * KIB).to_string() })).await;
+    let (_, error) = ask(&host, "SetSize", json!({ "path": "/data/b", "size": (64 * KIB).to_string() })).await;
     assert_eq!(error, "StorageFull");
     done(&host, "Remove", json!({ "path": "/data/a" })).await;
     assert_eq!(counted(&host).await, (0, 1));

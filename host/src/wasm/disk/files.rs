@@ -118,6 +118,15 @@ impl Disk {
         result
     }
 
+    /// Looks whether there is room for what a stream into a file would bring. WASI 0.2 tells the reason
+    /// only where it is found here: what libraries make of the error of a stream is an `EIO`.
+    pub(super) async fn has_room(&self, at: &Descriptor, offset: Option<u64>) -> FsResult<()> {
+        match file(at) {
+            Some(file) => Ok(self.some_room(file, offset).await?),
+            None => Ok(()),
+        }
+    }
+
     /// A stream of bytes into a file: from an offset on, or behind what it has.
     pub(super) fn stream(self: &Arc<Disk>, at: Descriptor, offset: Option<u64>) -> FsResult<DynOutputStream> {
         let counted = file(&at).cloned();
@@ -155,12 +164,15 @@ impl Disk {
             }
         }
         let (opened, is_new) = if how.contains(OpenFlags::CREATE) {
-            self.room_for_name().await?;
-            let _names = self.ledger.names.write().await;
-            let is_new = own.stat_at(folder, follow, &path).await.is_err();
-            if is_new {
-                self.charge_name()?;
-            }
+            let (_names, is_new) = loop {
+                let names = self.ledger.names.write().await;
+                let is_new = own.stat_at(folder, follow, &path).await.is_err();
+                if !is_new || self.charge_name() {
+                    break (names, is_new);
+                }
+                drop(names);
+                self.room_for_name().await?;
+            };
             let opened = own.open(folder, follow, path, how, flags).await;
             if is_new && opened.is_err() {
                 self.ledger.return_name();
@@ -223,7 +235,8 @@ impl Disk {
             None => None,
         };
         // Two names of one file stay both as they are.
-        let is_same = replaced.is_some() && matches!((own.inode_at(from, &old).await, own.inode_at(to, &new).await), (Ok(a), Ok(b)) if a == b);
+        let is_same =
+            replaced.is_some() && matches!((own.inode_at(from, &old).await, own.inode_at(to, &new).await), (Ok(a), Ok(b)) if a == b);
         own.view().rename_at(from.get(), old, to.get(), new).await?;
         if replaced.is_some() && !is_same {
             self.ledger.return_name();
@@ -274,9 +287,14 @@ impl Disk {
         if !counts {
             return made.await;
         }
-        self.room_for_name().await?;
-        let _names = self.ledger.names.read().await;
-        self.charge_name()?;
+        let _names = loop {
+            let names = self.ledger.names.read().await;
+            if self.charge_name() {
+                break names;
+            }
+            drop(names);
+            self.room_for_name().await?;
+        };
         let made = made.await;
         if made.is_err() {
             self.ledger.return_name();

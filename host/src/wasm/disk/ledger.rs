@@ -188,6 +188,17 @@ impl Ledger {
         Some(Charge { ledger: Arc::clone(self), file: Arc::clone(file), inode, growth })
     }
 
+    /// How many bytes may be written to a file from here on, or behind all others.
+    pub fn room(&self, file: &Arc<File>, offset: Option<u64>, limit: u64) -> u64 {
+        let counts = self.lock();
+        let Some(open) = counts.handles.get(&address(file)).and_then(|(_, inode)| counts.open.get(inode)) else { return 0 };
+        let left = limit.saturating_sub(counts.bytes);
+        match offset {
+            Some(offset) => open.len.saturating_add(left).saturating_sub(offset),
+            None => left,
+        }
+    }
+
     /// Counts anew what is there, on these threads, and returns when it is done. Returns at once, and
     /// false, where it was done lately or is being done.
     pub async fn count_again(self: &Arc<Ledger>, heavy: &Handle) -> bool {
@@ -330,4 +341,103 @@ fn address(file: &Arc<File>) -> usize {
 
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const A: Inode = (1, 1);
+
+    fn ledger() -> (TempDir, Arc<Ledger>, Arc<ServiceStats>) {
+        let (folder, stats) = (tempfile::tempdir().expect("a temporary folder"), Arc::new(ServiceStats::default()));
+        let ledger = Ledger::count(vec![folder.path().to_owned()], Arc::clone(&stats)).expect("it can be read");
+        (folder, ledger, stats)
+    }
+
+    fn file(folder: &TempDir, len: u64) -> Arc<File> {
+        let file = File::create(folder.path().join("a")).expect("the folder can be written to");
+        file.set_len(len).expect("files can grow");
+        Arc::new(file)
+    }
+
+    #[test]
+    fn growth_is_charged_before_it_happens_and_refused_over_the_limit() {
+        let (folder, ledger, stats) = ledger();
+        let file = file(&folder, 0);
+        ledger.opened(&file, A, 0, false);
+        ledger.charge(&file, End::At(60), 100).expect("room").done();
+        assert!(ledger.charge(&file, End::Behind(50), 100).is_none());
+        assert!(ledger.charge(&file, End::At(u64::MAX), 100).is_none());
+        ledger.charge(&file, End::At(30), 0).expect("no growth needs no room").done();
+        assert_eq!((ledger.room(&file, Some(10), 100), ledger.room(&file, None, 100)), (90, 40));
+        assert_eq!((ledger.counted(), stats.disk_bytes.load(Relaxed)), ((60, 0), 60));
+        drop(ledger);
+        assert_eq!(stats.disk_bytes.load(Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn what_came_of_a_change_is_only_known_when_nobody_else_is_at_the_file() {
+        let (folder, ledger, _) = ledger();
+        let file = file(&folder, 40);
+        ledger.opened(&file, A, 0, false);
+        let (write, truncation) = (ledger.charge(&file, End::At(100), 100), ledger.charge(&file, End::At(0), 100));
+        truncation.expect("it is no growth").settled().await;
+        assert_eq!(ledger.counted().0, 100, "the write may come yet");
+        write.expect("room").settled().await;
+        assert_eq!(ledger.counted().0, 40);
+        drop(ledger.charge(&file, End::At(90), 100));
+        ledger.charge(&file, End::At(0), 100).expect("it is no growth").settled().await;
+        assert_eq!(ledger.counted().0, 90, "nobody knows when the bytes come that were left on their way");
+    }
+
+    #[test]
+    fn a_file_without_a_name_counts_until_it_is_closed() {
+        let (folder, ledger, _) = ledger();
+        let (one, other) = (file(&folder, 0), file(&folder, 0));
+        ledger.opened(&one, A, 0, false);
+        ledger.opened(&other, A, 0, false);
+        ledger.charge(&one, End::At(70), 100).expect("room").done();
+        ledger.unnamed(A, 70);
+        drop(one);
+        assert_eq!(ledger.counted().0, 70);
+        ledger.charge(&other, End::Behind(10), 100).expect("room").done();
+        drop(other);
+        let next = file(&folder, 0);
+        ledger.opened(&next, A, 0, false);
+        assert_eq!(ledger.counted().0, 0, "its number went to another file");
+        drop(next);
+        ledger.unnamed(A, 0);
+        let late = file(&folder, 5);
+        ledger.opened(&late, A, 5, true);
+        assert_eq!(ledger.counted().0, 5, "it lost its name before it was taken down");
+    }
+
+    #[tokio::test]
+    async fn a_new_count_finds_what_others_did_and_loses_nothing_that_is_on_its_way() {
+        let (folder, ledger, stats) = ledger();
+        let file = file(&folder, 0);
+        ledger.opened(&file, A, 0, false);
+        let coming = ledger.charge(&file, End::At(60), 100).expect("room");
+        fs::write(folder.path().join("b"), [0; 30]).expect("the folder can be written to");
+        let heavy = Handle::current();
+        assert!(ledger.count_again(&heavy).await);
+        assert_eq!((ledger.counted(), stats.disk_files.load(Relaxed)), ((90, 2), 2));
+        coming.done();
+        assert!(!ledger.count_again(&heavy).await, "not so soon");
+    }
+
+    #[test]
+    fn closed_files_are_forgotten() {
+        let (folder, ledger, _) = ledger();
+        for number in 0..10_000 {
+            ledger.opened(&file(&folder, 0), (number, 0), 0, false);
+        }
+        let counts = ledger.lock();
+        assert!(counts.handles.len() <= MIN_SWEEP && counts.open.len() <= MIN_SWEEP);
+    }
 }

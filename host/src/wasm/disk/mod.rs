@@ -120,21 +120,37 @@ impl Disk {
         Err(self.full())
     }
 
-    /// Charges a file's growth where nothing can be waited for. Who is refused has it counted anew for
-    /// those that come next.
-    fn charge_now(self: &Arc<Disk>, file: &Arc<std::fs::File>, end: End) -> Result<Charge, Full> {
-        self.ledger.charge(file, end, self.bytes).ok_or_else(|| {
-            let disk = Arc::clone(self);
-            tokio::spawn(async move {
-                if disk.ledger.count_again(&disk.heavy).await {
-                    disk.reached("disk");
-                }
-            });
-            self.full()
-        })
+    /// Charges a file's growth where nothing can be waited for.
+    fn charge_now(&self, file: &Arc<std::fs::File>, end: End) -> Result<Charge, Full> {
+        self.ledger.charge(file, end, self.bytes).ok_or_else(|| self.full())
     }
 
-    /// Looks for room for one more name, before names are held.
+    /// How many bytes may be written to a file from here on, or behind all others.
+    fn room(&self, file: &Arc<std::fs::File>, offset: Option<u64>) -> u64 {
+        self.ledger.room(file, offset, self.bytes)
+    }
+
+    /// Looks for room for some bytes at least, if need be after another count.
+    async fn some_room(&self, file: &Arc<std::fs::File>, offset: Option<u64>) -> Result<(), Full> {
+        if self.room(file, offset) > 0 {
+            return Ok(());
+        }
+        if self.ledger.count_again(&self.heavy).await {
+            if self.room(file, offset) > 0 {
+                return Ok(());
+            }
+            self.reached("disk");
+        }
+        Err(self.full())
+    }
+
+    /// Charges one more name, if there is room for it. Names have to be held, so that it is not lost in a
+    /// count before it is made; where there is no room, they are to be let go for [`Disk::room_for_name`].
+    fn charge_name(&self) -> bool {
+        self.ledger.charge_name(self.files)
+    }
+
+    /// Looks for room for one more name, if need be by another count.
     async fn room_for_name(&self) -> Result<(), Full> {
         let room = || self.ledger.counted().1 < self.files;
         if room() {
@@ -147,11 +163,6 @@ impl Disk {
             self.reached("files");
         }
         Err(self.full())
-    }
-
-    /// Charges one more name.
-    fn charge_name(&self) -> Result<(), Full> {
-        if self.ledger.charge_name(self.files) { Ok(()) } else { Err(self.full()) }
     }
 
     fn reached(&self, limit: &str) {
@@ -184,5 +195,43 @@ fn size(bytes: u64) -> String {
 impl WalkError {
     fn slow(path: PathBuf) -> WalkError {
         WalkError::Slow { path, limit: MAX_WALK }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::Engine;
+
+    use super::*;
+    use crate::settings::Folder;
+    use crate::wasm::imports;
+
+    #[test]
+    fn each_function_that_counts_stands_in_the_place_of_one_of_wasi() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut grants = Grants::default();
+        grants.folders.insert("/data".into(), Folder { path: folder.path().to_owned(), write: true });
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let (name, limits, stats) = (Arc::from("greedy"), Limits::default(), Arc::default());
+        let disk = Disk::of(&name, &limits, &grants, None, &stats, runtime.handle()).expect("it can be read").expect("it is for writing");
+        let engine = Engine::default();
+        let mut linker = imports::wasi(&engine).expect("WASI links");
+        for (interface, rows) in [(p2::TYPES, p2::ROWS), (p3::TYPES, p3::ROWS)] {
+            for (place, row) in rows.iter().enumerate() {
+                let mut link = linker.instance(interface).expect("it is an interface");
+                assert!(row(&mut link, &disk).is_err(), "row {place} of {interface} replaces nothing");
+            }
+        }
+        disk.link(&mut linker).expect("it is told that it replaces them");
+    }
+
+    #[test]
+    fn what_may_only_be_read_is_not_counted() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut grants = Grants::default();
+        grants.folders.insert("/data".into(), Folder { path: folder.path().to_owned(), write: false });
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let (name, limits, stats) = (Arc::from("modest"), Limits::default(), Arc::default());
+        assert!(Disk::of(&name, &limits, &grants, None, &stats, runtime.handle()).expect("it can be read").is_none());
     }
 }

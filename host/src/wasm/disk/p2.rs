@@ -6,8 +6,8 @@ use wasmtime::component::{ComponentNamedList, Lift, LinkerInstance, Lower, Resou
 use wasmtime::{Result, StoreContextMut};
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi::filesystem::Descriptor;
+use wasmtime_wasi::p2::FsResult;
 use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
-use wasmtime_wasi::p2::{DynOutputStream, FsResult};
 
 use super::Disk;
 use crate::wasm::state::State;
@@ -54,14 +54,8 @@ pub const ROWS: &[Row] = &[
         })
     },
     open_at,
-    |link, disk| {
-        let disk = Arc::clone(disk);
-        link.func_wrap(&method("write-via-stream"), move |mut store, (at, offset): (Fd, u64)| stream(&mut store, &disk, &at, Some(offset)))
-    },
-    |link, disk| {
-        let disk = Arc::clone(disk);
-        link.func_wrap(&method("append-via-stream"), move |mut store, (at,): (Fd,)| stream(&mut store, &disk, &at, None))
-    },
+    |link, disk| stream(link, disk, "write-via-stream", |(at, offset): (Fd, u64)| (at, Some(offset))),
+    |link, disk| stream(link, disk, "append-via-stream", |(at,): (Fd,)| (at, None)),
 ];
 
 /// A method's name in a component.
@@ -114,10 +108,19 @@ fn open_at(link: &mut LinkerInstance<'_, State>, disk: &Arc<Disk>) -> Result<()>
     })
 }
 
-type Streamed = (Result<Resource<DynOutputStream>, ErrorCode>,);
-
-fn stream(store: &mut StoreContextMut<'_, State>, disk: &Arc<Disk>, at: &Fd, offset: Option<u64>) -> Result<Streamed> {
-    let table = store.data_mut().ctx().table;
-    let stream = disk.stream(get(table, at)?, offset);
-    told(stream.and_then(|stream| Ok(table.push(stream)?)))
+/// A stream of bytes into a file, from an offset on or behind what it has.
+fn stream<P>(link: &mut LinkerInstance<'_, State>, disk: &Arc<Disk>, name: &str, to: fn(P) -> (Fd, Option<u64>)) -> Result<()>
+where
+    P: ComponentNamedList + Lift + Send + Sync + 'static,
+{
+    let disk = Arc::clone(disk);
+    link.func_wrap_async(&method(name), move |mut store: StoreContextMut<'_, State>, params: P| {
+        let (disk, (at, offset)) = (Arc::clone(&disk), to(params));
+        Box::new(async move {
+            let at = get(store.data_mut().ctx().table, &at)?;
+            let room = disk.has_room(&at, offset).await;
+            let stream = room.and_then(|()| disk.stream(at, offset));
+            told(stream.and_then(|stream| Ok(store.data_mut().ctx().table.push(stream)?)))
+        })
+    })
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{DynOutputStream, OutputStream, Pollable, StreamError, StreamResult};
 
@@ -18,6 +19,15 @@ impl From<Full> for StreamError {
     }
 }
 
+/// Whether it was counted anew, when there was no room.
+enum Again {
+    Not,
+    /// It is being done, as soon as somebody waits for it.
+    Doing(BoxFuture<'static, bool>),
+    /// It was done, or it had just been done before.
+    Done(bool),
+}
+
 /// A stream that counts.
 pub struct Counted {
     inner: DynOutputStream,
@@ -29,11 +39,12 @@ pub struct Counted {
     charge: Option<Charge>,
     /// A write was refused, which ends a stream.
     closed: bool,
+    again: Again,
 }
 
 impl Counted {
     pub fn new(inner: DynOutputStream, disk: Arc<Disk>, file: Arc<File>, offset: Option<u64>) -> Counted {
-        Counted { inner, disk, file, offset, charge: None, closed: false }
+        Counted { inner, disk, file, offset, charge: None, closed: false, again: Again::Not }
     }
 
     /// Where the file ends when so many bytes more are written.
@@ -66,6 +77,9 @@ impl Counted {
 #[async_trait]
 impl Pollable for Counted {
     async fn ready(&mut self) {
+        if let Again::Doing(counting) = &mut self.again {
+            self.again = Again::Done(counting.await);
+        }
         self.inner.ready().await;
     }
 }
@@ -102,18 +116,40 @@ impl OutputStream for Counted {
         self.open()?;
         let ready = self.inner.check_write();
         // Zero as long as the write is under way.
-        if !matches!(ready, Ok(0)) {
-            self.note(&ready);
+        if matches!(ready, Ok(0)) {
+            return ready;
         }
-        ready
+        self.note(&ready);
+        let room = usize::try_from(self.disk.room(&self.file, self.offset)).unwrap_or(usize::MAX);
+        let permit = ready?.min(room);
+        if permit > 0 {
+            self.again = Again::Not;
+            return Ok(permit);
+        }
+        match self.again {
+            Again::Not => {
+                let disk = Arc::clone(&self.disk);
+                self.again = Again::Doing(Box::pin(async move { disk.ledger.count_again(&disk.heavy).await }));
+                Ok(0)
+            }
+            Again::Doing(_) => Ok(0),
+            Again::Done(counted) => {
+                if counted {
+                    self.disk.reached("disk");
+                }
+                self.closed = true;
+                Err(self.disk.full().into())
+            }
+        }
     }
 
     async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.open()?;
-        if self.charge.is_some() {
-            self.inner.ready().await;
-            self.check_write()?;
-        }
+        // Before the next, it is known how the last one went.
+        self.inner.ready().await;
+        let last = self.inner.check_write();
+        self.note(&last);
+        last?;
         let (disk, len) = (Arc::clone(&self.disk), bytes.len());
         let charge = disk.charge(&self.file, self.end(len)).await.inspect_err(|_| self.closed = true)?;
         let written = self.inner.blocking_write_and_flush(bytes).await;

@@ -30,7 +30,9 @@ pub enum WalkError {
         source: io::Error,
     },
     /// There is too much in them.
-    #[error("counting what is in the folders that it may write to takes longer than {limit:?} (it has come to {path}); grant it a folder of its own, with less in it")]
+    #[error(
+        "counting what is in the folders that it may write to takes longer than {limit:?} (it has come to {path}); grant it a folder of its own, with less in it"
+    )]
     Slow {
         /// How far it has come.
         path: PathBuf,
