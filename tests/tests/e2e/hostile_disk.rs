@@ -50,7 +50,8 @@ async fn hostile_writes_of_many_instances_stay_within_the_limit_disk() {
         // The first is what `std` makes of the error of any stream.
         assert!(["Uncategorized", "StorageFull", "ErrorCode::InsufficientSpace"].contains(&error), "{outcome}");
     }
-    assert_eq!((taken(folder.path()), counted(&host).await), (LIMIT, LIMIT as f64));
+    let (taken, counted) = (taken(folder.path()), counted(&host).await);
+    assert!((LIMIT - MIB..=LIMIT).contains(&taken) && taken as f64 <= counted, "{taken} bytes are there, {counted} are counted");
 }
 
 #[tokio::test]

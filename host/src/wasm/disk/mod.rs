@@ -7,8 +7,8 @@
 //! has it open any more. Files, folders and links count by name. The count is the service's: of all
 //! instances, and of all versions as long as they have the same folders.
 //!
-//! The count may be more than there is, where a call ended while its bytes were on their way, and it does
-//! not see what others do in the same folders. So whoever is refused has it counted anew first, if that
+//! The count may be more than there is, where a call ended, or a count was made, while bytes were on their
+//! way, and it does not see what others do in the same folders. So whoever is refused has it counted anew first, if that
 //! has not been done just before. It is never less than what the service made: that is why changes of
 //! names wait for one another, and all of them for a count.
 //!
@@ -120,9 +120,18 @@ impl Disk {
         Err(self.full())
     }
 
-    /// Charges a file's growth where nothing can be waited for.
-    fn charge_now(&self, file: &Arc<std::fs::File>, end: End) -> Result<Charge, Full> {
-        self.ledger.charge(file, end, self.bytes).ok_or_else(|| self.full())
+    /// Charges a file's growth where nothing can be waited for. Who is refused has it counted anew for
+    /// those that come next.
+    fn charge_now(self: &Arc<Disk>, file: &Arc<std::fs::File>, end: End) -> Result<Charge, Full> {
+        self.ledger.charge(file, end, self.bytes).ok_or_else(|| {
+            let disk = Arc::clone(self);
+            tokio::spawn(async move {
+                if disk.ledger.count_again(&disk.heavy).await {
+                    disk.reached("disk");
+                }
+            });
+            self.full()
+        })
     }
 
     /// How many bytes may be written to a file from here on, or behind all others.

@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{DynOutputStream, OutputStream, Pollable, StreamError, StreamResult};
 
@@ -19,15 +18,6 @@ impl From<Full> for StreamError {
     }
 }
 
-/// Whether it was counted anew, when there was no room.
-enum Again {
-    Not,
-    /// It is being done, as soon as somebody waits for it.
-    Doing(BoxFuture<'static, bool>),
-    /// It was done, or it had just been done before.
-    Done(bool),
-}
-
 /// A stream that counts.
 pub struct Counted {
     inner: DynOutputStream,
@@ -39,12 +29,11 @@ pub struct Counted {
     charge: Option<Charge>,
     /// A write was refused, which ends a stream.
     closed: bool,
-    again: Again,
 }
 
 impl Counted {
     pub fn new(inner: DynOutputStream, disk: Arc<Disk>, file: Arc<File>, offset: Option<u64>) -> Counted {
-        Counted { inner, disk, file, offset, charge: None, closed: false, again: Again::Not }
+        Counted { inner, disk, file, offset, charge: None, closed: false }
     }
 
     /// Where the file ends when so many bytes more are written.
@@ -77,9 +66,6 @@ impl Counted {
 #[async_trait]
 impl Pollable for Counted {
     async fn ready(&mut self) {
-        if let Again::Doing(counting) = &mut self.again {
-            self.again = Again::Done(counting.await);
-        }
         self.inner.ready().await;
     }
 }
@@ -120,27 +106,10 @@ impl OutputStream for Counted {
             return ready;
         }
         self.note(&ready);
+        // As much as there is room for. Where there is none it is the next write that is refused: an error
+        // here would be taken for one of the last.
         let room = usize::try_from(self.disk.room(&self.file, self.offset)).unwrap_or(usize::MAX);
-        let permit = ready?.min(room);
-        if permit > 0 {
-            self.again = Again::Not;
-            return Ok(permit);
-        }
-        match self.again {
-            Again::Not => {
-                let disk = Arc::clone(&self.disk);
-                self.again = Again::Doing(Box::pin(async move { disk.ledger.count_again(&disk.heavy).await }));
-                Ok(0)
-            }
-            Again::Doing(_) => Ok(0),
-            Again::Done(counted) => {
-                if counted {
-                    self.disk.reached("disk");
-                }
-                self.closed = true;
-                Err(self.disk.full().into())
-            }
-        }
+        ready.map(|permit| if room == 0 { permit } else { permit.min(room) })
     }
 
     async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
