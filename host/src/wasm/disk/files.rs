@@ -1,6 +1,7 @@
 //! WASI's functions that change what is in a folder, with the count added. What they do to files is
 //! wasmtime's own, in its form for WASI 0.2: it works on handles of a table, so each call gets a small
-//! table of its own, and no call holds the guest's.
+//! table of its own, and no call holds the guest's. What has begun is seen to its end, also where the
+//! guest is gone by then: else it would be done and not be counted.
 
 use std::sync::Arc;
 
@@ -84,6 +85,11 @@ fn file(descriptor: &Descriptor) -> Option<&Arc<std::fs::File>> {
 /// Whether names may be made and removed in what is behind a descriptor; wasmtime refuses it elsewhere.
 fn is_writable(descriptor: &Descriptor) -> bool {
     matches!(descriptor, Descriptor::Dir(folder) if !folder.perms.write_not_permitted())
+}
+
+/// Does what was begun, to the end, whoever waits for it.
+pub async fn to_the_end<T: Send + 'static>(begun: impl Future<Output = FsResult<T>> + Send + 'static) -> FsResult<T> {
+    tokio::spawn(begun).await.unwrap_or_else(|ended| Err(FsError::trap(ended)))
 }
 
 impl Disk {
@@ -196,10 +202,14 @@ impl Disk {
     async fn opened(&self, opened: &Descriptor) -> FsResult<()> {
         let Some(file) = file(opened) else { return Ok(()) };
         let (mut own, handle) = Own::of(opened.clone())?;
-        let stat = own.view().stat(handle.get()).await?;
         let hash = own.view().metadata_hash(handle.get()).await?;
-        self.ledger.opened(file, (hash.lower, hash.upper), stat.size, stat.link_count == 0);
-        Ok(())
+        loop {
+            let closings = self.ledger.closings();
+            let len = own.view().stat(handle.get()).await?.size;
+            if self.ledger.opened(file, (hash.lower, hash.upper), len, closings) {
+                return Ok(());
+            }
+        }
     }
 
     pub(super) async fn unlink_file_at(self: Arc<Disk>, at: Descriptor, path: String) -> FsResult<()> {

@@ -2,7 +2,9 @@
 //! where it comes out shorter, the count is put right when nobody is at the file any more.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -54,6 +56,8 @@ struct Counts {
     handles: HashMap<usize, (Weak<File>, Inode)>,
     open: HashMap<Inode, Open>,
     sweep_at: usize,
+    /// How many files of `open` were forgotten.
+    closings: u64,
     /// What may have escaped the count that is under way.
     escaped: Option<u64>,
     next: Option<Instant>,
@@ -122,27 +126,39 @@ impl Ledger {
         self.set_files(&mut counts, files);
     }
 
-    /// Somebody has opened a file, of this length; it may have lost its name meanwhile.
-    pub fn opened(&self, file: &Arc<File>, inode: Inode, len: u64, nameless: bool) {
+    /// How many files were forgotten so far.
+    pub fn closings(&self) -> u64 {
+        self.lock().closings
+    }
+
+    /// Somebody has opened a file, which had this length when so many were forgotten. Names have to be held.
+    ///
+    /// False, and nothing is done, where the file may have changed since: look at its length again.
+    pub fn opened(&self, file: &Arc<File>, inode: Inode, len: u64, closings: u64) -> bool {
         let mut counts = self.lock();
         if counts.handles.len() >= counts.sweep_at.max(MIN_SWEEP) {
             self.sweep(&mut counts);
         }
-        // What is closed has left its number to this one.
-        if counts.open.get(&inode).is_some_and(|open| !open.is_open()) {
+        // One without a name has left its number to this one.
+        if counts.open.get(&inode).is_some_and(|open| open.nameless && !open.is_open()) {
             self.close(&mut counts, inode);
         }
-        if nameless && !counts.open.contains_key(&inode) {
-            // It was not known to be open when its name was removed.
-            let bytes = counts.bytes.saturating_add(len);
-            self.set_bytes(&mut counts, bytes);
+        let (closed, handle) = (counts.closings, Arc::downgrade(file));
+        match counts.open.entry(inode) {
+            Entry::Occupied(mut open) => {
+                let open = open.get_mut();
+                open.handles.retain(|handle| handle.strong_count() > 0);
+                open.handles.push(Weak::clone(&handle));
+            }
+            // It may be one of those, and have been changed until then.
+            Entry::Vacant(_) if closed != closings => return false,
+            Entry::Vacant(open) => {
+                let handles = vec![Weak::clone(&handle)];
+                open.insert(Open { handles, len, nameless: false, under_way: 0, coming: 0, turn: 0 });
+            }
         }
-        let handle = Arc::downgrade(file);
-        counts.handles.insert(address(file), (Weak::clone(&handle), inode));
-        let open =
-            counts.open.entry(inode).or_insert_with(|| Open { handles: Vec::new(), len, nameless, under_way: 0, coming: 0, turn: 0 });
-        open.handles.retain(|handle| handle.strong_count() > 0);
-        open.handles.push(handle);
+        counts.handles.insert(address(file), (handle, inode));
+        true
     }
 
     /// The last name of a file of this length is gone.
@@ -226,7 +242,13 @@ impl Ledger {
     fn finish_count(&self) {
         let began = Instant::now();
         let found = walk::walk(&self.roots);
+        let nameless = self.nameless();
         let mut counts = self.lock();
+        for inode in nameless {
+            if let Some(open) = counts.open.get_mut(&inode) {
+                open.nameless = true;
+            }
+        }
         self.sweep(&mut counts);
         let escaped = counts.escaped.take().unwrap_or(0);
         counts.next = Some(Instant::now() + MIN_BETWEEN.max(began.elapsed() * PAUSE));
@@ -238,6 +260,14 @@ impl Ledger {
             }
             Err(error) => tracing::warn!("the count of what a service has in its folders stays as it was: {error}"),
         }
+    }
+
+    /// Open files that others have taken the last name of, who do not count here.
+    fn nameless(&self) -> Vec<Inode> {
+        let open = |(inode, open): (&Inode, &Open)| Some((*inode, open.handles.iter().find_map(Weak::upgrade)?));
+        let open: Vec<(Inode, Arc<File>)> = self.lock().open.iter().filter_map(open).collect();
+        let is_nameless = |file: &File| file.metadata().is_ok_and(|metadata| metadata.nlink() == 0);
+        open.into_iter().filter(|(_, file)| is_nameless(file)).map(|(inode, _)| inode).collect()
     }
 
     /// Forgets files that are closed.
@@ -252,9 +282,9 @@ impl Ledger {
 
     /// Forgets a file that nobody has open.
     fn close(&self, counts: &mut Counts, inode: Inode) {
-        if let Some(open) = counts.open.remove(&inode)
-            && open.nameless
-        {
+        let Some(open) = counts.open.remove(&inode) else { return };
+        counts.closings += 1;
+        if open.nameless {
             self.set_bytes(counts, counts.bytes.saturating_sub(open.len));
         }
     }
@@ -369,7 +399,7 @@ mod tests {
     fn growth_is_charged_before_it_happens_and_refused_over_the_limit() {
         let (folder, ledger, stats) = ledger();
         let file = file(&folder, 0);
-        ledger.opened(&file, A, 0, false);
+        assert!(ledger.opened(&file, A, 0, 0));
         ledger.charge(&file, End::At(60), 100).expect("room").done();
         assert!(ledger.charge(&file, End::Behind(50), 100).is_none());
         assert!(ledger.charge(&file, End::At(u64::MAX), 100).is_none());
@@ -384,7 +414,7 @@ mod tests {
     async fn what_came_of_a_change_is_only_known_when_nobody_else_is_at_the_file() {
         let (folder, ledger, _) = ledger();
         let file = file(&folder, 40);
-        ledger.opened(&file, A, 0, false);
+        assert!(ledger.opened(&file, A, 0, 0));
         let (write, truncation) = (ledger.charge(&file, End::At(100), 100), ledger.charge(&file, End::At(0), 100));
         truncation.expect("it is no growth").settled().await;
         assert_eq!(ledger.counted().0, 100, "the write may come yet");
@@ -399,8 +429,7 @@ mod tests {
     fn a_file_without_a_name_counts_until_it_is_closed() {
         let (folder, ledger, _) = ledger();
         let (one, other) = (file(&folder, 0), file(&folder, 0));
-        ledger.opened(&one, A, 0, false);
-        ledger.opened(&other, A, 0, false);
+        assert!(ledger.opened(&one, A, 0, 0) && ledger.opened(&other, A, 0, 0));
         ledger.charge(&one, End::At(70), 100).expect("room").done();
         ledger.unnamed(A, 70);
         drop(one);
@@ -408,20 +437,40 @@ mod tests {
         ledger.charge(&other, End::Behind(10), 100).expect("room").done();
         drop(other);
         let next = file(&folder, 0);
-        ledger.opened(&next, A, 0, false);
+        assert!(!ledger.opened(&next, A, 50, 0), "its length may be one that it had before");
         assert_eq!(ledger.counted().0, 0, "its number went to another file");
-        drop(next);
-        ledger.unnamed(A, 0);
-        let late = file(&folder, 5);
-        ledger.opened(&late, A, 5, true);
-        assert_eq!(ledger.counted().0, 5, "it lost its name before it was taken down");
+        assert!(ledger.opened(&next, A, 0, ledger.closings()));
+    }
+
+    #[test]
+    fn what_is_charged_for_a_file_outlives_its_handles() {
+        let (folder, ledger, _) = ledger();
+        let first = file(&folder, 0);
+        assert!(ledger.opened(&first, A, 0, 0));
+        ledger.charge(&first, End::At(70), 100).expect("room").done();
+        drop(first);
+        let second = file(&folder, 0);
+        assert!(ledger.opened(&second, A, 10, 0));
+        ledger.charge(&second, End::At(70), 100).expect("no growth").done();
+        assert_eq!(ledger.counted().0, 70);
+    }
+
+    #[tokio::test]
+    async fn a_new_count_knows_of_open_files_that_others_removed() {
+        let (folder, ledger, _) = ledger();
+        let file = file(&folder, 60);
+        assert!(ledger.opened(&file, A, 0, 0));
+        ledger.charge(&file, End::At(60), 100).expect("room").done();
+        fs::remove_file(folder.path().join("a")).expect("it is there");
+        assert!(ledger.count_again(&Handle::current()).await);
+        assert_eq!(ledger.counted(), (60, 0));
     }
 
     #[tokio::test]
     async fn a_new_count_finds_what_others_did_and_loses_nothing_that_is_on_its_way() {
         let (folder, ledger, stats) = ledger();
         let file = file(&folder, 0);
-        ledger.opened(&file, A, 0, false);
+        assert!(ledger.opened(&file, A, 0, 0));
         let coming = ledger.charge(&file, End::At(60), 100).expect("room");
         fs::write(folder.path().join("b"), [0; 30]).expect("the folder can be written to");
         let heavy = Handle::current();
@@ -435,7 +484,7 @@ mod tests {
     fn closed_files_are_forgotten() {
         let (folder, ledger, _) = ledger();
         for number in 0..10_000 {
-            ledger.opened(&file(&folder, 0), (number, 0), 0, false);
+            assert!(ledger.opened(&file(&folder, 0), (number, 0), 0, ledger.closings()) || number > 0);
         }
         let counts = ledger.lock();
         assert!(counts.handles.len() <= MIN_SWEEP && counts.open.len() <= MIN_SWEEP);

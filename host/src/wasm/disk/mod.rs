@@ -8,9 +8,9 @@
 //! instances, and of all versions as long as they have the same folders.
 //!
 //! The count may be more than there is, where a call ended, or a count was made, while bytes were on their
-//! way, and it does not see what others do in the same folders. So whoever is refused has it counted anew first, if that
-//! has not been done just before. It is never less than what the service made: that is why changes of
-//! names wait for one another, and all of them for a count.
+//! way, and it does not see what others do in the same folders. So whoever is refused has it counted anew,
+//! if that has not been done just before. It is never less than what the service made: that is why changes
+//! of names wait for one another, and all of them for a count.
 //!
 //! `walk` counts what is there, `ledger` keeps the count, `files` has WASI's functions with the count
 //! added, `stream` is what bytes go through, and `p2` and `p3` put them into a linker.

@@ -10,6 +10,7 @@ use wasmtime_wasi::p2::FsResult;
 use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 
 use super::Disk;
+use super::files::to_the_end;
 use crate::wasm::state::State;
 
 /// The interface, in the version that wasmtime has; it stands for all others of 0.2.
@@ -91,7 +92,7 @@ where
     let disk = Arc::clone(disk);
     link.func_wrap_async(&method(name), move |mut store: StoreContextMut<'_, State>, params: P| {
         let begun = begin(Arc::clone(&disk), store.data_mut().ctx().table, params);
-        Box::new(async move { told(begun?.await) })
+        Box::new(async move { told(to_the_end(begun?).await) })
     })
 }
 
@@ -102,7 +103,7 @@ fn open_at(link: &mut LinkerInstance<'_, State>, disk: &Arc<Disk>) -> Result<()>
         let disk = Arc::clone(&disk);
         Box::new(async move {
             let at = get(store.data_mut().ctx().table, &at)?;
-            let opened = disk.open_at(at, follow, path, how, flags).await;
+            let opened = to_the_end(disk.open_at(at, follow, path, how, flags)).await;
             told(opened.and_then(|opened| Ok(store.data_mut().ctx().table.push(opened)?)))
         })
     })

@@ -18,6 +18,7 @@ use wasmtime_wasi::p2::{DynOutputStream, FsResult, StreamError};
 use wasmtime_wasi::p3::bindings::filesystem::types::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 
 use super::Disk;
+use super::files::to_the_end;
 use super::p2::{Row, get, method};
 use crate::wasm::state::State;
 
@@ -87,7 +88,7 @@ where
         let disk = Arc::clone(&disk);
         Box::pin(async move {
             let begun = accessor.with(|mut access| begin(disk, access.as_context_mut().data_mut().ctx().table, params))?;
-            told(begun.await)
+            told(to_the_end(begun).await)
         })
     })
 }
@@ -99,7 +100,7 @@ fn open_at(link: &mut LinkerInstance<'_, State>, disk: &Arc<Disk>) -> Result<()>
         let disk = Arc::clone(&disk);
         Box::pin(async move {
             let at = accessor.with(|mut access| get(access.as_context_mut().data_mut().ctx().table, &at))?;
-            let opened = disk.open_at(at, following(follow), path, opening(how), described(flags)).await;
+            let opened = to_the_end(disk.open_at(at, following(follow), path, opening(how), described(flags))).await;
             told(opened.and_then(|opened| accessor.with(|mut access| Ok(access.as_context_mut().data_mut().ctx().table.push(opened)?))))
         })
     })

@@ -134,5 +134,9 @@ impl OutputStream for Counted {
 
     async fn cancel(&mut self) {
         self.inner.cancel().await;
+        // By now it has been written, or will not be.
+        if let Some(charge) = self.charge.take() {
+            charge.settled().await;
+        }
     }
 }
