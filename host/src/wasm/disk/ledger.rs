@@ -1,9 +1,9 @@
 //! The count itself. A file's growth is charged before it happens, to the longest that it can become;
 //! where it comes out shorter, the count is put right when nobody is at the file any more.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fs::File;
+use std::collections::{HashMap, HashSet};
+use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
@@ -38,6 +38,13 @@ pub enum End {
     Behind(u64),
 }
 
+/// An open file, kept so while it is counted.
+struct Held {
+    inode: Inode,
+    file: Arc<File>,
+    turn: u64,
+}
+
 /// What a service has in its folders.
 pub struct Ledger {
     roots: Vec<PathBuf>,
@@ -58,8 +65,8 @@ struct Counts {
     sweep_at: usize,
     /// How many files of `open` were forgotten.
     closings: u64,
-    /// What may have escaped the count that is under way.
-    escaped: Option<u64>,
+    /// A count is under way.
+    counting: bool,
     next: Option<Instant>,
 }
 
@@ -73,8 +80,6 @@ struct Open {
     /// Who is about to change its length. Those that were dropped on the way stay counted, as nobody
     /// knows when their bytes will come.
     under_way: u32,
-    /// Growth that is charged to those.
-    coming: u64,
     /// How many have ever been.
     turn: u64,
 }
@@ -88,7 +93,7 @@ impl Open {
 impl Ledger {
     /// Counts what is in these folders.
     pub fn count(roots: Vec<PathBuf>, stats: Arc<ServiceStats>) -> Result<Arc<Ledger>, WalkError> {
-        let found = walk::walk(&roots)?;
+        let found = walk::walk(&roots, &HashSet::new())?;
         let ledger = Ledger { roots, stats, counts: Mutex::default(), names: Arc::default() };
         let mut counts = ledger.lock();
         ledger.set_bytes(&mut counts, found.bytes);
@@ -154,7 +159,7 @@ impl Ledger {
             Entry::Vacant(_) if closed != closings => return false,
             Entry::Vacant(open) => {
                 let handles = vec![Weak::clone(&handle)];
-                open.insert(Open { handles, len, nameless: false, under_way: 0, coming: 0, turn: 0 });
+                open.insert(Open { handles, len, nameless: false, under_way: 0, turn: 0 });
             }
         }
         counts.handles.insert(address(file), (handle, inode));
@@ -194,12 +199,8 @@ impl Ledger {
             return None;
         }
         open.len += growth;
-        open.coming += growth;
         open.under_way += 1;
         open.turn += 1;
-        if let Some(escaped) = &mut counts.escaped {
-            *escaped = escaped.saturating_add(growth);
-        }
         self.set_bytes(&mut counts, grown);
         Some(Charge { ledger: Arc::clone(self), file: Arc::clone(file), inode, growth })
     }
@@ -220,54 +221,60 @@ impl Ledger {
     pub async fn count_again(self: &Arc<Ledger>, heavy: &Handle) -> bool {
         {
             let mut counts = self.lock();
-            if counts.escaped.is_some() || counts.next.is_some_and(|next| Instant::now() < next) {
+            if counts.counting || counts.next.is_some_and(|next| Instant::now() < next) {
                 return false;
             }
-            // What is coming now may be written after the count has passed.
-            counts.escaped = Some(counts.open.values().map(|open| open.coming).sum());
+            counts.counting = true;
         }
         let ledger = Arc::clone(self);
         let counting = heavy.spawn(async move {
             let names = Arc::clone(&ledger.names).write_owned().await;
             let counting = tokio::task::spawn_blocking(move || {
-                // A name that moves might be missed.
+                // A name that moves might be missed, and a file that is opened count for nothing.
                 let _names = names;
-                ledger.finish_count();
+                ledger.recount();
             });
             counting.await
         });
         counting.await.is_ok()
     }
 
-    fn finish_count(&self) {
+    /// Counts what is there. Open files count by what is charged for them, as they change meanwhile: that
+    /// is put right where nobody is at them.
+    fn recount(&self) {
         let began = Instant::now();
-        let found = walk::walk(&self.roots);
-        let nameless = self.nameless();
+        let held = self.held();
+        let known: HashMap<Inode, Metadata> = held.iter().filter_map(|held| Some((held.inode, held.file.metadata().ok()?))).collect();
+        let found = walk::walk(&self.roots, &known.values().map(walk::identity).collect());
         let mut counts = self.lock();
-        for inode in nameless {
-            if let Some(open) = counts.open.get_mut(&inode) {
-                open.nameless = true;
-            }
-        }
-        self.sweep(&mut counts);
-        let escaped = counts.escaped.take().unwrap_or(0);
+        counts.counting = false;
         counts.next = Some(Instant::now() + MIN_BETWEEN.max(began.elapsed() * PAUSE));
-        match found {
-            Ok(found) => {
-                let nameless: u64 = counts.open.values().filter(|open| open.nameless).map(|open| open.len).sum();
-                self.set_bytes(&mut counts, found.bytes.saturating_add(nameless).saturating_add(escaped));
-                self.set_files(&mut counts, found.files);
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => return tracing::warn!("the count of what a service has in its folders stays as it was: {error}"),
+        };
+        for Held { inode, turn, .. } in &held {
+            let (Some(open), Some(metadata)) = (counts.open.get_mut(inode), known.get(inode)) else { continue };
+            // Others may have taken its last name, which is not counted here.
+            open.nameless |= metadata.nlink() == 0;
+            if open.under_way == 0 && open.turn == *turn {
+                open.len = metadata.len();
             }
-            Err(error) => tracing::warn!("the count of what a service has in its folders stays as it was: {error}"),
         }
+        let open: u64 = counts.open.values().map(|open| open.len).sum();
+        self.set_bytes(&mut counts, found.bytes.saturating_add(open));
+        self.set_files(&mut counts, found.files);
     }
 
-    /// Open files that others have taken the last name of, who do not count here.
-    fn nameless(&self) -> Vec<Inode> {
-        let open = |(inode, open): (&Inode, &Open)| Some((*inode, open.handles.iter().find_map(Weak::upgrade)?));
-        let open: Vec<(Inode, Arc<File>)> = self.lock().open.iter().filter_map(open).collect();
-        let is_nameless = |file: &File| file.metadata().is_ok_and(|metadata| metadata.nlink() == 0);
-        open.into_iter().filter(|(_, file)| is_nameless(file)).map(|(inode, _)| inode).collect()
+    /// The files that are open.
+    fn held(&self) -> Vec<Held> {
+        let mut counts = self.lock();
+        self.sweep(&mut counts);
+        let held = |(inode, open): (&Inode, &Open)| {
+            let file = open.handles.iter().find_map(Weak::upgrade)?;
+            Some(Held { inode: *inode, file, turn: open.turn })
+        };
+        counts.open.iter().filter_map(held).collect()
     }
 
     /// Forgets files that are closed.
@@ -332,7 +339,7 @@ impl Charge {
     pub fn done(self) {
         let mut counts = self.ledger.lock();
         if let Some(open) = counts.open.get_mut(&self.inode) {
-            self.over(open);
+            open.under_way = open.under_way.saturating_sub(1);
         }
     }
 
@@ -349,7 +356,7 @@ impl Charge {
             let len = self.file.metadata().map(|metadata| metadata.len());
             let mut counts = self.ledger.lock();
             let Some(open) = counts.open.get_mut(&self.inode) else { return };
-            self.over(open);
+            open.under_way = open.under_way.saturating_sub(1);
             let is_alone = open.under_way == 0 && Some(open.turn) == turn;
             if let (Ok(len), true) = (len, is_alone) {
                 let charged = std::mem::replace(&mut open.len, len);
@@ -357,11 +364,6 @@ impl Charge {
                 self.ledger.set_bytes(&mut counts, bytes);
             }
         })
-    }
-
-    fn over(&self, open: &mut Open) {
-        open.under_way = open.under_way.saturating_sub(1);
-        open.coming = open.coming.saturating_sub(self.growth);
     }
 }
 
@@ -374,119 +376,4 @@ fn signed(count: u64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use tempfile::TempDir;
-
-    use super::*;
-
-    const A: Inode = (1, 1);
-
-    fn ledger() -> (TempDir, Arc<Ledger>, Arc<ServiceStats>) {
-        let (folder, stats) = (tempfile::tempdir().expect("a temporary folder"), Arc::new(ServiceStats::default()));
-        let ledger = Ledger::count(vec![folder.path().to_owned()], Arc::clone(&stats)).expect("it can be read");
-        (folder, ledger, stats)
-    }
-
-    fn file(folder: &TempDir, len: u64) -> Arc<File> {
-        let file = File::create(folder.path().join("a")).expect("the folder can be written to");
-        file.set_len(len).expect("files can grow");
-        Arc::new(file)
-    }
-
-    #[test]
-    fn growth_is_charged_before_it_happens_and_refused_over_the_limit() {
-        let (folder, ledger, stats) = ledger();
-        let file = file(&folder, 0);
-        assert!(ledger.opened(&file, A, 0, 0));
-        ledger.charge(&file, End::At(60), 100).expect("room").done();
-        assert!(ledger.charge(&file, End::Behind(50), 100).is_none());
-        assert!(ledger.charge(&file, End::At(u64::MAX), 100).is_none());
-        ledger.charge(&file, End::At(30), 0).expect("no growth needs no room").done();
-        assert_eq!((ledger.room(&file, Some(10), 100), ledger.room(&file, None, 100)), (90, 40));
-        assert_eq!((ledger.counted(), stats.disk_bytes.load(Relaxed)), ((60, 0), 60));
-        drop(ledger);
-        assert_eq!(stats.disk_bytes.load(Relaxed), 0);
-    }
-
-    #[tokio::test]
-    async fn what_came_of_a_change_is_only_known_when_nobody_else_is_at_the_file() {
-        let (folder, ledger, _) = ledger();
-        let file = file(&folder, 40);
-        assert!(ledger.opened(&file, A, 0, 0));
-        let (write, truncation) = (ledger.charge(&file, End::At(100), 100), ledger.charge(&file, End::At(0), 100));
-        truncation.expect("it is no growth").settled().await;
-        assert_eq!(ledger.counted().0, 100, "the write may come yet");
-        write.expect("room").settled().await;
-        assert_eq!(ledger.counted().0, 40);
-        drop(ledger.charge(&file, End::At(90), 100));
-        ledger.charge(&file, End::At(0), 100).expect("it is no growth").settled().await;
-        assert_eq!(ledger.counted().0, 90, "nobody knows when the bytes come that were left on their way");
-    }
-
-    #[test]
-    fn a_file_without_a_name_counts_until_it_is_closed() {
-        let (folder, ledger, _) = ledger();
-        let (one, other) = (file(&folder, 0), file(&folder, 0));
-        assert!(ledger.opened(&one, A, 0, 0) && ledger.opened(&other, A, 0, 0));
-        ledger.charge(&one, End::At(70), 100).expect("room").done();
-        ledger.unnamed(A, 70);
-        drop(one);
-        assert_eq!(ledger.counted().0, 70);
-        ledger.charge(&other, End::Behind(10), 100).expect("room").done();
-        drop(other);
-        let next = file(&folder, 0);
-        assert!(!ledger.opened(&next, A, 50, 0), "its length may be one that it had before");
-        assert_eq!(ledger.counted().0, 0, "its number went to another file");
-        assert!(ledger.opened(&next, A, 0, ledger.closings()));
-    }
-
-    #[test]
-    fn what_is_charged_for_a_file_outlives_its_handles() {
-        let (folder, ledger, _) = ledger();
-        let first = file(&folder, 0);
-        assert!(ledger.opened(&first, A, 0, 0));
-        ledger.charge(&first, End::At(70), 100).expect("room").done();
-        drop(first);
-        let second = file(&folder, 0);
-        assert!(ledger.opened(&second, A, 10, 0));
-        ledger.charge(&second, End::At(70), 100).expect("no growth").done();
-        assert_eq!(ledger.counted().0, 70);
-    }
-
-    #[tokio::test]
-    async fn a_new_count_knows_of_open_files_that_others_removed() {
-        let (folder, ledger, _) = ledger();
-        let file = file(&folder, 60);
-        assert!(ledger.opened(&file, A, 0, 0));
-        ledger.charge(&file, End::At(60), 100).expect("room").done();
-        fs::remove_file(folder.path().join("a")).expect("it is there");
-        assert!(ledger.count_again(&Handle::current()).await);
-        assert_eq!(ledger.counted(), (60, 0));
-    }
-
-    #[tokio::test]
-    async fn a_new_count_finds_what_others_did_and_loses_nothing_that_is_on_its_way() {
-        let (folder, ledger, stats) = ledger();
-        let file = file(&folder, 0);
-        assert!(ledger.opened(&file, A, 0, 0));
-        let coming = ledger.charge(&file, End::At(60), 100).expect("room");
-        fs::write(folder.path().join("b"), [0; 30]).expect("the folder can be written to");
-        let heavy = Handle::current();
-        assert!(ledger.count_again(&heavy).await);
-        assert_eq!((ledger.counted(), stats.disk_files.load(Relaxed)), ((90, 2), 2));
-        coming.done();
-        assert!(!ledger.count_again(&heavy).await, "not so soon");
-    }
-
-    #[test]
-    fn closed_files_are_forgotten() {
-        let (folder, ledger, _) = ledger();
-        for number in 0..10_000 {
-            assert!(ledger.opened(&file(&folder, 0), (number, 0), 0, ledger.closings()) || number > 0);
-        }
-        let counts = ledger.lock();
-        assert!(counts.handles.len() <= MIN_SWEEP && counts.open.len() <= MIN_SWEEP);
-    }
-}
+mod tests;

@@ -51,9 +51,14 @@ pub fn roots<'p>(paths: impl Iterator<Item = &'p Path>) -> Result<Vec<PathBuf>, 
     Ok(found)
 }
 
-/// Counts what is in these folders, at any depth. Links are not followed. What is gone when it is looked
-/// at does not count, nor what may not be read.
-pub fn walk(roots: &[PathBuf]) -> Result<Found, WalkError> {
+/// Which file it is, on this machine.
+pub fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// Counts what is in these folders, at any depth, but for the bytes of some files. Links are not followed.
+/// What is gone when it is looked at does not count, nor what may not be read.
+pub fn walk(roots: &[PathBuf], but: &HashSet<(u64, u64)>) -> Result<Found, WalkError> {
     let (began, mut found, mut linked) = (Instant::now(), Found::default(), HashSet::new());
     let mut left = roots.to_vec();
     while let Some(folder) = left.pop() {
@@ -68,7 +73,7 @@ pub fn walk(roots: &[PathBuf]) -> Result<Found, WalkError> {
             found.files += 1;
             if metadata.is_dir() {
                 left.push(entry.path());
-            } else if metadata.is_file() && is_first(&metadata, &mut linked) {
+            } else if metadata.is_file() && !but.contains(&identity(&metadata)) && is_first(&metadata, &mut linked) {
                 found.bytes = found.bytes.saturating_add(metadata.len());
             }
         }
@@ -78,7 +83,7 @@ pub fn walk(roots: &[PathBuf]) -> Result<Found, WalkError> {
 
 /// Whether this is the first name of a file that is met.
 fn is_first(metadata: &Metadata, linked: &mut HashSet<(u64, u64)>) -> bool {
-    metadata.nlink() < 2 || linked.insert((metadata.dev(), metadata.ino()))
+    metadata.nlink() < 2 || linked.insert(identity(metadata))
 }
 
 fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
@@ -102,7 +107,10 @@ mod tests {
         fs::hard_link(at("in/a"), at("b")).expect("a second name");
         fs::File::create(at("sparse")).and_then(|file| file.set_len(5000)).expect("a sparse file");
         std::os::unix::fs::symlink("/", at("out")).expect("a link");
-        assert_eq!(walk(&[folder.path().to_owned()]).expect("counted"), Found { bytes: 6000, files: 5 });
+        let roots = [folder.path().to_owned()];
+        assert_eq!(walk(&roots, &HashSet::new()).expect("counted"), Found { bytes: 6000, files: 5 });
+        let but = HashSet::from([identity(&fs::metadata(at("b")).expect("it is there"))]);
+        assert_eq!(walk(&roots, &but).expect("counted"), Found { bytes: 5000, files: 5 });
     }
 
     #[test]
