@@ -10,6 +10,7 @@
 //! | 3 guests | [`wasm`], the only one that names wasmtime |
 //! | 2 traffic | [`rpc`], [`middleware`] |
 //! | 1 schema | [`schema`]: WIT, descriptors, the codecs, and the values between them |
+//! | 1 capabilities | [`registry`]: which hosts there are, and what they serve |
 //! | 1 project | [`project`]: a service's folder, made, found and built |
 //! | 0 base | [`settings`], [`status`], [`lanes`], [`stats`] |
 
@@ -19,6 +20,7 @@ pub mod edge;
 pub mod lanes;
 pub mod middleware;
 pub mod project;
+pub mod registry;
 pub mod rpc;
 pub mod schema;
 pub mod settings;

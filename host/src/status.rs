@@ -134,12 +134,21 @@ struct Inner {
     metadata: HeaderMap,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
     value: Option<Box<dyn Any + Send + Sync>>,
+    unseen: bool,
 }
 
 impl Status {
     /// A status with a message for the caller.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Status {
-        Status(Box::new(Inner { code, message: message.into(), details: Vec::new(), metadata: HeaderMap::new(), cause: None, value: None }))
+        Status(Box::new(Inner {
+            code,
+            message: message.into(),
+            details: Vec::new(),
+            metadata: HeaderMap::new(),
+            cause: None,
+            value: None,
+            unseen: false,
+        }))
     }
 
     /// Adds an error detail for the caller.
@@ -159,6 +168,18 @@ impl Status {
     /// The error as the service's own type has it, where it is of this host and of this type.
     pub fn take_value<T: Any + Send + Sync>(&mut self) -> Option<T> {
         self.0.value.take()?.downcast().ok().map(|value| *value)
+    }
+
+    /// Notes that no handler has seen the call: it may be tried elsewhere, whatever it does.
+    #[must_use]
+    pub fn unseen(mut self) -> Status {
+        self.0.unseen = true;
+        self
+    }
+
+    /// Whether it is known that no handler has seen the call.
+    pub fn is_unseen(&self) -> bool {
+        self.0.unseen
     }
 
     /// Sets the metadata sent with the error, as headers or trailers by the protocol.

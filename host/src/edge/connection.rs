@@ -76,8 +76,8 @@ const MAX_ERROR_RESETS: usize = 256;
 /// comes to half of the connection's window. A service may be slow to read, so one stream of the
 /// smallest messages, of five bytes with the envelope, must not come to that: 251 / 5 times the stream's
 /// window.
-const STREAM_WINDOW: u32 = 256 << 10;
-const CONNECTION_WINDOW: u32 = 32 << 20;
+const STREAM_WINDOW: u32 = 512 << 10;
+const CONNECTION_WINDOW: u32 = 64 << 20;
 const _: () = assert!(STREAM_WINDOW / 5 * 251 < CONNECTION_WINDOW / 2);
 
 /// Bytes that one stream may have waiting in hyper's buffer.

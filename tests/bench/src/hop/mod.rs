@@ -5,7 +5,9 @@
 //! took: what brought the order to make them is not measured.
 
 use std::fmt;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -21,6 +23,7 @@ use report::Report;
 
 mod bare;
 mod native;
+mod pair;
 mod report;
 
 /// The caller and those whom it calls, packages of `guests/`.
@@ -102,6 +105,23 @@ impl Work {
         }
     }
 
+    /// Callers that work at the same time: a guest computes on one core, and tonic has all of them.
+    fn callers(self) -> u32 {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        match self {
+            Work::Calls { width, .. } => width.min(u32::try_from(cores).unwrap_or(u32::MAX)),
+            _ => 1,
+        }
+    }
+
+    /// What one of several callers does: `count` of it, and its part of what is done at once.
+    fn part(self, count: u32, callers: u32, place: u32) -> Work {
+        match self {
+            Work::Calls { width, .. } => Work::Calls { count, width: share(width, callers, place) },
+            stream => stream.of(count),
+        }
+    }
+
     /// The component that is called.
     fn callee(self) -> &'static str {
         match self {
@@ -155,6 +175,9 @@ pub struct Bare {
     /// The component
     #[arg(long)]
     guest: PathBuf,
+    /// The component that calls it; without, the program itself does
+    #[arg(long)]
+    caller: Option<PathBuf>,
     #[command(subcommand)]
     work: Work,
 }
@@ -164,6 +187,8 @@ pub struct Bare {
 pub struct Round {
     /// A bare call into a guest.
     pub bare: f64,
+    /// From one guest to another in bare wasmtime; nothing of streams.
+    pub pair: Option<f64>,
     /// From a service to another one in the same host.
     pub hop: f64,
     /// tonic's client and server over loopback.
@@ -185,6 +210,30 @@ struct Guests {
     echo: PathBuf,
     streams: PathBuf,
     settings: PathBuf,
+}
+
+/// Does the work by one caller, portion after portion; how long it says that took.
+fn asked(caller: &mut Caller, work: Work) -> Result<Duration> {
+    let (count, portion) = (work.count(), work.portion());
+    let portions = (0..count.div_ceil(portion)).map(|done| portion.min(count - done * portion));
+    portions
+        .map(|count| {
+            let (path, body) = work.of(count).request();
+            let (_, answer) = caller.call(path, &body)?;
+            let answer: serde_json::Value = serde_json::from_slice(&answer).context("the answer is no JSON")?;
+            let nanoseconds = answer["value"].as_str().and_then(|value| value.parse().ok());
+            Ok(Duration::from_nanos(nanoseconds.with_context(|| format!("the answer is {answer}"))?))
+        })
+        .sum()
+}
+
+/// Does parts of some work at the same time; how long the longest took.
+pub fn together<W: FnOnce() -> Result<Duration> + Send>(parts: impl Iterator<Item = W>) -> Result<Duration> {
+    thread::scope(|scope| {
+        let parts: Vec<_> = parts.map(|part| scope.spawn(part)).collect();
+        let took = parts.into_iter().map(|part| part.join().unwrap_or_else(|_| bail!("a part of the work panicked")));
+        took.collect::<Result<Vec<_>>>().map(|took| took.into_iter().max().unwrap_or_default())
+    })
 }
 
 impl Guests {
@@ -213,7 +262,11 @@ impl Guests {
     /// Each side, one right after the other; who is first changes.
     fn round(&self, work: Work, number: usize) -> Result<Round> {
         let per = |took: Duration| took.as_nanos() as f64 / f64::from(work.count());
-        let bare = || self.bare(work).context("a bare call");
+        let pair = match work {
+            Work::Calls { .. } => Some(per(self.bare(work, Some(self.programs.guest())).context("two guests in bare wasmtime")?)),
+            _ => None,
+        };
+        let bare = || self.bare(work, None).context("a bare call");
         let hop = || self.hop(work).context("microhost");
         let tonic = || self.tonic(work).context("tonic");
         let (bare, hop, tonic) = if number.is_multiple_of(2) {
@@ -223,30 +276,33 @@ impl Guests {
             let (tonic, hop) = (tonic()?, hop()?);
             (bare()?, hop, tonic)
         };
-        Ok(Round { bare: per(bare), hop: per(hop), tonic: per(tonic) })
+        Ok(Round { bare: per(bare), pair, hop: per(hop), tonic: per(tonic) })
     }
 
-    fn bare(&self, work: Work) -> Result<Duration> {
+    fn bare(&self, work: Work, caller: Option<&Path>) -> Result<Duration> {
         let mut command = self.programs.bench();
-        command.arg("bare").arg("--guest").arg(self.callee(work)).args(work.arguments());
+        command.arg("bare").arg("--guest").arg(self.callee(work));
+        if let Some(caller) = caller {
+            command.arg("--caller").arg(caller);
+        }
+        command.args(work.arguments());
         let nanoseconds: u64 = serde_json::from_slice(&output(command)?).context("its report is not understood")?;
         Ok(Duration::from_nanos(nanoseconds))
     }
 
     fn hop(&self, work: Work) -> Result<Duration> {
         let server = Server::start(self.programs.settings(&self.settings, &self.programs.cache()))?;
-        let mut caller = Caller::connect(server.address)?;
-        let mut ask = |work: Work| -> Result<Duration> {
-            let (path, body) = work.request();
-            let (_, answer) = caller.call(path, &body)?;
-            let answer: serde_json::Value = serde_json::from_slice(&answer).context("the answer is no JSON")?;
-            let nanoseconds = answer["value"].as_str().and_then(|value| value.parse().ok());
-            Ok(Duration::from_nanos(nanoseconds.with_context(|| format!("the answer is {answer}"))?))
-        };
+        let callers = work.callers();
+        let mut connections = Vec::new();
+        for _ in 0..callers {
+            // In turn, so that the host gives each of them another lane.
+            connections.push(Caller::connect(server.address)?);
+        }
         let mut all = |count: u32| -> Result<Duration> {
-            let portion = work.portion();
-            let portions = (0..count.div_ceil(portion)).map(|done| portion.min(count - done * portion));
-            portions.map(|count| ask(work.of(count))).sum()
+            together(connections.iter_mut().enumerate().map(|(place, caller)| {
+                let place = u32::try_from(place).unwrap_or(u32::MAX);
+                move || asked(caller, work.part(share(count, callers, place), callers, place))
+            }))
         };
         all(work.count() / WARM_UP)?;
         let took = all(work.count())?;
@@ -266,7 +322,16 @@ impl Guests {
 /// Does the work by bare wasmtime, and writes how many nanoseconds it took to stdout.
 pub fn run_bare(bare: &Bare) -> Result<()> {
     let warm = bare.work.of(bare.work.count() / WARM_UP);
-    println!("{}", bare::run(&bare.guest, warm, bare.work)?.as_nanos());
+    let callers = bare.work.callers();
+    let took = together((0..callers).map(|place| {
+        let part = |work: Work| work.part(share(work.count(), callers, place), callers, place);
+        let (guest, warm, work) = (&bare.guest, part(warm), part(bare.work));
+        move || match &bare.caller {
+            Some(caller) => pair::run(caller, guest, warm, work),
+            None => bare::run(guest, warm, work),
+        }
+    }))?;
+    println!("{}", took.as_nanos());
     Ok(())
 }
 
