@@ -164,9 +164,9 @@ impl Disk {
         let truncates = how.contains(OpenFlags::TRUNCATE);
         if truncates {
             // It is opened as it would be, and truncated when it is known which file it is.
-            how = how & !OpenFlags::TRUNCATE;
+            how &= !OpenFlags::TRUNCATE;
             if !flags.contains(DescriptorFlags::WRITE) {
-                flags = flags | DescriptorFlags::READ | DescriptorFlags::WRITE;
+                flags |= DescriptorFlags::READ | DescriptorFlags::WRITE;
             }
         }
         let (opened, is_new) = if how.contains(OpenFlags::CREATE) {
