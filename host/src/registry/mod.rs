@@ -14,9 +14,11 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 mod address;
+mod nats;
 mod view;
 
 pub use address::{Address, AddressError};
+pub use nats::Nats;
 pub use view::{Known, Nodes, Offer, View};
 
 /// A host, as it tells others of itself. JSON where it is written down; who reads it ignores fields
