@@ -14,6 +14,8 @@ use crate::connections;
 mod bucket;
 mod leases;
 mod source;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod wire;
 
