@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+mod address;
 mod admin;
 mod calls;
+mod cluster;
 mod cores;
 mod grant;
 mod granted;
@@ -18,8 +20,10 @@ mod share;
 mod stray;
 mod value;
 
+pub use address::{Address, AddressError};
 pub use admin::{Admin, HostName};
 pub use calls::CallGrant;
+pub use cluster::{Backend, Cluster, LEASE, Weight};
 pub use cores::CpuShare;
 pub use grant::{GrantedHost, HttpGrant};
 pub use limits::{Limits, parse_bytes, parse_duration};
@@ -150,6 +154,10 @@ pub struct Service {
     pub handles: Vec<String>,
     /// Where it answers plain HTTP, if its component does: the beginning of the paths. `/` unless set.
     pub http: Option<HttpRoute>,
+    /// How many calls it gets beside the same service of other hosts, 100 being usual; none for 0.
+    pub weight: Weight,
+    /// What it says of itself to those who choose among hosts.
+    pub labels: BTreeMap<String, String>,
     /// What it may use.
     pub limits: Limits,
     /// What it is allowed.
@@ -223,6 +231,8 @@ pub struct Settings {
     pub listen: Option<Listen>,
     /// How commands reach the host; as [`Admin::default`] says where the file does not.
     pub admin: Option<Admin>,
+    /// How the host finds others, and they it; as [`Cluster::default`] says where the file does not.
+    pub cluster: Option<Cluster>,
     /// Whether one service that cannot start ends the run.
     pub strict: bool,
     /// How the project around the settings file is built, where it is not by cargo.
