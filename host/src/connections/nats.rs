@@ -66,11 +66,6 @@ impl Nats {
         &self.link.name
     }
 
-    /// The servers.
-    pub fn servers(&self) -> &Servers {
-        &self.servers
-    }
-
     /// How the connection is, from now on.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.link.subscribe()

@@ -10,8 +10,8 @@ use url::Url;
 /// The port of a server that is named without one.
 const USUAL_PORT: u16 = 4222;
 
-/// Servers of one NATS cluster: `nats://HOST`, `tls://USER:PASSWORD@HOST:4222`, several with commas
-/// between, and at the end the name that our part of them has: `nats://a,b,c/staging`.
+/// Servers of one NATS cluster: `nats://HOST`, `tls://USER:PASSWORD@HOST:4222`, or several with commas
+/// between: `nats://a,b,c`.
 ///
 /// It is shown without user, password and token.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -19,7 +19,6 @@ pub struct Servers {
     /// URLs of nothing but scheme, host and port.
     addresses: Vec<String>,
     login: Option<Login>,
-    space: Option<String>,
 }
 
 /// Who we are to the servers.
@@ -44,23 +43,15 @@ impl Servers {
     pub(super) fn login(&self) -> Option<&Login> {
         self.login.as_ref()
     }
-
-    /// The name that our part of the servers has, for teams that share them; from the URL's path.
-    pub fn space(&self) -> Option<&str> {
-        self.space.as_deref()
-    }
 }
 
 impl FromStr for Servers {
     type Err = ServersError;
 
     fn from_str(text: &str) -> Result<Servers, ServersError> {
-        let mut servers = Servers { addresses: Vec::new(), login: None, space: None };
+        let mut servers = Servers { addresses: Vec::new(), login: None };
         let mut scheme = "nats";
         for part in text.split(',').map(str::trim) {
-            if servers.space.is_some() {
-                return Err(ServersError("a path belongs after the last server".to_owned()));
-            }
             // Those after the first may leave the scheme away.
             let url = match part.split_once("://") {
                 Some((own, _)) => {
@@ -82,8 +73,8 @@ impl Servers {
             return wrong("its scheme is neither nats nor tls");
         }
         let Some(host) = url.host_str().filter(|host| !host.is_empty()) else { return wrong("it has no host") };
-        if url.query().is_some() || url.fragment().is_some() {
-            return wrong("there is more than servers and a name");
+        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+            return wrong("there is more than a host and a port");
         }
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let login = match (url.username(), url.password()) {
@@ -96,13 +87,6 @@ impl Servers {
             return wrong("its servers have different users");
         }
         self.login = self.login.take().or(login);
-        match url.path().trim_matches('/') {
-            "" => {}
-            space if space.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) => {
-                self.space = Some(space.to_owned());
-            }
-            _ => return wrong("the name after its servers has more than letters, digits, - and _"),
-        }
         self.addresses.push(format!("{}://{host}:{}", url.scheme(), url.port().unwrap_or(USUAL_PORT)));
         Ok(())
     }
@@ -110,8 +94,7 @@ impl Servers {
 
 impl fmt::Display for Servers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.addresses.join(","))?;
-        self.space.as_ref().map_or(Ok(()), |space| write!(f, "/{space}"))
+        f.write_str(&self.addresses.join(","))
     }
 }
 
@@ -134,12 +117,11 @@ mod tests {
         for (text, shown) in [
             ("nats://a", "nats://a:4222"),
             ("tls://a:1", "tls://a:1"),
-            ("nats://a,b:2,c/staging", "nats://a:4222,nats://b:2,nats://c:4222/staging"),
+            ("nats://a,b:2,c/", "nats://a:4222,nats://b:2,nats://c:4222"),
             ("nats://[::1]:5, tls://b", "nats://[::1]:5,tls://b:4222"),
         ] {
             assert_eq!(read(text).to_string(), shown, "{text}");
         }
-        assert_eq!(read("nats://a/staging").space(), Some("staging"));
     }
 
     #[test]
@@ -159,8 +141,7 @@ mod tests {
             "nats://",
             "http://ann:cret@a",
             "nats://ann:cret@",
-            "nats://ann:cret@a/x,b",
-            "nats://ann:cret@a/x.y",
+            "nats://ann:cret@a/x",
             "nats://ann:cret@a?b",
             "nats://ann:cret@a,bob:cret@b",
             "nats://ann:cret@a:99999",

@@ -15,9 +15,14 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::settings::{Address, AddressError, LEASE};
 
+mod board;
+#[cfg(test)]
+pub(crate) mod conformance;
+mod memory;
 mod nats;
 mod view;
 
+pub use memory::Memory;
 pub use nats::Nats;
 pub use view::{Known, Nodes, Offer, View};
 

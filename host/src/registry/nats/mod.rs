@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 
 use super::{Changes, MAX_NODE, Node, PATIENCE, Registry, RegistryError};
 use crate::connections;
+use crate::settings::HostName;
 
 mod bucket;
 mod leases;
@@ -35,13 +36,10 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// The hosts that a server knows of: in the bucket `microhost_nodes`, or `microhost_NAME_nodes` where
-    /// the server's URL ends with a name. The bucket is made when it is missing.
-    pub fn new(server: Arc<connections::Nats>) -> Nats {
-        let bucket = Bucket::new(&match server.servers().space() {
-            Some(space) => format!("microhost_{space}_nodes"),
-            None => "microhost_nodes".to_owned(),
-        });
+    /// The hosts of a cluster that a server knows of, in the bucket `microhost_nodes_NAME`. It is made
+    /// when it is missing.
+    pub fn new(server: Arc<connections::Nats>, cluster: &HostName) -> Nats {
+        let bucket = Bucket::new(&format!("microhost_nodes_{cluster}"));
         Nats { server, bucket, ready: Mutex::default(), written: Mutex::default() }
     }
 

@@ -12,14 +12,24 @@ use tokio::runtime::Handle;
 
 use super::*;
 use crate::connections::Connections;
+use crate::registry::conformance::Suite;
 use crate::registry::{Change, LEASE};
 
 /// Short, so that tests see it run out.
 const SHORT: Duration = Duration::from_secs(2);
 
+/// Where a cluster without a name has its nodes.
+const BUCKET: &str = "microhost_nodes_default";
+
 /// A host's own client of a server.
 fn registry(url: &str) -> Nats {
-    Nats::new(Connections::new(Handle::current()).nats(&url.parse().expect("a URL")))
+    member(url, "default")
+}
+
+/// The same, of a cluster of another name.
+fn member(url: &str, cluster: &str) -> Nats {
+    let server = Connections::new(Handle::current()).nats(&url.parse().expect("a URL"));
+    Nats::new(server, &cluster.parse().expect("a name"))
 }
 
 fn node(id: &str, revision: u64) -> Arc<Node> {
@@ -71,6 +81,21 @@ async fn back(changes: &mut Changes) -> Vec<(String, u64)> {
 
 fn is_put(change: &Change, id: &str, revision: u64) -> bool {
     matches!(change, Change::Put(node) if node.id == id && node.revision == revision)
+}
+
+#[tokio::test]
+async fn it_keeps_the_contract() {
+    let Some(server) = Server::start().await else { return };
+    let suite = Suite { lease: SHORT, nodes: 300, large: 1 << 20 };
+    let url = server.url();
+    let garbage = async || {
+        let other = jetstream::new(async_nats::connect(&url).await.expect("connected"));
+        let bucket = other.get_key_value(BUCKET).await.expect("a bucket like any other");
+        for (key, value) in [("garbage", "\u{1}"), ("other", r#"{"id":"x","addresses":[],"revision":1}"#), ("a.b", "{}")] {
+            bucket.put(key, value.into()).await.expect("put");
+        }
+    };
+    suite.all(async || registry(&url), garbage).await;
 }
 
 #[tokio::test]
@@ -168,7 +193,7 @@ async fn a_bucket_that_somebody_deletes_is_made_again() {
     let mut changes = registry.watch();
     assert_eq!(all(&mut changes).await.len(), 1);
     let other = jetstream::new(async_nats::connect(server.url()).await.expect("connected"));
-    other.delete_key_value("microhost_nodes").await.expect("deleted");
+    other.delete_key_value(BUCKET).await.expect("deleted");
     registry.register(node("a", 2), LEASE).await.expect("registered in a new bucket");
     lost(&mut changes).await;
     assert_eq!(back(&mut changes).await, [("a".into(), 2)]);
@@ -180,7 +205,7 @@ async fn what_is_no_node_is_passed_over() {
     let registry = registry(&server.url());
     registry.register(node("a", 1), LEASE).await.expect("registered");
     let other = jetstream::new(async_nats::connect(server.url()).await.expect("connected"));
-    let bucket = other.get_key_value("microhost_nodes").await.expect("a bucket like any other");
+    let bucket = other.get_key_value(BUCKET).await.expect("a bucket like any other");
     for (key, value) in [("garbage", "\u{1}"), ("other", r#"{"id":"x","addresses":[],"revision":1}"#), ("a.b", "{}")] {
         bucket.put(key, value.into()).await.expect("put");
     }
@@ -216,7 +241,7 @@ async fn values_are_kept_as_long_as_the_longest_lease() {
     let other = jetstream::new(async_nats::connect(server.url()).await.expect("connected"));
     for (lease, kept) in [(SHORT, SHORT), (LEASE, LEASE), (SHORT, LEASE)] {
         registry.register(node("a", 1), lease).await.expect("registered");
-        let mut stream = other.get_stream("KV_microhost_nodes").await.expect("a bucket");
+        let mut stream = other.get_stream(format!("KV_{BUCKET}")).await.expect("a bucket");
         assert_eq!(stream.info().await.expect("it is there").config.max_age, kept);
     }
 }
@@ -224,7 +249,7 @@ async fn values_are_kept_as_long_as_the_longest_lease() {
 #[tokio::test]
 async fn who_is_not_let_in_is_told_so_without_the_password() {
     let Some(server) = Server::with(&["--user", "ann", "--pass", "right"]).await else { return };
-    let url = |password| format!("nats://ann:{password}@{}/team", server.address());
+    let url = |password| format!("nats://ann:{password}@{}", server.address());
     registry(&url("right")).register(node("a", 1), LEASE).await.expect("let in");
     let wrong = registry(&url("wrong"));
     let error = wrong.register(node("a", 1), LEASE).await.expect_err("not let in").to_string();
@@ -234,10 +259,10 @@ async fn who_is_not_let_in_is_told_so_without_the_password() {
 }
 
 #[tokio::test]
-async fn one_of_several_servers_is_enough_and_teams_do_not_see_one_another() {
+async fn one_of_several_servers_is_enough_and_clusters_do_not_see_one_another() {
     let Some(server) = Server::start().await else { return };
     let dead = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound");
-    let [red, blue] = ["red", "blue"].map(|team| registry(&format!("nats://{dead},{}/{team}", server.address())));
+    let [red, blue] = ["red", "blue"].map(|cluster| member(&format!("nats://{dead},{}", server.address()), cluster));
     soon("a connection", async { while red.register(node("a", 1), LEASE).await.is_err() {} }).await;
     soon("a connection", async { while blue.register(node("b", 1), LEASE).await.is_err() {} }).await;
     assert_eq!(all(&mut red.watch()).await, [("a".into(), 1)]);
