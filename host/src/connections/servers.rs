@@ -50,15 +50,16 @@ impl FromStr for Servers {
 
     fn from_str(text: &str) -> Result<Servers, ServersError> {
         let mut servers = Servers { addresses: Vec::new(), login: None };
-        let mut scheme = "nats";
+        let mut scheme = None;
         for part in text.split(',').map(str::trim) {
             // Those after the first may leave the scheme away.
-            let url = match part.split_once("://") {
-                Some((own, _)) => {
-                    scheme = own;
+            let url = match (part.split_once("://"), scheme) {
+                (Some((own, _)), _) => {
+                    scheme = Some(own);
                     Url::parse(part)
                 }
-                None => Url::parse(&format!("{scheme}://{part}")),
+                (None, Some(scheme)) => Url::parse(&format!("{scheme}://{part}")),
+                (None, None) => return Err(ServersError("it begins with neither nats:// nor tls://".to_owned())),
             };
             servers.add(&url.map_err(|error| ServersError(error.to_string()))?)?;
         }
@@ -138,6 +139,8 @@ mod tests {
     fn what_names_no_servers_is_refused_without_being_repeated() {
         for text in [
             "",
+            "nats:",
+            "ann:cret@a",
             "nats://",
             "http://ann:cret@a",
             "nats://ann:cret@",

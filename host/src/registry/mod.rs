@@ -18,10 +18,12 @@ pub use crate::settings::{Address, AddressError, LEASE};
 mod board;
 #[cfg(test)]
 pub(crate) mod conformance;
+mod file;
 mod memory;
 mod nats;
 mod view;
 
+pub use file::{File, Peers};
 pub use memory::Memory;
 pub use nats::Nats;
 pub use view::{Known, Nodes, Offer, View};
