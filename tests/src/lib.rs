@@ -14,6 +14,7 @@ pub mod host;
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod nats;
 pub mod neighbour;
 pub mod peer;
 pub mod program;
