@@ -15,8 +15,13 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::settings::{Address, AddressError, LEASE};
 
+mod board;
+#[cfg(test)]
+pub(crate) mod conformance;
+mod memory;
 mod view;
 
+pub use memory::Memory;
 pub use view::{Known, Nodes, Offer, View};
 
 /// A host, as it tells others of itself. JSON where it is written down; who reads it ignores fields
