@@ -13,7 +13,6 @@ use crate::admin::{Api, Control, Overview, Phase};
 use crate::edge;
 use crate::lanes::Lanes;
 use crate::middleware::Local;
-use crate::registry::View;
 use crate::rpc::Router;
 use crate::stats::CacheStats;
 use crate::wasm::cache::{self, DEFAULT_CAPACITY};
@@ -69,11 +68,11 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     };
     let engine = GuestEngine::new()?;
     let overview = Arc::new(Overview::new(Arc::new(Router::default()), cache_stats, journal));
-    let view = Arc::new(View::default());
+    let view = &overview.view;
     let registries = registries::open(&cluster)?;
     let runtime = own_runtime().context("cannot start the host's own runtime")?;
-    runtime.block_on(async { members::hear(&view, &registries) });
-    let directory = Arc::new(Directory::new(Arc::clone(&view)));
+    runtime.block_on(async { members::hear(view, &registries) });
+    let directory = Arc::new(Directory::new(Arc::clone(view)));
     let channel = Arc::new(Local::new(Arc::clone(&overview.router)));
     let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory))?;
     let host = Arc::new(Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview)));
@@ -82,7 +81,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         .into_iter()
         .chain(host.start(loads, |lacking| {
             if !registries.is_empty() {
-                runtime.block_on(members::until(&view, members::DISCOVERY, || !lacking()));
+                runtime.block_on(members::until(view, members::DISCOVERY, || !lacking()));
             }
         }))
         .collect();
@@ -108,6 +107,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         overview.health.enter(Phase::Ready);
         let addresses = node::addresses(&cluster, serving.address(), listen.tls.is_some());
         let node = members::node(&host, &overview, &cluster, name.as_ref(), addresses);
+        overview.tell(node.clone());
         let telling = Telling::begin(&registries, &node, cluster.lease, &lanes);
         let ready = Ready {
             address: serving.address(),
