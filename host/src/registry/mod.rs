@@ -18,6 +18,7 @@ pub use crate::settings::{Address, AddressError, LEASE};
 mod board;
 #[cfg(test)]
 pub(crate) mod conformance;
+pub mod mdns;
 mod memory;
 mod view;
 
