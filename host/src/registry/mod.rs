@@ -19,6 +19,7 @@ mod board;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod file;
+pub mod mdns;
 mod memory;
 mod nats;
 mod view;
