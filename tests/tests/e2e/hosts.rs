@@ -115,10 +115,8 @@ async fn a_service_that_comes_later_in_another_host_is_called_without_a_restart(
     assert_eq!(front.call("test.front.Front/Add", &json!({"a": 1, "b": 2})).fails().await.code, "unavailable");
     // Who names a peer is known to that peer, too.
     let _back = Start::guest("back").among(&cluster).arg("--peer").arg(front.url()).ready().await;
-    e2e::soon("the service", async {
-        while front.call("test.front.Front/Add", &json!({"a": 1, "b": 2})).answer().await.status != 200 {}
-    })
-    .await;
+    e2e::soon("the service", async { while front.call("test.front.Front/Add", &json!({"a": 1, "b": 2})).answer().await.status != 200 {} })
+        .await;
 }
 
 #[tokio::test]
