@@ -19,7 +19,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::json;
 
 use crate::rpc::Router;
-use crate::stats::{CacheStats, EdgeStats, ServiceStats};
+use crate::stats::{CacheStats, CalleesStats, EdgeStats, ServiceStats};
 
 mod access;
 mod api;
@@ -58,6 +58,8 @@ pub struct Overview {
     pub edge: EdgeStats,
     /// What is counted of the compile cache.
     pub cache: Arc<CacheStats>,
+    /// What calls of services on other hosts are counted by.
+    pub callees: Arc<CalleesStats>,
     /// The last lines of the log.
     pub journal: Arc<Journal>,
     services: ArcSwap<BTreeMap<String, Arc<ServiceStats>>>,
@@ -73,6 +75,7 @@ impl Overview {
             health: Health::default(),
             edge: EdgeStats::default(),
             cache,
+            callees: Arc::default(),
             journal,
             services: ArcSwap::default(),
             writing: Mutex::default(),

@@ -13,6 +13,13 @@ use super::read::{Resolved, Source};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint(u64);
 
+impl Fingerprint {
+    /// The number that stands for it where hosts tell one another of their types.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// The type of a function, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 mod admin;
 mod calls;
 mod cores;
+mod failing;
 mod grant;
 mod granted;
 mod limits;
@@ -21,6 +22,7 @@ mod value;
 pub use admin::{Admin, HostName};
 pub use calls::CallGrant;
 pub use cores::CpuShare;
+pub use failing::{Calls, Failing, MAX_RETRIES_PER_SECOND, MAX_TRIES, Retrying};
 pub use grant::{GrantedHost, HttpGrant};
 pub use limits::{Limits, parse_bytes, parse_duration};
 pub use route::HttpRoute;
@@ -227,6 +229,8 @@ pub struct Settings {
     pub strict: bool,
     /// How the project around the settings file is built, where it is not by cargo.
     pub build: Option<Build>,
+    /// How calls of services fail well.
+    pub calls: Calls,
     /// The services by name.
     pub service: BTreeMap<String, Service>,
 }
@@ -298,6 +302,15 @@ mod tests {
         ("listen", "admin-token = \"\"", "is empty"),
         ("listen", "tls = { certificate = \"c.pem\", keys = \"k.pem\" }", "did you mean `key`?"),
         ("build", "comand = \"make\"", "did you mean `command`?"),
+        ("calls", "trys = 3", "did you mean `tries`?"),
+        ("calls", "tries = 0", "from 1"),
+        ("calls", "try-timeout = \"0s\"", "more than zero"),
+        ("calls", "retry-share = 20", "expected a string"),
+        ("calls", "\"shop:stock/stock\" = { tries = 1 }", "write \"shop.stock.Stock\""),
+        ("calls", "\"a.B\" = 3", "{ tries = 3, try-timeout"),
+        ("calls.\"a.B\"", "retries = 3", "did you mean `tries`?"),
+        ("calls.\"a.B\"", "\"a.B/C\" = {}", "unknown field `a.B/C`"),
+        ("calls.\"a.B/C\"", "retry-share = \"5%\"", "`retry-share` belongs under [calls]"),
     ];
 
     #[test]

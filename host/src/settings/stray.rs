@@ -5,7 +5,7 @@ use super::nearest;
 
 /// The tables of the file with their keys.
 const TABLES: &[(&str, &[&str])] = &[
-    ("the top of the file", &["listen", "admin", "strict", "build", "service"]),
+    ("the top of the file", &["listen", "admin", "strict", "build", "calls", "service"]),
     ("[listen]", &["address", "tls", "admin-token", "connections", "streams", "header-bytes", "headers"]),
     ("[admin]", &["name", "socket", "enabled"]),
     ("[build]", &["command", "component"]),
@@ -45,6 +45,21 @@ const TABLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("[service.NAME.grants]", &["environment", "folders", "http", "sockets", "calls", "late"]),
+    ("[calls.\"SERVICE/METHOD\"]", &["tries", "try-timeout", "hedge-after", "idempotent", "backoff", "max-backoff"]),
+    (
+        "[calls]",
+        &[
+            "tries",
+            "try-timeout",
+            "hedge-after",
+            "idempotent",
+            "backoff",
+            "max-backoff",
+            "retry-share",
+            "retries-per-second",
+            "local-first",
+        ],
+    ),
 ];
 
 /// TOML's message with line and column, and what may have been meant.
