@@ -72,11 +72,14 @@ impl Method {
     /// Those who may be called: of a function that a caller has a type for, those who have just that one,
     /// if any do. The others have it in another version, which is for the caller's linking to judge.
     pub(super) fn candidates(&self, form: Form) -> &Arc<Candidates> {
-        let same = match form {
-            Form::Values(fingerprint) => self.typed.iter().find(|(typed, _)| *typed == fingerprint.number()),
-            Form::Encoded(_) => None,
-        };
-        same.map_or(&self.candidates, |(_, candidates)| candidates)
+        match form {
+            Form::Values(fingerprint) => self.of_type(fingerprint.number()),
+            Form::Encoded(_) => &self.candidates,
+        }
+    }
+
+    pub(super) fn of_type(&self, fingerprint: u64) -> &Arc<Candidates> {
+        self.typed.iter().find(|(typed, _)| *typed == fingerprint).map_or(&self.candidates, |(_, candidates)| candidates)
     }
 }
 
