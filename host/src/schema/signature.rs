@@ -14,8 +14,8 @@ use super::read::{Resolved, Source};
 pub struct Fingerprint(u64);
 
 impl Fingerprint {
-    /// The number that stands for it where hosts tell one another of their types.
-    pub fn number(self) -> u64 {
+    /// The fingerprint as others are told it: the same for the same type in every host.
+    pub fn bits(self) -> u64 {
         self.0
     }
 }

@@ -73,7 +73,7 @@ impl Method {
     /// if any do. The others have it in another version, which is for the caller's linking to judge.
     pub(super) fn candidates(&self, form: Form) -> &Arc<Candidates> {
         match form {
-            Form::Values(fingerprint) => self.of_type(fingerprint.number()),
+            Form::Values(fingerprint) => self.of_type(fingerprint.bits()),
             Form::Encoded(_) => &self.candidates,
         }
     }

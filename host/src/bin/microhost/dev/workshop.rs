@@ -198,7 +198,7 @@ impl Workshop {
             return;
         }
         let names: Vec<String> = loads.iter().map(|load| load.name.clone()).collect();
-        let failed = host.start(loads);
+        let failed = host.start(loads, |_| {});
         for name in names.iter().filter(|name| !failed.iter().any(|(load, _)| load.name == **name)) {
             self.told.remove(name);
             tracing::info!(service = name, "started");
