@@ -162,7 +162,7 @@ impl Call {
     /// Ends the call because of a failure that its guest cannot be told, and gives the guest's part of it
     /// up.
     pub fn fail(&self, status: Status) {
-        self.end(Err(status));
+        self.end(Err(status.seen()));
         self.abandon();
     }
 
