@@ -177,7 +177,7 @@ impl Status {
         self
     }
 
-    /// Notes that a handler may have seen the call.
+    /// Takes that back: the status of one call becomes that of the call that it was made for.
     #[must_use]
     pub fn seen(mut self) -> Status {
         self.0.unseen = false;

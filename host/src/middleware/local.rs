@@ -75,7 +75,7 @@ pub(super) async fn begin(route: Route, mut request: StreamRequest) -> Result<St
 
 /// A unary call that came with streams, as gateways pass calls on: they do not know its kind.
 async fn whole(route: Route, request: StreamRequest) -> Result<StreamReply, Status> {
-    let StreamRequest { form, headers, deadline, caller, idempotent, mut messages } = request;
+    let StreamRequest { form, headers, deadline, caller, idempotent, plan, mut messages } = request;
     let message = async {
         let first = messages.next().await.unwrap_or_else(|| Err(not_one("none")))?;
         match messages.next().await {
@@ -87,7 +87,7 @@ async fn whole(route: Route, request: StreamRequest) -> Result<StreamReply, Stat
         None => message.await?,
         Some(deadline) => tokio::time::timeout_at(deadline.into(), message).await.unwrap_or_else(|_| Err(late()))?,
     };
-    let reply = serve(route, Request { form, body, headers, deadline, caller, idempotent }).await?;
+    let reply = serve(route, Request { form, body, headers, deadline, caller, idempotent, plan }).await?;
     let events = [Event::Message(reply.body), Event::End(Ok(reply.trailers))];
     Ok(StreamReply { headers: reply.headers, events: Box::pin(stream::iter(events)) })
 }
@@ -167,14 +167,15 @@ mod tests {
 
     async fn call(path: &str, body: &'static str) -> Result<Reply, Status> {
         let (form, caller) = (Form::Encoded(Codec::Json), Caller::default());
-        local().call(path, Request { form, body: body.into(), headers: HeaderMap::new(), deadline: None, caller, idempotent: false }).await
+        let headers = HeaderMap::new();
+        local().call(path, Request { form, body: body.into(), headers, deadline: None, caller, idempotent: false, plan: None }).await
     }
 
     async fn open(bodies: &[&'static str]) -> Result<Vec<Event>, Status> {
         let (form, caller) = (Form::Encoded(Codec::Json), Caller::default());
         let messages: Vec<Result<Payload, Status>> = bodies.iter().map(|body| Ok((*body).into())).collect();
         let messages = Box::pin(stream::iter(messages));
-        let request = StreamRequest { form, headers: HeaderMap::new(), deadline: None, caller, idempotent: false, messages };
+        let request = StreamRequest { form, headers: HeaderMap::new(), deadline: None, caller, idempotent: false, plan: None, messages };
         Ok(local().open("/a.B/C", request).await?.events.collect().await)
     }
 

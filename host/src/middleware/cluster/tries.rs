@@ -60,7 +60,7 @@ impl Tries {
 
     /// Opens a call with streams, which goes elsewhere only where nobody has seen it.
     pub(super) async fn open(self, request: StreamRequest) -> Result<StreamReply, Status> {
-        let StreamRequest { form, headers, deadline, caller, idempotent, messages } = request;
+        let StreamRequest { form, headers, deadline, caller, idempotent, plan, messages } = request;
         let (mut places, mut again) = self.begin(form, deadline);
         let mut source = Source::new(messages);
         while let Some(place) = places.next() {
@@ -70,6 +70,7 @@ impl Tries {
                 deadline,
                 caller: caller.clone(),
                 idempotent,
+                plan: plan.clone(),
                 messages,
             };
             if places.left == 0 {

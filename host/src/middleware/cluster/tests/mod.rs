@@ -272,7 +272,8 @@ impl Shop {
 
 fn request(deadline: Option<Instant>) -> Request {
     let form = Form::Encoded(Codec::Proto);
-    Request { form, body: Payload::default(), headers: HeaderMap::new(), deadline, caller: Caller::default(), idempotent: false }
+    let caller = Caller::default();
+    Request { form, body: Payload::default(), headers: HeaderMap::new(), deadline, caller, idempotent: false, plan: None }
 }
 
 fn text(payload: Payload) -> String {

@@ -11,6 +11,7 @@ async fn open(shop: &Shop, messages: &[&'static str]) -> Result<Vec<String>, Sta
         caller: Caller::default(),
         // Not even then.
         idempotent: true,
+        plan: None,
         messages: Box::pin(stream::iter(messages)),
     };
     let reply = shop.cluster.open("/shop.Stock/Get", request).await?;
