@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 mod admin;
+mod balance;
 mod calls;
 mod cores;
 mod grant;
@@ -19,6 +20,7 @@ mod stray;
 mod value;
 
 pub use admin::{Admin, HostName};
+pub use balance::{Balance, BreakerSettings, OutlierSettings, Policy};
 pub use calls::CallGrant;
 pub use cores::CpuShare;
 pub use grant::{GrantedHost, HttpGrant};

@@ -17,6 +17,10 @@ impl Share {
     pub const NONE: Share = Share(0);
     /// Everything.
     pub const ALL: Share = Share(WHOLE);
+    /// 50%.
+    pub const HALF: Share = Share(WHOLE / 2);
+    /// 10%.
+    pub const TENTH: Share = Share(WHOLE / 10);
 
     /// Whether the turn with this number, from 0, is one of the share's. Of any 10,000 turns in a row it
     /// takes exactly its share, evenly spread.
