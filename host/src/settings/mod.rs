@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 mod address;
 mod admin;
+mod balance;
 mod calls;
 mod cluster;
 mod cores;
@@ -23,6 +24,7 @@ mod value;
 
 pub use address::{Address, AddressError};
 pub use admin::{Admin, HostName};
+pub use balance::{Balance, BreakerSettings, OutlierSettings, Policy};
 pub use calls::CallGrant;
 pub use cluster::{Backend, Cluster, LEASE, Weight};
 pub use cores::CpuShare;
