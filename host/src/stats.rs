@@ -141,6 +141,8 @@ pub struct CalleeStats {
     pub hedges: AtomicU64,
     /// Tries that were not made because there had been too many.
     pub over_budget: AtomicU64,
+    /// Times that a host was left alone for a while because its calls failed.
+    pub opened: AtomicU64,
 }
 
 /// The most services that calls are counted of one by one.

@@ -77,6 +77,7 @@ const CALLEE_COUNTERS: &[CounterRow<CalleeStats>] = &[
     ("microhost_remote_retries", "Tries of calls after one that failed.", |s| &s.retries),
     ("microhost_remote_hedges", "Tries of calls beside one that had no answer yet.", |s| &s.hedges),
     ("microhost_remote_retries_over_budget", "Tries that were not made because there had been too many.", |s| &s.over_budget),
+    ("microhost_remote_breakers_opened", "Times that a host was left alone for a while because its calls failed.", |s| &s.opened),
 ];
 
 const EDGE_COUNTERS: &[CounterRow<EdgeStats>] = &[

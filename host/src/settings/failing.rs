@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::value::some_time;
-use super::{CallGrant, Share};
+use super::{Balance, CallGrant, Share};
 
 /// The most times that one call may be tried.
 pub const MAX_TRIES: u32 = 10;
@@ -78,6 +78,7 @@ struct Row {
     retry_share: Option<Share>,
     retries_per_second: Option<u32>,
     local_first: Option<bool>,
+    balance: Balance,
 }
 
 /// The table `[calls]` with those below it: the nearest to a method counts.
@@ -110,6 +111,13 @@ impl Calls {
         }
     }
 
+    /// How calls of a method choose among hosts; of all that have no table of their own, without one.
+    pub fn balance(&self, service: &str, method: Option<&str>) -> Balance {
+        let one = method.and_then(|method| self.named.get(&format!("{service}/{method}")));
+        let rows = one.into_iter().chain(self.named.get(service)).chain([&self.all]);
+        rows.fold(Balance::default(), |balance, row| balance.or(&row.balance))
+    }
+
     /// What holds for a service.
     pub fn retrying(&self, service: &str) -> Retrying {
         let rows = || self.named.get(service).into_iter().chain([&self.all]);
@@ -123,11 +131,21 @@ impl Calls {
 }
 
 /// The keys of a method's table.
-const OF_METHODS: &[&str] = &["tries", "try-timeout", "hedge-after", "idempotent", "backoff", "max-backoff"];
+const OF_METHODS: &[&str] = &["tries", "try-timeout", "hedge-after", "idempotent", "backoff", "max-backoff", "balance"];
 
 /// The keys of a service's table, and of the one for all.
-const OF_SERVICES: &[&str] =
-    &["tries", "try-timeout", "hedge-after", "idempotent", "backoff", "max-backoff", "retry-share", "retries-per-second", "local-first"];
+const OF_SERVICES: &[&str] = &[
+    "tries",
+    "try-timeout",
+    "hedge-after",
+    "idempotent",
+    "backoff",
+    "max-backoff",
+    "balance",
+    "retry-share",
+    "retries-per-second",
+    "local-first",
+];
 
 /// Which table is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -181,6 +199,7 @@ impl<'de> Visitor<'de> for Table {
                 Key::Own("retry-share") => row.retry_share = Some(map.next_value()?),
                 Key::Own("retries-per-second") => row.retries_per_second = Some(map.next_value::<Rate>()?.0),
                 Key::Own("local-first") => row.local_first = Some(map.next_value()?),
+                Key::Own("balance") => row.balance = map.next_value()?,
                 Key::Own(_) => unreachable!("every key of a table is read"),
                 Key::Named(name) => {
                     let table = if name.contains('/') { Table::Method } else { Table::Service };
@@ -267,6 +286,7 @@ impl<'de> Deserialize<'de> for Calls {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Policy;
 
     fn calls(text: &str) -> Calls {
         toml::from_str(text).expect(text)
@@ -291,6 +311,20 @@ mod tests {
         assert_eq!((of("a.B", "C").hedge_after, of("a.B", "D").hedge_after), (Some(Duration::from_millis(50)), None));
         assert!(of("a.B", "C").idempotent && !of("a.B", "D").idempotent);
         assert_eq!(calls.retrying("a.B"), Retrying { share: Share::percent(10), per_second: 10, local_first: false });
+    }
+
+    #[test]
+    fn how_a_host_is_chosen_is_said_for_all_and_for_one() {
+        let calls = calls(
+            "balance = { policy = \"random\", prefer-zone = false }\n\
+             [\"a.B/C\".balance]\npolicy = \"round-robin\"\nhash-by = \"user\"\n",
+        );
+        let one = calls.balance("a.B", Some("C"));
+        assert_eq!((one.policy, one.prefer_zone, one.hash_by.as_deref()), (Some(Policy::RoundRobin), Some(false), Some("user")));
+        assert_eq!(
+            (calls.balance("a.B", None), calls.balance("a.B", None).policy),
+            (calls.balance("x.Y", Some("Z")), Some(Policy::Random))
+        );
     }
 
     #[test]

@@ -10,6 +10,9 @@ const TABLES: &[(&str, &[&str])] = &[
     ("[admin]", &["name", "socket", "enabled"]),
     ("[cluster]", &["registry", "peers", "advertise", "name", "zone", "labels", "lease"]),
     ("[build]", &["command", "component"]),
+    ("[calls.balance.outliers]", &["most", "calls", "worse-by", "pause", "longest-pause"]),
+    ("[calls.balance.breaker]", &["failures", "share", "calls", "pause", "longest-pause", "probes"]),
+    ("[calls.balance]", &["policy", "hash-by", "prefer-zone", "version", "labels", "breaker", "outliers"]),
     ("[service.NAME]", &["component", "version", "isolation", "safe", "handles", "http", "weight", "labels", "limits", "grants"]),
     (
         "[service.NAME.limits]",
@@ -46,7 +49,7 @@ const TABLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("[service.NAME.grants]", &["environment", "folders", "http", "sockets", "calls", "late"]),
-    ("[calls.\"SERVICE/METHOD\"]", &["tries", "try-timeout", "hedge-after", "idempotent", "backoff", "max-backoff"]),
+    ("[calls.\"SERVICE/METHOD\"]", &["tries", "try-timeout", "hedge-after", "idempotent", "backoff", "max-backoff", "balance"]),
     (
         "[calls]",
         &[
@@ -59,6 +62,7 @@ const TABLES: &[(&str, &[&str])] = &[
             "retry-share",
             "retries-per-second",
             "local-first",
+            "balance",
         ],
     ),
 ];

@@ -17,6 +17,8 @@ use crate::stats::CalleesStats;
 pub(super) struct Known {
     /// This host's own id.
     pub(super) own: Arc<str>,
+    /// Where this host stands.
+    pub(super) zone: Option<String>,
     /// The services of this host.
     pub(super) here: Arc<dyn Channel>,
     /// How others are reached.

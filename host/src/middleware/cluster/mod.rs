@@ -14,7 +14,6 @@ use lookup::{Known, Via, Ways};
 use tries::Tries;
 
 mod budget;
-mod choice;
 mod hedge;
 mod lookup;
 mod retry;
@@ -22,6 +21,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod tries;
+mod watched;
 mod way;
 
 /// A way to reach other hosts.
@@ -36,6 +36,8 @@ pub struct Parts {
     pub router: Arc<Router>,
     /// This host's own id among the nodes.
     pub own: Arc<str>,
+    /// Where it stands.
+    pub zone: Option<String>,
     /// What is known of other hosts.
     pub view: Arc<View>,
     /// How they are reached.
@@ -63,9 +65,9 @@ enum Found {
 impl Cluster {
     /// The channel to what is known, now and later.
     pub fn new(parts: Parts) -> Cluster {
-        let Parts { router, own, view, reach, settings, stats } = parts;
+        let Parts { router, own, zone, view, reach, settings, stats } = parts;
         let here = Arc::new(Local::new(Arc::clone(&router)));
-        Cluster { local: Local::new(router), ways: Ways::new(view, Known { own, here, reach, settings, stats }) }
+        Cluster { local: Local::new(router), ways: Ways::new(view, Known { own, zone, here, reach, settings, stats }) }
     }
 
     /// Names before gateways; of either, this host before others.

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use super::choice::{Candidates, Target, Tried};
+use http::HeaderMap;
+
 use super::hedge::race;
 use super::now;
 use super::retry::{Verdict, over, pause, verdict};
 use super::source::Source;
-use super::way::{Method, Way};
+use super::watched::Watch;
+use super::way::{Candidates, Method, Way};
 use crate::middleware::local;
 use crate::rpc::{Form, Messages, Reply, Request, Route, StreamReply, StreamRequest};
+use crate::selector::{Moment, Tried};
 use crate::settings::Failing;
 use crate::status::{Code, Status};
 
@@ -31,7 +34,7 @@ impl Tries {
         request.idempotent |= self.method.safe || self.method.failing.idempotent;
         let (total, idempotent) = (request.deadline, request.idempotent);
         let failing = &self.method.failing;
-        let (mut places, mut again) = self.begin(request.form, total);
+        let (mut places, mut again) = self.begin(request.form, &request.headers, total);
         let mut request = Some(request);
         // The request itself is for the last try, and a copy for each one before.
         let mut take = |last: bool| if last { request.take() } else { request.clone() };
@@ -61,7 +64,7 @@ impl Tries {
     /// Opens a call with streams, which goes elsewhere only where nobody has seen it.
     pub(super) async fn open(self, request: StreamRequest) -> Result<StreamReply, Status> {
         let StreamRequest { form, headers, deadline, caller, idempotent, plan, messages } = request;
-        let (mut places, mut again) = self.begin(form, deadline);
+        let (mut places, mut again) = self.begin(form, &headers, deadline);
         let mut source = Source::new(messages);
         while let Some(place) = places.next() {
             let request = |messages: Messages| StreamRequest {
@@ -91,13 +94,15 @@ impl Tries {
         Err(self.way.nobody())
     }
 
-    fn begin(&self, form: Form, total: Option<Instant>) -> (Places<'_>, Again<'_>) {
+    fn begin(&self, form: Form, headers: &HeaderMap, total: Option<Instant>) -> (Places<'_>, Again<'_>) {
         let began = now();
         self.way.budget.called(began);
         self.way.stats.calls.fetch_add(1, Relaxed);
         let failing = &self.method.failing;
         let candidates = self.method.candidates(form);
-        let places = Places { candidates, here: self.here.clone(), tried: Tried::default(), others: 0, left: failing.tries };
+        let key = candidates.rules().hash_by().and_then(|name| headers.get(name)?.to_str().ok()).map(str::to_owned);
+        let (here, tried) = (self.here.clone(), Tried::default());
+        let places = Places { way: &self.way, candidates, here, key, tried, left: failing.tries };
         (places, Again { way: &self.way, path: &self.path, failing, began, total, pauses: 0 })
     }
 }
@@ -105,16 +110,17 @@ impl Tries {
 /// Where one try goes.
 enum Place<'a> {
     Here(Route),
-    There(&'a Target),
+    There(Watch<'a>),
 }
 
 /// The places that a call goes to, one after the other.
 struct Places<'a> {
+    way: &'a Way,
     candidates: &'a Candidates,
     here: Option<Route>,
+    /// What equal calls have in common that are to go to the same place.
+    key: Option<String>,
     tried: Tried,
-    /// How many others were tried.
-    others: usize,
     /// How many more tries there may be.
     left: u32,
 }
@@ -126,15 +132,16 @@ impl<'a> Places<'a> {
         if let Some(route) = self.here.take() {
             return Some(Place::Here(route));
         }
-        let target = self.candidates.choose(None, &self.tried)?;
+        let now = Moment::now();
+        let choice = self.candidates.choose_at(self.key.as_deref(), &self.tried, now)?;
+        let target = choice.target();
         self.tried.add(target);
-        self.others += 1;
-        Some(Place::There(target))
+        Some(Place::There(Watch::begin(self.way, &target.value, choice.begin_at(now))))
     }
 
     /// Whether there is one that was not tried.
     fn has_other(&self) -> bool {
-        self.others < self.candidates.len()
+        self.tried.count() < self.candidates.summary().ready
     }
 }
 
@@ -198,9 +205,8 @@ async fn attempt(place: Place<'_>, path: &str, mut request: Request, until: Opti
     match place {
         // A handler keeps to the deadline by itself; it would take the time of a try for that of the call.
         Place::Here(route) => in_time(until.filter(|_| until != total), local::call(route, request)).await,
-        Place::There(target) => {
-            let watch = target.begin();
-            let answer = in_time(until, target.of.channel().call(path, request)).await;
+        Place::There(watch) => {
+            let answer = in_time(until, watch.channel().call(path, request)).await;
             watch.ended(answer.as_ref().err());
             answer
         }
@@ -211,12 +217,13 @@ async fn attempt(place: Place<'_>, path: &str, mut request: Request, until: Opti
 async fn begin(place: Place<'_>, path: &str, request: StreamRequest) -> Result<StreamReply, Status> {
     match place {
         Place::Here(route) => local::begin(route, request).await,
-        Place::There(target) => {
-            let watch = target.begin();
-            let answer = in_time(request.deadline, target.of.channel().open(path, request)).await;
-            watch.ended(answer.as_ref().err());
-            answer
-        }
+        Place::There(watch) => match in_time(request.deadline, watch.channel().open(path, request)).await {
+            Ok(reply) => Ok(watch.follow(reply)),
+            Err(status) => {
+                watch.ended(Some(&status));
+                Err(status)
+            }
+        },
     }
 }
 

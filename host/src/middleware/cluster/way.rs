@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
 use super::budget::Budget;
-use super::choice::Candidates;
 use super::lookup::Known;
-use crate::registry::{Address, Node, Offer};
+use crate::registry::{Address, Offer};
 use crate::rpc::{Channel, Form};
+use crate::selector::{self, Facts, Listed, Rules, Summary};
 use crate::settings::{Calls, Failing, Retrying};
 use crate::stats::CalleeStats;
 use crate::status::{Code, Status};
@@ -21,10 +21,12 @@ pub(super) const GATEWAY: &str = "*";
 /// The most nodes that are named to who calls in vain.
 const MAX_NAMED: usize = 3;
 
+/// Those that a call may go to.
+pub(super) type Candidates = selector::Candidates<Arc<Place>>;
+
 /// A node that a call may go to.
 pub(super) struct Place {
-    /// Who it is.
-    pub(super) node: Arc<Node>,
+    offer: Offer,
     /// The ways there, by its addresses.
     channels: Box<[Arc<dyn Channel>]>,
     /// The one that is taken.
@@ -46,8 +48,18 @@ impl Place {
 
     /// What people call it.
     pub(super) fn name(&self) -> &str {
-        self.node.name.as_deref().unwrap_or(&self.node.id)
+        name(&self.offer)
     }
+}
+
+impl Listed for Arc<Place> {
+    fn facts(&self) -> Facts<'_> {
+        self.offer.facts()
+    }
+}
+
+fn name(offer: &Offer) -> &str {
+    offer.node.name.as_deref().unwrap_or(&offer.node.id)
 }
 
 /// One method, with those who serve it.
@@ -64,7 +76,12 @@ pub(super) struct Method {
 }
 
 impl Method {
-    /// The same with other rules.
+    /// Whether anybody is ready.
+    fn is_served(&self) -> bool {
+        self.candidates.summary().ready > 0
+    }
+
+    /// The same, where its calls fail otherwise.
     fn with(&self, failing: Failing) -> Method {
         Method { safe: self.safe, failing, path: None, candidates: Arc::clone(&self.candidates), typed: Box::default() }
     }
@@ -92,7 +109,7 @@ pub(super) struct Way {
     methods: HashMap<Box<str>, Arc<Method>>,
     /// What goes for methods that nobody names: nodes that take any.
     any: Option<Arc<Method>>,
-    /// All that are ready.
+    /// All of them.
     all: Arc<Candidates>,
     /// This host's own service has said that it is not ready.
     pub(super) unwell_here: bool,
@@ -107,11 +124,13 @@ pub(super) struct Way {
 impl Way {
     /// The ways to those who offer a service, counting on from `before`.
     pub(super) fn new(service: &Arc<str>, offers: &Arc<[Offer]>, known: &Known, before: Option<&Way>, now: Instant) -> Way {
-        let retrying = known.settings.retrying(service);
+        let (settings, retrying) = (&known.settings, known.settings.retrying(service));
+        let balance = settings.balance(service, None);
+        let rules = Rules::new(&balance, known.zone.as_deref());
         let own = |offer: &Offer| *offer.node.id == *known.own;
         let unwell_here = offers.iter().any(|offer| own(offer) && !offer.service().ready);
-        let (mut places, mut ready) = (Vec::new(), Vec::new());
-        for offer in offers.iter().filter(|offer| offer.service().ready && !(own(offer) && retrying.local_first)) {
+        let mut places = Vec::with_capacity(offers.len());
+        for offer in offers.iter().filter(|offer| !(own(offer) && retrying.local_first)) {
             let channels: Box<[_]> = match own(offer) {
                 true => [Arc::clone(&known.here)].into(),
                 false => {
@@ -119,24 +138,27 @@ impl Way {
                 }
             };
             if !channels.is_empty() {
-                places.push(Arc::new(Place { node: Arc::clone(&offer.node), channels, at: AtomicUsize::new(0) }));
-                ready.push(offer);
+                places.push(Arc::new(Place { offer: offer.clone(), channels, at: AtomicUsize::new(0) }));
             }
         }
-        let all = Arc::new(Candidates::build(places.clone(), before.map(|way| &*way.all)));
-        let some = |of: &[usize]| match of.len() == places.len() {
+        let all = Arc::new(Candidates::build(places.clone(), &rules, before.map(|way| &*way.all)));
+        // Some of them: with what is seen of all, and by the rules of a method where it has its own.
+        let some = |of: &[usize], rules: &Rules| match of.len() == places.len() && rules == all.rules() {
             true => Arc::clone(&all),
-            false => Arc::new(Candidates::build(of.iter().map(|at| Arc::clone(&places[*at])).collect(), Some(&all))),
+            false => Arc::new(Candidates::build(of.iter().map(|at| Arc::clone(&places[*at])), rules, Some(&all))),
         };
         // Who names no method takes any.
-        let takes_any: Vec<usize> = (0..ready.len()).filter(|at| ready[*at].interface().methods.is_empty()).collect();
-        let any = (!takes_any.is_empty()).then(|| {
-            let failing = known.settings.failing(service, "");
-            Arc::new(Method { safe: false, failing, path: None, candidates: some(&takes_any), typed: Box::default() })
-        });
+        let takes_any: Vec<usize> = (0..places.len()).filter(|at| places[*at].offer.interface().methods.is_empty()).collect();
+        let any = Method {
+            safe: false,
+            failing: settings.failing(service, ""),
+            path: None,
+            candidates: some(&takes_any, &rules),
+            typed: Box::default(),
+        };
         let mut named: HashMap<&str, Named> = HashMap::new();
-        for (at, offer) in ready.iter().enumerate() {
-            for method in &offer.interface().methods {
+        for (at, place) in places.iter().enumerate() {
+            for method in &place.offer.interface().methods {
                 let named = named.entry(&method.name).or_insert_with(|| Named { at: takes_any.clone(), safe: true, types: Vec::new() });
                 named.at.push(at);
                 named.safe &= method.safe;
@@ -147,23 +169,27 @@ impl Way {
         }
         let methods = named.into_iter().map(|(name, mut named)| {
             named.at.sort_unstable();
-            let candidates = some(&named.at);
-            let typed = named.typed(&some);
+            let own = settings.balance(service, Some(name));
+            let rules = if own == balance { rules.clone() } else { Rules::new(&own, known.zone.as_deref()) };
+            let candidates = some(&named.at, &rules);
+            let typed = named.typed(|of| some(of, &rules));
             let method = Method {
                 // Of those that take any method it is not known.
                 safe: named.safe && takes_any.is_empty(),
-                failing: known.settings.failing(service, name),
+                failing: settings.failing(service, name),
                 path: Some(format!("/{service}/{name}").into()),
                 candidates,
                 typed,
             };
             (name.into(), Arc::new(method))
         });
+        // Where nobody is ready, nobody is found.
+        let methods: HashMap<Box<str>, Arc<Method>> = methods.filter(|(_, method)| method.is_served()).collect();
         Way {
             service: Arc::clone(service),
             offers: Arc::clone(offers),
-            methods: methods.collect(),
-            any,
+            methods,
+            any: any.is_served().then(|| Arc::new(any)),
             unwell_here,
             retrying,
             budget: before.map_or_else(|| Arc::new(Budget::new(retrying, now)), |before| Arc::clone(&before.budget)),
@@ -196,15 +222,21 @@ impl Way {
 
     /// Why no node takes a call.
     pub(super) fn nobody(&self) -> Status {
-        let service = &self.service;
-        if self.all.len() > 0 {
+        let (service, summary) = (&self.service, self.all.summary());
+        if summary.ready > 0 {
             return Status::new(Code::Unimplemented, format!("no host that is known has this method of {service}")).unseen();
         }
-        let names: Vec<&str> =
-            self.offers.iter().take(MAX_NAMED).map(|offer| offer.node.name.as_deref().unwrap_or(&offer.node.id)).collect();
+        let names: Vec<&str> = self.offers.iter().take(MAX_NAMED).map(name).collect();
         let more = self.offers.len().saturating_sub(MAX_NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let why = format!("{service} is not ready anywhere: of {}{more}, none takes calls now", names.join(", "));
+        let who = format!("{}{more}", names.join(", "));
+        let why = match summary {
+            Summary { listed: 0, .. } => format!("{service} is offered by {who} alone, and cannot be reached there"),
+            Summary { admitted: 0, .. } => {
+                format!("{service} is offered by {who}, and none has the version and labels that [calls] asks for")
+            }
+            _ => format!("{service} is not ready anywhere: of {who}, none takes calls now"),
+        };
         Status::new(Code::Unavailable, why).unseen()
     }
 }
@@ -221,11 +253,12 @@ struct Named {
 
 impl Named {
     /// Those with each type, where there are several.
-    fn typed(&mut self, some: &impl Fn(&[usize]) -> Arc<Candidates>) -> Box<[(u64, Arc<Candidates>)]> {
+    fn typed(&mut self, some: impl Fn(&[usize]) -> Arc<Candidates>) -> Box<[(u64, Arc<Candidates>)]> {
         self.types.sort_unstable();
         let by_type = self.types.chunk_by(|a, b| a.0 == b.0);
         let groups = by_type.map(|of| (of[0].0, of.iter().map(|(_, at)| *at).collect::<Vec<_>>()));
-        groups.filter(|(_, of)| of.len() < self.at.len()).map(|(fingerprint, of)| (fingerprint, some(&of))).collect()
+        let some = groups.filter(|(_, of)| of.len() < self.at.len()).map(|(fingerprint, of)| (fingerprint, some(&of)));
+        some.filter(|(_, candidates)| candidates.summary().ready > 0).collect()
     }
 }
 

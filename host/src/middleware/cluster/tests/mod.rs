@@ -12,9 +12,7 @@ use http::HeaderMap;
 use tokio::time::sleep;
 
 use super::{Cluster, Parts, Reach, now};
-use crate::registry::{
-    Address, Change, Changes, Interface, Kind, Method, Node, Registry, RegistryError, Service, USUAL_WEIGHT, View,
-};
+use crate::registry::{Address, Change, Changes, Interface, Kind, Method, Node, Registry, RegistryError, Service, USUAL_WEIGHT, View};
 use crate::rpc::{
     CallFuture, Caller, Channel, Codec, Endpoint, Event, Form, Handler, MethodKind, OpenFuture, Payload, Reply, Request, Router, Served,
     StreamReply, StreamRequest, wrong_kind,
@@ -229,6 +227,7 @@ impl Shop {
         let cluster = Cluster::new(Parts {
             router: Arc::clone(&router),
             own: OWN.into(),
+            zone: None,
             view: Arc::clone(&view),
             reach: Arc::new(network),
             settings,
