@@ -12,10 +12,11 @@
 //! | 1 schema | [`schema`]: WIT, descriptors, the codecs, and the values between them |
 //! | 1 capabilities | [`registry`]: which hosts there are, and what they serve |
 //! | 1 project | [`project`]: a service's folder, made, found and built |
-//! | 0 base | [`settings`], [`status`], [`lanes`], [`stats`] |
+//! | 0 base | [`settings`], [`status`], [`lanes`], [`stats`], [`connections`]: one client a server, shared |
 
 pub mod admin;
 pub mod app;
+pub mod connections;
 pub mod edge;
 pub mod lanes;
 pub mod middleware;

@@ -69,6 +69,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let engine = GuestEngine::new()?;
     let overview = Arc::new(Overview::new(Arc::new(Router::default()), cache_stats, journal));
     let view = &overview.view;
+    let id = node::id();
     let registries = registries::open(&cluster)?;
     let runtime = own_runtime().context("cannot start the host's own runtime")?;
     runtime.block_on(async { members::hear(view, &registries) });
@@ -106,7 +107,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         let door = socket.map(|socket| Door::open(socket, api)).transpose()?;
         overview.health.enter(Phase::Ready);
         let addresses = node::addresses(&cluster, serving.address(), listen.tls.is_some());
-        let node = members::node(&host, &overview, &cluster, name.as_ref(), addresses);
+        let node = members::node(&id, &host, &overview, &cluster, name.as_ref(), addresses);
         overview.tell(node.clone());
         let telling = Telling::begin(&registries, &node, cluster.lease, &lanes);
         let ready = Ready {

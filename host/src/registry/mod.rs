@@ -15,8 +15,18 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::settings::{Address, AddressError, LEASE};
 
+mod board;
+#[cfg(test)]
+pub(crate) mod conformance;
+mod file;
+pub mod mdns;
+mod memory;
+mod nats;
 mod view;
 
+pub use file::{File, Peers};
+pub use memory::Memory;
+pub use nats::Nats;
 pub use view::{Known, Nodes, Offer, View};
 
 /// A host, as it tells others of itself. JSON where it is written down; who reads it ignores fields

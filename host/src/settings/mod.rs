@@ -259,6 +259,12 @@ impl Settings {
     }
 }
 
+/// Reads another file as strictly as the settings are: what is wrong is told with line and column, and of
+/// an unknown key what may have been meant.
+pub fn strictly<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    toml::from_str(text).map_err(|error| stray::hinted_alone(&error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
