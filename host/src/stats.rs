@@ -90,6 +90,10 @@ pub struct ServiceStats {
     /// What the host holds for the service, in bytes: arguments of calls, and replies of streams that wait
     /// for their readers.
     pub host_memory_bytes: AtomicI64,
+    /// What is in the folders that the service may write to, in bytes.
+    pub disk_bytes: AtomicI64,
+    /// Names of files, folders and links in these.
+    pub disk_files: AtomicI64,
     /// Connections for `wasi:http` now open.
     pub connections: AtomicI64,
     /// Log lines written.

@@ -23,6 +23,8 @@ pub struct Start {
     log: &'static str,
     /// None keeps no compiled components.
     cache: Option<PathBuf>,
+    /// The cluster that it belongs to; without, it neither looks for other hosts nor tells them of itself.
+    cluster: Option<String>,
     folder: TempDir,
 }
 
@@ -38,6 +40,7 @@ impl Start {
             listen: Some("127.0.0.1:0".to_owned()),
             log: "json",
             cache: Some(program::shared_cache().to_owned()),
+            cluster: None,
             folder,
         }
     }
@@ -127,6 +130,13 @@ impl Start {
         self
     }
 
+    /// One of the hosts of this cluster. The name is the test's own: hosts of others are not seen.
+    #[must_use]
+    pub fn among(mut self, cluster: &str) -> Start {
+        self.cluster = Some(cluster.to_owned());
+        self
+    }
+
     /// Logs for people instead of machines.
     #[must_use]
     pub fn text_log(mut self) -> Start {
@@ -154,6 +164,10 @@ impl Start {
         // A folder of its own for the admin socket: hosts of other tests, and of whoever runs them, are none
         // of this one's affair.
         command.env("XDG_RUNTIME_DIR", self.folder.path());
+        match self.cluster {
+            Some(name) => command.env("MICROHOST_CLUSTER_NAME", name),
+            None => command.env("MICROHOST_ALONE", "true"),
+        };
         command.envs(self.environment);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         // SAFETY: `prctl` with plain numbers is safe to call between fork and exec. A host does not

@@ -23,7 +23,7 @@ use tracing::Level;
 
 use super::change::Change;
 use super::journal::{Tail, Wanted};
-use super::view::{Description, HostView, LogEntry, Problem, ServiceView};
+use super::view::{ClusterView, Description, HostView, LogEntry, Problem, RegistryView, ServiceView};
 use super::{Control, Overview, PREFIX, Phase, Snapshot, figures};
 use crate::status::{Code, Status};
 
@@ -103,6 +103,7 @@ impl Api {
             ["host"] => query.only(&[]).map(|()| json(&self.host())),
             ["services"] => query.only(&[]).map(|()| json(&self.services())),
             ["services", name] => query.only(&[]).and_then(|()| self.describe(name)).map(|found| json(&found)),
+            ["cluster"] => query.only(&[]).map(|()| json(&self.cluster())),
             ["stats"] => {
                 query.only(&["service"])?;
                 let service = query.get("service");
@@ -143,6 +144,19 @@ impl Api {
             self.fill(service);
         }
         services
+    }
+
+    fn cluster(&self) -> ClusterView {
+        let registries = self.overview.view.registries().into_iter().map(|known| {
+            let (lost_for, why) = known.stale.map(|(age, why)| (age.as_secs_f64(), why)).unzip();
+            RegistryView { name: known.registry, nodes: known.nodes, lost_for, why }
+        });
+        let own = self.overview.node().map(|node| node.borrow().id.clone());
+        ClusterView {
+            own,
+            registries: registries.collect(),
+            nodes: self.overview.view.nodes().by_id.values().map(|node| (**node).clone()).collect(),
+        }
     }
 
     fn describe(&self, name: &str) -> Result<Description, Status> {
@@ -296,10 +310,19 @@ fn invalid(what: String) -> Status {
 }
 
 fn nowhere(path: &str) -> Status {
-    let there =
-        ["host", "services", "services/NAME", "stats", "logs", "services/NAME/swap", "services/NAME/promote", "services/NAME/rollback"]
-            .map(|page| format!("{PREFIX}{PATH}{page}"))
-            .join(", ");
+    let there = [
+        "host",
+        "services",
+        "services/NAME",
+        "cluster",
+        "stats",
+        "logs",
+        "services/NAME/swap",
+        "services/NAME/promote",
+        "services/NAME/rollback",
+    ]
+    .map(|page| format!("{PREFIX}{PATH}{page}"))
+    .join(", ");
     Status::new(Code::NotFound, format!("there is no {path}; there are {there}"))
 }
 

@@ -38,6 +38,8 @@ pub(super) const SERVICE_GAUGES: &[GaugeRow<ServiceStats>] = &[
     ("microhost_instance_memory_bytes", "Linear memory of all instances.", |s| &s.memory_bytes),
     ("microhost_host_memory_bytes", "What the host holds for the service.", |s| &s.host_memory_bytes),
     ("microhost_service_calls", "Calls without streams under way, those that wait included.", |s| &s.calls),
+    ("microhost_disk_bytes", "What is in the folders that the service may write to.", |s| &s.disk_bytes),
+    ("microhost_disk_files", "Files, folders and links in the folders that the service may write to.", |s| &s.disk_files),
     ("microhost_outgoing_connections", "Connections for wasi:http open.", |s| &s.connections),
 ];
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -17,7 +17,9 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
+use tokio::sync::watch;
 
+use crate::registry::{Node, View};
 use crate::rpc::Router;
 use crate::stats::{CacheStats, EdgeStats, ServiceStats};
 
@@ -60,6 +62,10 @@ pub struct Overview {
     pub cache: Arc<CacheStats>,
     /// The last lines of the log.
     pub journal: Arc<Journal>,
+    /// What is known of other hosts, and of this one as they know it.
+    pub view: Arc<View>,
+    /// What this host tells others of itself, once it does.
+    node: OnceLock<watch::Receiver<Arc<Node>>>,
     services: ArcSwap<BTreeMap<String, Arc<ServiceStats>>>,
     writing: Mutex<()>,
 }
@@ -74,9 +80,22 @@ impl Overview {
             edge: EdgeStats::default(),
             cache,
             journal,
+            view: Arc::default(),
+            node: OnceLock::new(),
             services: ArcSwap::default(),
             writing: Mutex::default(),
         }
+    }
+
+    /// Notes what this host tells others of itself, from now on.
+    pub fn tell(&self, node: watch::Receiver<Arc<Node>>) {
+        // It begins once.
+        self.node.get_or_init(|| node);
+    }
+
+    /// What this host tells others of itself, now and as it changes; none before it does.
+    pub fn node(&self) -> Option<&watch::Receiver<Arc<Node>>> {
+        self.node.get()
     }
 
     /// Shows a service's figures under its name in the settings, in place of those it had.

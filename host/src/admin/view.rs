@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::change::Versions;
+use crate::registry::Node;
 
 /// A host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +72,32 @@ pub struct ServiceView {
     pub errors: u64,
     /// Calls under way.
     pub under_way: i64,
+}
+
+/// The hosts of a cluster, as one of them knows them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterView {
+    /// The id of the one that tells; none where it tells nobody of itself.
+    pub own: Option<String>,
+    /// What tells of hosts.
+    pub registries: Vec<RegistryView>,
+    /// The hosts, by id; the one that tells is among them where a registry told of it.
+    pub nodes: Vec<Node>,
+}
+
+/// What tells of hosts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RegistryView {
+    /// Its name: `mDNS`, `nats://127.0.0.1:4222`.
+    pub name: String,
+    /// How many hosts it told of.
+    pub nodes: usize,
+    /// Since when it cannot be reached, in seconds; none where it is there.
+    pub lost_for: Option<f64>,
+    /// Why it cannot be.
+    pub why: Option<String>,
 }
 
 /// All that is known of a service.

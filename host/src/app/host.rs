@@ -63,7 +63,10 @@ impl Host {
 
     /// Loads and starts services. What one of them needs of another is found whichever comes first. One
     /// that fails takes along only those that import it and are not granted to do so late.
-    pub fn start(&self, loads: Vec<Load>) -> Vec<Failed> {
+    ///
+    /// `wait` is called before the first is linked, with a way to ask whether something is needed that
+    /// nobody offers yet: another host may.
+    pub fn start(&self, loads: Vec<Load>, wait: impl FnOnce(&dyn Fn() -> bool)) -> Vec<Failed> {
         let mut failed = Vec::new();
         let mut loaded = Vec::with_capacity(loads.len());
         let mut schemas = Vec::with_capacity(loads.len());
@@ -77,6 +80,7 @@ impl Host {
                 Err(error) => failed.push((load, error)),
             }
         }
+        wait(&|| loaded.iter().any(|(load, component)| self.directory.lacks(&load.name, &component.schema, &load.grants)));
         let mut started = Vec::with_capacity(loaded.len());
         for (load, component) in loaded {
             let name = load.name.clone();
@@ -153,6 +157,11 @@ impl Host {
         Ok(loaded)
     }
 
+    /// Whether what is in the file of a service now is this component.
+    pub(super) fn is_in(&self, load: &Load, loaded: &Loaded) -> bool {
+        self.loader.is_in(&load.component, &load.limits, loaded)
+    }
+
     /// Starts a loaded service, and makes it known to all that shows or routes.
     fn serve(&self, load: Load, loaded: Loaded) -> anyhow::Result<Arc<Running>> {
         let running = Arc::new(self.begin(load, loaded, 1, Figures::default())?);
@@ -196,11 +205,12 @@ impl Host {
         self.directory.offer(name, Arc::clone(schema));
         overview.count_service(name, Arc::clone(running.service.stats()));
         overview.journal.know(name, schema.names());
+        self.missing.lock().expect("no holder panics").remove(name);
+        self.running.lock().expect("no holder panics").insert(name.clone(), Arc::clone(&running));
+        // Last: who hears of it looks at what runs.
         let gone = before.iter().flat_map(|before| before.service.schema().names());
         overview.health.replace(gone, schema.names());
         overview.health.miss(name, false);
-        self.missing.lock().expect("no holder panics").remove(name);
-        self.running.lock().expect("no holder panics").insert(name.clone(), running);
         Ok(())
     }
 

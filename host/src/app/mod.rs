@@ -6,6 +6,7 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use tokio::runtime::Runtime;
 
 use crate::admin::door::Door;
 use crate::admin::{Api, Control, Overview, Phase};
@@ -25,7 +26,10 @@ mod entrance;
 mod failed;
 mod files;
 mod host;
+mod members;
+mod node;
 mod options;
+mod registries;
 mod steps;
 mod stop;
 mod swap;
@@ -37,6 +41,8 @@ pub use host::{Host, Running};
 pub use options::{Cache, Entrance, Load, MustStart, NotRunning, OnReady, Options, Ready, ReadyEndpoint, ReadyService};
 pub use swap::{DEFAULT_GRACE, Swap, SwapError, Why};
 pub use watch::Watch;
+
+use members::Telling;
 
 /// How long calls that run may take to end once the host is told to stop.
 const DRAIN_GRACE: Duration = Duration::from_secs(30);
@@ -50,7 +56,7 @@ const LANES_GRACE: Duration = Duration::from_secs(2);
 /// and serves nothing, where services cannot start that must ([`Options::must_start`]), or where the
 /// address or the door cannot be had.
 pub fn run(options: Options) -> anyhow::Result<()> {
-    let Options { listen, door, name, journal, services: loads, failed, must_start, cache, on_ready } = options;
+    let Options { listen, cluster, door, name, journal, services: loads, failed, must_start, cache, on_ready } = options;
     if let Err(error) = files::open_as_many_as_allowed() {
         tracing::warn!(%error, "cannot raise the limit of open files: with many services or connections it may be reached");
     }
@@ -62,12 +68,23 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     };
     let engine = GuestEngine::new()?;
     let overview = Arc::new(Overview::new(Arc::new(Router::default()), cache_stats, journal));
-    let directory = Arc::new(Directory::default());
+    let view = &overview.view;
+    let registries = registries::open(&cluster)?;
+    let runtime = own_runtime().context("cannot start the host's own runtime")?;
+    runtime.block_on(async { members::hear(view, &registries) });
+    let directory = Arc::new(Directory::new(Arc::clone(view)));
     let channel = Arc::new(Local::new(Arc::clone(&overview.router)));
     let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory))?;
     let host = Arc::new(Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview)));
     // Every service before the address: what cannot be loaded must not be called.
-    let failed: Vec<Failed> = failed.into_iter().chain(host.start(loads)).collect();
+    let failed: Vec<Failed> = failed
+        .into_iter()
+        .chain(host.start(loads, |lacking| {
+            if !registries.is_empty() {
+                runtime.block_on(members::until(view, members::DISCOVERY, || !lacking()));
+            }
+        }))
+        .collect();
     let running = host.running().len();
     let goes_on = match must_start {
         MustStart::None => true,
@@ -79,7 +96,6 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         return Err(NotStarted::of(failed, running));
     }
     host.miss(&failed);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the host's own runtime")?;
     runtime.block_on(async {
         let mut stop = stop::Stop::listen().context("cannot listen for signals")?;
         let socket = entrance::socket(&door, name.as_ref())?;
@@ -89,6 +105,10 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         api.serves_at(serving.address(), listen.tls.is_some());
         let door = socket.map(|socket| Door::open(socket, api)).transpose()?;
         overview.health.enter(Phase::Ready);
+        let addresses = node::addresses(&cluster, serving.address(), listen.tls.is_some());
+        let node = members::node(&host, &overview, &cluster, name.as_ref(), addresses);
+        overview.tell(node.clone());
+        let telling = Telling::begin(&registries, &node, cluster.lease, &lanes);
         let ready = Ready {
             address: serving.address(),
             tls: listen.tls.is_some(),
@@ -100,6 +120,8 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         let signal = stop.next().await;
         tracing::info!(signal, "stopping: calls that run may end, a second signal stops at once");
         overview.health.enter(Phase::Draining);
+        // First, so that others turn to other hosts while this one still takes what is on its way.
+        telling.end().await;
         let began = Instant::now();
         tokio::select! {
             cut = serving.drain(DRAIN_GRACE) => {
@@ -113,7 +135,14 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         }
         anyhow::Ok(())
     })?;
+    // What hears of other hosts runs as long as it does, and may be waiting for one.
+    runtime.shutdown_background();
     host.close();
     lanes.stop(LANES_GRACE);
     Ok(())
+}
+
+/// What the host does beside serving runs on one thread of its own, also while services start.
+fn own_runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("host").enable_all().build()
 }

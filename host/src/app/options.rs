@@ -1,6 +1,7 @@
 //! What a host is asked to run: everything decided, nothing left to look up. The command line, the
 //! settings file and their defaults have met before this is made.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use super::{Failed, Host};
 use crate::admin::Journal;
 use crate::schema::{MethodKind, Refused};
-use crate::settings::{Grants, HostName, HttpRoute, Isolation, Limits, Listen};
+use crate::settings::{Cluster, Grants, HostName, HttpRoute, Isolation, Limits, Listen, Weight};
 
 /// What a host is asked to run.
 pub struct Options {
@@ -16,6 +17,8 @@ pub struct Options {
     pub listen: Listen,
     /// How commands reach the host.
     pub door: Entrance,
+    /// How it finds other hosts.
+    pub cluster: Cluster,
     /// What commands call the host; its process id where it has no name.
     pub name: Option<HostName>,
     /// The log, as the door shows it. Whoever sets up the program's log has it listen there.
@@ -75,6 +78,10 @@ pub struct Load {
     pub handles: Vec<String>,
     /// Where it answers plain HTTP, if its component does; `/` unless set.
     pub http: Option<HttpRoute>,
+    /// How many calls it gets beside the same service of other hosts.
+    pub weight: Weight,
+    /// What it says of itself to those who choose among hosts.
+    pub labels: BTreeMap<String, String>,
     /// What it may use.
     pub limits: Limits,
     /// What it is allowed.

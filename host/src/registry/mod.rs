@@ -13,10 +13,10 @@ use futures::Stream;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-mod address;
+pub use crate::settings::{Address, AddressError, LEASE};
+
 mod view;
 
-pub use address::{Address, AddressError};
 pub use view::{Known, Nodes, Offer, View};
 
 /// A host, as it tells others of itself. JSON where it is written down; who reads it ignores fields
@@ -175,10 +175,6 @@ pub trait Registry: Send + Sync {
 
 /// How long a registry may take to answer.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long a host is known without a sign of life, unless the settings say otherwise; it gives three
-/// signs in that time.
-pub const LEASE: Duration = Duration::from_secs(15);
 
 /// Bytes of one node as JSON at most, whoever sends it.
 pub const MAX_NODE: usize = 4 << 20;

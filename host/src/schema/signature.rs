@@ -13,6 +13,13 @@ use super::read::{Resolved, Source};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint(u64);
 
+impl Fingerprint {
+    /// The fingerprint as others are told it: the same for the same type in every host.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+}
+
 /// The type of a function, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {

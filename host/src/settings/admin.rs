@@ -41,6 +41,11 @@ impl Admin {
 pub struct HostName(String);
 
 impl HostName {
+    /// The name where none is given: `default`.
+    pub(super) fn usual() -> HostName {
+        HostName("default".to_owned())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

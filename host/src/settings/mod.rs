@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+mod address;
 mod admin;
 mod balance;
 mod calls;
+mod cluster;
 mod cores;
 mod grant;
 mod granted;
@@ -19,9 +21,11 @@ mod share;
 mod stray;
 mod value;
 
+pub use address::{Address, AddressError};
 pub use admin::{Admin, HostName};
 pub use balance::{Balance, BreakerSettings, OutlierSettings, Policy};
 pub use calls::CallGrant;
+pub use cluster::{Backend, Cluster, LEASE, Weight};
 pub use cores::CpuShare;
 pub use grant::{GrantedHost, HttpGrant};
 pub use limits::{Limits, parse_bytes, parse_duration};
@@ -152,6 +156,10 @@ pub struct Service {
     pub handles: Vec<String>,
     /// Where it answers plain HTTP, if its component does: the beginning of the paths. `/` unless set.
     pub http: Option<HttpRoute>,
+    /// How many calls it gets beside the same service of other hosts, 100 being usual; none for 0.
+    pub weight: Weight,
+    /// What it says of itself to those who choose among hosts.
+    pub labels: BTreeMap<String, String>,
     /// What it may use.
     pub limits: Limits,
     /// What it is allowed.
@@ -225,6 +233,8 @@ pub struct Settings {
     pub listen: Option<Listen>,
     /// How commands reach the host; as [`Admin::default`] says where the file does not.
     pub admin: Option<Admin>,
+    /// How the host finds others, and they it; as [`Cluster::default`] says where the file does not.
+    pub cluster: Option<Cluster>,
     /// Whether one service that cannot start ends the run.
     pub strict: bool,
     /// How the project around the settings file is built, where it is not by cargo.

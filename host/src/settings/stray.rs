@@ -5,11 +5,12 @@ use super::nearest;
 
 /// The tables of the file with their keys.
 const TABLES: &[(&str, &[&str])] = &[
-    ("the top of the file", &["listen", "admin", "strict", "build", "service"]),
+    ("the top of the file", &["listen", "admin", "cluster", "strict", "build", "service"]),
     ("[listen]", &["address", "tls", "admin-token", "connections", "streams", "header-bytes", "headers"]),
     ("[admin]", &["name", "socket", "enabled"]),
+    ("[cluster]", &["registry", "peers", "advertise", "name", "zone", "labels", "lease"]),
     ("[build]", &["command", "component"]),
-    ("[service.NAME]", &["component", "version", "isolation", "safe", "handles", "http", "limits", "grants"]),
+    ("[service.NAME]", &["component", "version", "isolation", "safe", "handles", "http", "weight", "labels", "limits", "grants"]),
     (
         "[service.NAME.limits]",
         &[

@@ -1,18 +1,23 @@
-//! Who offers which interface in this host: what imports of other services are checked against before a
-//! component is linked.
+//! Who offers which interface, in this host and in others: what imports of other services are checked
+//! against before a component is linked.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use semver::Version;
 
+use crate::registry::{Interface, View};
 use crate::schema::{Schema, Service};
 use crate::settings::Grants;
 
 /// What the services of a host export, by the name of the service that exports it. Filled before the
 /// first of them is linked, so that the order in which they start does not matter.
 #[derive(Default)]
-pub struct Directory(Mutex<BTreeMap<String, Arc<Schema>>>);
+pub struct Directory {
+    own: Mutex<BTreeMap<String, Arc<Schema>>>,
+    /// What other hosts offer; nothing in a host that knows of no others.
+    elsewhere: Arc<View>,
+}
 
 /// An import that cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +51,7 @@ pub enum NeedError {
     Unfit {
         /// The import.
         import: String,
-        /// The service that offers it, by its name in the settings.
+        /// The service that offers it, by its name in the settings, and the host where it is another.
         by: String,
         /// What does not fit.
         why: String,
@@ -54,19 +59,34 @@ pub enum NeedError {
 }
 
 impl Directory {
+    /// A directory that knows of other hosts what this view does.
+    pub fn new(elsewhere: Arc<View>) -> Directory {
+        Directory { own: Mutex::default(), elsewhere }
+    }
+
+    fn own(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Schema>>> {
+        self.own.lock().expect("no holder panics")
+    }
+
+    /// Whether a service has an import that nobody offers, and that may not come later.
+    pub fn lacks(&self, name: &str, schema: &Schema, grants: &Grants) -> bool {
+        let faults = schema.needs.iter().flat_map(|need| self.faults(name, schema, need, grants));
+        faults.into_iter().any(|fault| matches!(fault, NeedError::Nobody { .. }))
+    }
+
     /// Notes what a service exports, in place of what it exported before.
     pub fn offer(&self, name: &str, schema: Arc<Schema>) {
-        self.0.lock().expect("no holder panics").insert(name.to_owned(), schema);
+        self.own().insert(name.to_owned(), schema);
     }
 
     /// Forgets what a service exports.
     pub fn withdraw(&self, name: &str) {
-        self.0.lock().expect("no holder panics").remove(name);
+        self.own().remove(name);
     }
 
     /// The service, by its name in the settings, that exports a service of this full name.
     pub fn offering(&self, service: &str) -> Option<String> {
-        let offers = self.0.lock().expect("no holder panics");
+        let offers = self.own();
         offers.iter().find(|(_, schema)| schema.names().any(|name| name == service)).map(|(by, _)| by.clone())
     }
 
@@ -84,17 +104,53 @@ impl Directory {
         if !need.methods.iter().all(|method| grants.calls.iter().any(|grant| grant.covers(&service, &method.name))) {
             faults.push(NeedError::Grant { name: name.to_owned(), import: import.clone(), service: service.clone() });
         }
-        let offers = self.0.lock().expect("no holder panics");
+        let offers = self.own();
         // What it offers itself is what it will offer, not what a version before it does.
         let offers = offers.iter().map(|(by, schema)| (by, if *by == *name { own } else { &**schema }));
         let mut offered = offers.filter_map(|(by, schema)| Some((by, schema.services.iter().find(|other| other.name == service)?)));
         match offered.next() {
             Some((by, other)) => faults.extend(unfit(need, other).map(|why| NeedError::Unfit { import, by: by.clone(), why })),
+            None if !self.elsewhere.nodes().offering(&service).is_empty() => faults.extend(self.unfit_elsewhere(need, import)),
             None if grants.late.iter().any(|late| late.covers(&service, "")) => {}
             None => faults.push(NeedError::Nobody { name: name.to_owned(), import, service }),
         }
         faults
     }
+}
+
+impl Directory {
+    /// Why no other host's offer can stand for `need`; `None` where one can.
+    fn unfit_elsewhere(&self, need: &Service, import: String) -> Option<NeedError> {
+        let nodes = self.elsewhere.nodes();
+        let mut first = None;
+        for offer in nodes.offering(&need.name).iter() {
+            let why = unfit_there(need, offer.interface())?;
+            first.get_or_insert_with(|| {
+                let host = offer.node.name.as_deref().unwrap_or(&offer.node.id);
+                NeedError::Unfit { import: import.clone(), by: format!("{} of the host {host}", offer.service().name), why }
+            });
+        }
+        first
+    }
+}
+
+/// Why what another host offers cannot stand for `need`; `None` where it can. Its types are known by
+/// their fingerprints alone. A gateway takes any call; whether it understands this one shows then.
+fn unfit_there(need: &Service, offered: &Interface) -> Option<String> {
+    if offered.methods.is_empty() {
+        return None;
+    }
+    let Some(wit) = &offered.wit else { return Some("it takes encoded messages; call it by name".to_owned()) };
+    if let (Some(wants), Some(has)) = (version(&need.interface), version(wit))
+        && !compatible(&wants, &has)
+    {
+        return Some(format!("it offers {wit}"));
+    }
+    need.methods.iter().find_map(|wanted| match offered.methods.iter().find(|method| method.name == wanted.name) {
+        None => Some(format!("{wit} lacks the function {}", wanted.function)),
+        Some(method) if method.fingerprint == Some(wanted.fingerprint.bits()) => None,
+        Some(_) => Some(format!("function {}: the import is {}, {wit} has another type", wanted.function, wanted.signature)),
+    })
 }
 
 /// Why `offered` cannot stand for `need`; `None` where it can.

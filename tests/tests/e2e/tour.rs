@@ -42,9 +42,11 @@ impl Reader {
         text.replace(PRINTED, &self.address.to_string())
     }
 
-    fn environment(&self) -> [(&'static str, OsString); 5] {
+    fn environment(&self) -> [(&'static str, OsString); 6] {
         [
             ("PATH", self.path.clone()),
+            // Other tests' hosts are none of this one's affair.
+            ("MICROHOST_ALONE", "true".into()),
             ("MICROHOST_LISTEN", self.address.to_string().into()),
             ("MICROHOST_AT", format!("http://{}", self.address).into()),
             ("MICROHOST_LOG_FORMAT", "text".into()),

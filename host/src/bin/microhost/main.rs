@@ -11,6 +11,7 @@ use microhost::settings::nearest;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+mod again;
 mod build;
 mod call;
 mod completions;

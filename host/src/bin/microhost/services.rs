@@ -1,10 +1,14 @@
-//! `microhost services`: what a host runs, a line a service.
+//! `microhost services`: what a host runs, a line a service, and what it knows of other hosts.
 
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use microhost::admin::view::{ServiceView, State};
+use microhost::admin::view::{ClusterView, ServiceView, State};
+use microhost::registry::Node;
+use serde::Serialize;
+use serde_json::json;
 
+use crate::again::Again;
 use crate::door::{self, HostArgs};
 use crate::failure::Outcome;
 use crate::output::{self, Paint, visible};
@@ -12,16 +16,21 @@ use crate::table::{Cell, Table};
 
 /// List the services of a running host
 ///
-/// Those that could not be started are listed too, with the reason.
+/// Those that could not be started are listed too, with the reason. After them come those of all hosts
+/// that it knows.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   microhost services
+  microhost services --watch                           again and again, until Ctrl-C
   microhost services --host shop                       one of several hosts
   microhost services --host https://shop.example.com   with the token in MICROHOST_TOKEN
   microhost services --json | jq -r '.[] | select(.state == \"failed\") | .name'")]
 pub struct Services {
-    /// Print JSON
+    #[command(flatten)]
+    again: Again,
+
+    /// Print JSON; the services of other hosts are those with a key `host`
     #[arg(long)]
     json: bool,
 
@@ -33,10 +42,82 @@ impl Services {
     /// Prints the list.
     pub fn execute(self) -> Outcome {
         door::run(async {
-            let services: Vec<ServiceView> = self.host.client().await?.get("services").await?;
-            if self.json { output::print_json(&services) } else { output::print(text(&services, Paint::for_stdout())) }
+            let client = self.host.client().await?;
+            self.again
+                .each(async || {
+                    let services: Vec<ServiceView> = client.get("services").await?;
+                    let cluster: ClusterView = client.get("cluster").await?;
+                    let elsewhere: Vec<Elsewhere> =
+                        cluster.nodes.iter().filter(|node| Some(&node.id) != cluster.own.as_ref()).flat_map(of).collect();
+                    if self.json {
+                        let all = services.iter().map(|own| json!(own)).chain(elsewhere.iter().map(|other| json!(other)));
+                        output::print_json(&all.collect::<Vec<_>>())
+                    } else {
+                        let paint = Paint::for_stdout();
+                        let parts = [text(&services, paint), others(&elsewhere, paint), lost(&cluster, paint)];
+                        let said: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+                        self.again.print(&said.join("\n\n"))
+                    }
+                })
+                .await
         })
     }
+}
+
+/// A service of another host.
+#[derive(Serialize)]
+struct Elsewhere {
+    name: String,
+    version: Option<String>,
+    state: State,
+    host: String,
+    address: Option<String>,
+    zone: Option<String>,
+    weight: u32,
+}
+
+fn of(node: &Node) -> impl Iterator<Item = Elsewhere> {
+    let host = node.name.clone().unwrap_or_else(|| node.id.clone());
+    let address = node.addresses.first().map(ToString::to_string);
+    node.services.iter().map(move |service| Elsewhere {
+        name: service.name.clone(),
+        version: service.version.clone(),
+        state: if service.ready { State::Serving } else { State::Failed },
+        host: host.clone(),
+        address: address.clone(),
+        zone: node.zone.clone(),
+        weight: service.weight,
+    })
+}
+
+/// The services of other hosts, a line each.
+fn others(elsewhere: &[Elsewhere], paint: Paint) -> String {
+    if elsewhere.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["on other hosts", "version", "state", "host", "address", "zone"]);
+    for service in elsewhere {
+        let known = |text: &Option<String>| Cell::text(text.as_deref().unwrap_or("-"));
+        table.row([
+            Cell::text(&service.name).strong(),
+            known(&service.version),
+            if service.state == State::Serving { state(service.state) } else { Cell::text("not ready").bad() },
+            Cell::text(&service.host),
+            known(&service.address),
+            known(&service.zone),
+        ]);
+    }
+    table.lines(paint).join("\n")
+}
+
+/// What is old of it, as a registry cannot be reached.
+fn lost(cluster: &ClusterView, paint: Paint) -> String {
+    let lost = cluster.registries.iter().filter_map(|registry| {
+        let (age, why) = (registry.lost_for?, registry.why.as_deref().unwrap_or_default());
+        let age = humantime::format_duration(Duration::from_secs(age as u64));
+        Some(format!("{} has been out of reach for {age}: {}", paint.odd(&visible(&registry.name)), visible(why)))
+    });
+    lost.collect::<Vec<_>>().join("\n")
 }
 
 fn text(services: &[ServiceView], paint: Paint) -> String {

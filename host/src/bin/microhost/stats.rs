@@ -1,14 +1,12 @@
 //! `microhost stats`: what the services of a host do, at one moment or from moment to moment.
 
-use std::io::{self, IsTerminal};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytesize::ByteSize;
 use clap::Args;
 use microhost::admin::view::{CallFigures, ServiceFigures, Stats as View};
-use microhost::settings::parse_duration;
-use tokio::time::{MissedTickBehavior, interval};
 
+use crate::again::Again;
 use crate::door::{self, HostArgs, segment};
 use crate::failure::Outcome;
 use crate::output::{self, Paint};
@@ -29,13 +27,8 @@ pub struct Stats {
     /// The service, by its name in the settings; all without
     service: Option<String>,
 
-    /// Look again and again
-    #[arg(short, long)]
-    watch: bool,
-
-    /// The time between two looks
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = every, requires = "watch")]
-    every: Duration,
+    #[command(flatten)]
+    again: Again,
 
     /// Print JSON
     #[arg(long)]
@@ -45,42 +38,27 @@ pub struct Stats {
     host: HostArgs,
 }
 
-/// A time that leaves the host time for its services.
-fn every(text: &str) -> Result<Duration, String> {
-    let time = parse_duration(text)?;
-    if time < Duration::from_millis(100) { Err("expected at least 100ms".to_owned()) } else { Ok(time) }
-}
-
 impl Stats {
     /// Prints the figures.
     pub fn execute(self) -> Outcome {
         door::run(async {
             let path = self.service.as_deref().map_or_else(|| "stats".to_owned(), |name| format!("stats?service={}", segment(name)));
             let client = self.host.client().await?;
-            let mut ticks = interval(self.every);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut before: Option<View> = None;
-            loop {
-                ticks.tick().await;
-                let now: View = client.get(&path).await?;
-                if self.json {
-                    output::print_json(&now)?;
-                } else {
-                    let text = text(&now, before.as_ref(), self.service.is_some(), Paint::for_stdout());
-                    output::print(if self.watch { screen(&text) } else { text })?;
-                }
-                if !self.watch {
-                    return Ok(());
-                }
-                before = Some(now);
-            }
+            self.again
+                .each(async || {
+                    let now: View = client.get(&path).await?;
+                    if self.json {
+                        output::print_json(&now)?;
+                    } else {
+                        self.again.print(&text(&now, before.as_ref(), self.service.is_some(), Paint::for_stdout()))?;
+                    }
+                    before = Some(now);
+                    Ok(())
+                })
+                .await
         })
     }
-}
-
-/// A text in place of what the terminal shows; a part of a longer text where it is none.
-fn screen(text: &str) -> String {
-    if io::stdout().is_terminal() { format!("\x1b[H\x1b[2J\x1b[3J{text}") } else { format!("{text}\n") }
 }
 
 fn text(now: &View, before: Option<&View>, whole: bool, paint: Paint) -> String {
@@ -115,6 +93,7 @@ fn overview<'b>(now: &View, last: impl Fn(&str) -> Option<&'b ServiceFigures>, e
         "instances",
         "memory",
         "cpu",
+        "disk",
         "queued",
         "streams",
         "shed",
@@ -142,6 +121,7 @@ fn overview<'b>(now: &View, last: impl Fn(&str) -> Option<&'b ServiceFigures>, e
             Cell::number(get("instances")),
             Cell::number(bytes(get("instance_memory_bytes"))),
             Cell::number(cpu),
+            Cell::number(bytes(get("disk_bytes"))),
             Cell::number(get("queued_calls")),
             Cell::number(get("streams")),
             amiss(get("shed_calls") + get("refused_by_limits")),

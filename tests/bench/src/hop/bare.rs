@@ -26,14 +26,14 @@ const BATCH: usize = 64;
 /// The record of `test:echo/echo`.
 #[derive(Clone, Debug, PartialEq, ComponentType, Lift, Lower)]
 #[component(record)]
-struct Record {
+pub struct Record {
     id: u64,
     text: String,
     tags: Vec<String>,
 }
 
 /// What a store holds of WASI, which Rust's standard library imports.
-struct State {
+pub struct State {
     wasi: WasiCtx,
     table: ResourceTable,
 }
@@ -57,20 +57,32 @@ fn told(error: wasmtime::Error) -> anyhow::Error {
 
 async fn in_instance(engine: &Engine, guest: &Path, works: [Work; 2]) -> wasmtime::Result<Duration> {
     let component = Component::from_file(engine, guest)?;
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+    let mut linker = linker(engine)?;
     // The host's own interfaces, which the guest imports for logs, are not called here.
     linker.define_unknown_imports_as_traps(&component)?;
-    let mut store = Store::new(engine, State { wasi: WasiCtx::builder().build(), table: ResourceTable::new() });
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Yield(1)));
+    let mut store = store(engine);
     let instance = linker.instantiate_async(&mut store, &component).await?;
     let mut took = Duration::ZERO;
     for work in works {
         took = once(&mut store, &instance, work).await?;
     }
     Ok(took)
+}
+
+/// A linker with WASI.
+pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+/// A store that is interrupted as often as the host's are.
+pub fn store(engine: &Engine) -> Store<State> {
+    let mut store = Store::new(engine, State { wasi: WasiCtx::builder().build(), table: ResourceTable::new() });
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Yield(1)));
+    store
 }
 
 async fn once(store: &mut Store<State>, instance: &Instance, work: Work) -> wasmtime::Result<Duration> {
@@ -100,7 +112,8 @@ type Items = StreamReader<Vec<u8>>;
 /// The interface of `guests/streams`.
 const STREAMS: &str = "example:streams/streams@0.1.0";
 
-fn function<P, R>(store: &mut Store<State>, instance: &Instance, interface: &str, name: &str) -> wasmtime::Result<TypedFunc<P, R>>
+/// A function of an instance.
+pub fn function<P, R>(store: &mut Store<State>, instance: &Instance, interface: &str, name: &str) -> wasmtime::Result<TypedFunc<P, R>>
 where
     P: wasmtime::component::ComponentNamedList + Lower,
     R: wasmtime::component::ComponentNamedList + Lift,

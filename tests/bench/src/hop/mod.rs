@@ -23,6 +23,7 @@ use report::Report;
 
 mod bare;
 mod native;
+mod pair;
 mod report;
 
 /// The caller and those whom it calls, packages of `guests/`.
@@ -174,6 +175,9 @@ pub struct Bare {
     /// The component
     #[arg(long)]
     guest: PathBuf,
+    /// The component that calls it; without, the program itself does
+    #[arg(long)]
+    caller: Option<PathBuf>,
     #[command(subcommand)]
     work: Work,
 }
@@ -183,6 +187,8 @@ pub struct Bare {
 pub struct Round {
     /// A bare call into a guest.
     pub bare: f64,
+    /// From one guest to another in bare wasmtime; nothing of streams.
+    pub pair: Option<f64>,
     /// From a service to another one in the same host.
     pub hop: f64,
     /// tonic's client and server over loopback.
@@ -256,7 +262,11 @@ impl Guests {
     /// Each side, one right after the other; who is first changes.
     fn round(&self, work: Work, number: usize) -> Result<Round> {
         let per = |took: Duration| took.as_nanos() as f64 / f64::from(work.count());
-        let bare = || self.bare(work).context("a bare call");
+        let pair = match work {
+            Work::Calls { .. } => Some(per(self.bare(work, Some(self.programs.guest())).context("two guests in bare wasmtime")?)),
+            _ => None,
+        };
+        let bare = || self.bare(work, None).context("a bare call");
         let hop = || self.hop(work).context("microhost");
         let tonic = || self.tonic(work).context("tonic");
         let (bare, hop, tonic) = if number.is_multiple_of(2) {
@@ -266,12 +276,16 @@ impl Guests {
             let (tonic, hop) = (tonic()?, hop()?);
             (bare()?, hop, tonic)
         };
-        Ok(Round { bare: per(bare), hop: per(hop), tonic: per(tonic) })
+        Ok(Round { bare: per(bare), pair, hop: per(hop), tonic: per(tonic) })
     }
 
-    fn bare(&self, work: Work) -> Result<Duration> {
+    fn bare(&self, work: Work, caller: Option<&Path>) -> Result<Duration> {
         let mut command = self.programs.bench();
-        command.arg("bare").arg("--guest").arg(self.callee(work)).args(work.arguments());
+        command.arg("bare").arg("--guest").arg(self.callee(work));
+        if let Some(caller) = caller {
+            command.arg("--caller").arg(caller);
+        }
+        command.args(work.arguments());
         let nanoseconds: u64 = serde_json::from_slice(&output(command)?).context("its report is not understood")?;
         Ok(Duration::from_nanos(nanoseconds))
     }
@@ -312,7 +326,10 @@ pub fn run_bare(bare: &Bare) -> Result<()> {
     let took = together((0..callers).map(|place| {
         let part = |work: Work| work.part(share(work.count(), callers, place), callers, place);
         let (guest, warm, work) = (&bare.guest, part(warm), part(bare.work));
-        move || bare::run(guest, warm, work)
+        move || match &bare.caller {
+            Some(caller) => pair::run(caller, guest, warm, work),
+            None => bare::run(guest, warm, work),
+        }
     }))?;
     println!("{}", took.as_nanos());
     Ok(())

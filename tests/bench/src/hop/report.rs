@@ -45,7 +45,7 @@ fn table<'a>(f: &mut fmt::Formatter, title: &str, works: impl Iterator<Item = &'
     if works.peek().is_none() {
         return Ok(());
     }
-    let mut table = Table::new(title, &["", "", "bare", "hop", "tonic", "hop of bare", "goal", "tonic of hop", "goal"]);
+    let mut table = Table::new(title, &["", "", "bare", "two guests", "hop", "tonic", "hop of bare", "goal", "tonic of hop", "goal"]);
     for Rounds { work, rounds } in works {
         let median = |of: fn(&Round) -> f64| format!("{:.2}", Spread::of(rounds.iter().map(of)).median / 1e3);
         let (of_bare, of_tonic) = (ratio(rounds, |round| round.hop / round.bare), ratio(rounds, |round| round.tonic / round.hop));
@@ -58,6 +58,7 @@ fn table<'a>(f: &mut fmt::Formatter, title: &str, works: impl Iterator<Item = &'
             work.to_string(),
             String::new(),
             median(|round| round.bare),
+            pair(rounds),
             median(|round| round.hop),
             median(|round| round.tonic),
             text(of_bare),
@@ -67,6 +68,12 @@ fn table<'a>(f: &mut fmt::Formatter, title: &str, works: impl Iterator<Item = &'
         ]);
     }
     write!(f, "{table}")
+}
+
+/// The median of what is known of two guests.
+fn pair(rounds: &[Round]) -> String {
+    let known: Vec<f64> = rounds.iter().filter_map(|round| round.pair).collect();
+    if known.is_empty() { String::new() } else { format!("{:.2}", Spread::of(known.into_iter()).median / 1e3) }
 }
 
 fn ratio(rounds: &[Round], of: impl Fn(&Round) -> f64) -> Spread {

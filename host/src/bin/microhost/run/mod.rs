@@ -13,10 +13,12 @@ use microhost::settings::{HostName, Isolation, Limits, Tls};
 use crate::failure::Outcome;
 use crate::logging::LogArgs;
 
+mod cluster;
 mod grants;
 mod plan;
 pub mod ready;
 
+pub use cluster::ClusterArgs;
 pub use grants::GrantFlags;
 pub use plan::{Plan, Wanted};
 
@@ -67,6 +69,9 @@ pub struct Asked {
     /// Keep no compiled components
     #[arg(long)]
     no_cache: bool,
+
+    #[command(flatten)]
+    cluster: ClusterArgs,
 
     #[command(flatten)]
     admin: AdminArgs,
@@ -169,6 +174,7 @@ impl Run {
         let plan = self.asked.plan()?;
         let (mut services, mut failed): (Vec<_>, Vec<Failed>) = (Vec::new(), Vec::new());
         for wanted in &plan.services {
+            wanted.announce(plan.services.iter());
             match wanted.built(None) {
                 Ok(load) => services.push(load),
                 Err(error) => failed.push((wanted.load().clone(), error.into())),
@@ -197,7 +203,7 @@ impl Asked {
     /// What is to run, and where, by the command line and the settings as they are now.
     pub fn plan(&self) -> Outcome<Plan> {
         let tls = self.tls_certificate.clone().zip(self.tls_key.clone()).map(|(certificate, key)| Tls { certificate, key });
-        let place = plan::Place { address: self.listen, tls, admin: self.admin.clone() };
+        let place = plan::Place { address: self.listen, tls, admin: self.admin.clone(), cluster: self.cluster.clone() };
         plan::make(&self.paths, &place, self.name.clone(), &self.overrides)
     }
 
@@ -208,8 +214,8 @@ impl Asked {
             Some(folder) => Cache::Folder(folder.clone()),
             None => Cache::usual(),
         };
-        let Plan { listen, door, host: name, .. } = plan;
+        let Plan { listen, cluster, door, host: name, .. } = plan;
         let Begin { services, failed, must_start, on_ready } = begin;
-        Ok(app::run(Options { listen, door, name, journal, services, failed, must_start, cache, on_ready })?)
+        Ok(app::run(Options { listen, cluster, door, name, journal, services, failed, must_start, cache, on_ready })?)
     }
 }

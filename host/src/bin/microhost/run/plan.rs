@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use microhost::app::{Entrance, Load};
 use microhost::project::{self, Cancel, ProjectError, Source};
-use microhost::settings::{Admin, HostName, Limits, Listen, Service, Settings, SettingsError, Tls};
+use microhost::settings::{Admin, Cluster, HostName, Limits, Listen, Service, Settings, SettingsError, Tls};
 
-use super::{AdminArgs, Overrides};
+use super::{AdminArgs, ClusterArgs, Overrides};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::{output, source};
@@ -17,6 +17,8 @@ use crate::{output, source};
 pub struct Plan {
     /// Where and how to listen.
     pub listen: Listen,
+    /// How it finds other hosts.
+    pub cluster: Cluster,
     /// How commands reach the host.
     pub door: Entrance,
     /// What commands call it.
@@ -47,6 +49,15 @@ impl Wanted {
         &self.load
     }
 
+    /// Tells that its project is built next, where it is one of several: what their tools print does not
+    /// say which of them it is about.
+    pub fn announce<'w>(&self, all: impl Iterator<Item = &'w Wanted>) {
+        let is_project = |wanted: &Wanted| wanted.load.component.is_dir();
+        if is_project(self) && all.filter(|wanted| is_project(wanted)).count() > 1 {
+            output::tell(format!("building {}", output::visible(self.name())));
+        }
+    }
+
     /// Builds the project, where there is one; what that takes is told as it comes.
     pub fn built(&self, cancel: Option<&Cancel>) -> Result<Load, ProjectError> {
         let component = project::component(&self.load.component, &mut |step| output::tell(step), cancel)?;
@@ -64,13 +75,23 @@ pub struct Place {
     pub tls: Option<Tls>,
     /// How commands are to reach the host; as in the settings where nothing is said.
     pub admin: AdminArgs,
+    /// How it is to find other hosts; as in the settings where nothing is said.
+    pub cluster: ClusterArgs,
 }
 
 /// Reads what the paths stand for, and joins it into one host.
 pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &Overrides) -> Outcome<Plan> {
-    let mut plan = Plan { listen: Listen::default(), door: Entrance::Usual, host: None, strict: false, services: Vec::new() };
+    let mut plan = Plan {
+        listen: Listen::default(),
+        cluster: Cluster::default(),
+        door: Entrance::Usual,
+        host: None,
+        strict: false,
+        services: Vec::new(),
+    };
     let mut admins: Vec<(PathBuf, Admin)> = Vec::new();
     let mut listens: Vec<(PathBuf, Listen)> = Vec::new();
+    let mut clusters: Vec<(PathBuf, Cluster)> = Vec::new();
     for path in paths {
         match project::locate(path)? {
             Source::Component(found) | Source::Project(found) => {
@@ -82,6 +103,7 @@ pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &
                 let base = file.parent().map(Path::to_owned).unwrap_or_default();
                 plan.strict |= settings.strict;
                 listens.extend(settings.listen.map(|listen| (file.clone(), at(listen, &base, place))));
+                clusters.extend(settings.cluster.map(|cluster| (file.clone(), cluster.at(&base))));
                 admins.extend(settings.admin.map(|admin| (file.clone(), admin.at(&base))));
                 plan.services.extend(services(settings.service, &file, &base, overrides)?);
             }
@@ -89,6 +111,7 @@ pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &
     }
     plan.listen = one(listens, "listen", "; where only the addresses differ, --listen ADDRESS is enough")?
         .unwrap_or_else(|| at(Listen::default(), Path::new(""), place));
+    plan.cluster = place.cluster.over(one(clusters, "cluster", "")?.unwrap_or_default());
     (plan.door, plan.host) = entrance(one(admins, "admin", "")?.unwrap_or_default(), &place.admin);
     if let Some(name) = name {
         rename(&mut plan.services, name)?;
@@ -143,6 +166,8 @@ fn load(name: String, service: Service, component: &Path, base: &Path, overrides
         safe: service.safe,
         handles: service.handles,
         http: service.http,
+        weight: service.weight,
+        labels: service.labels,
         limits: limits(service.limits, overrides).map_err(refused)?,
         grants,
     })

@@ -1,0 +1,137 @@
+//! What a host tells others of itself.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::Running;
+use crate::admin::Snapshot;
+use crate::registry::{Interface, Kind, Method, Node, Service};
+use crate::schema::MethodKind;
+use crate::settings::{Address, Cluster};
+
+/// A new id: random, so that no two hosts and no two runs share one.
+pub fn id() -> String {
+    let mut bytes = [0; 12];
+    // Without randomness the process and the time have to do.
+    if getrandom::fill(&mut bytes).is_err() {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        bytes[..4].copy_from_slice(&std::process::id().to_be_bytes());
+        bytes[4..].copy_from_slice(&u64::try_from(now.as_nanos()).unwrap_or_default().to_be_bytes());
+    }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What there is to tell, but for what is new: its revision.
+pub fn node(
+    id: &str,
+    name: Option<&str>,
+    cluster: &Cluster,
+    addresses: &[Address],
+    running: &[std::sync::Arc<Running>],
+    health: &Snapshot,
+) -> Node {
+    Node {
+        id: id.to_owned(),
+        name: name.map(str::to_owned),
+        addresses: addresses.to_vec(),
+        zone: cluster.zone.clone(),
+        labels: cluster.labels.clone(),
+        revision: 0,
+        services: running.iter().map(|running| service(running, health)).collect(),
+    }
+}
+
+fn service(running: &Running, health: &Snapshot) -> Service {
+    let (load, schema) = (&running.load, running.service.schema());
+    let safe = |service: &str, method: &str| {
+        load.safe.iter().any(|safe| safe.split_once('/').is_some_and(|(of, name)| of == service && name == method))
+    };
+    let typed = schema.services.iter().map(|of| Interface {
+        name: of.name.clone(),
+        wit: Some(of.interface.clone()),
+        methods: of
+            .methods
+            .iter()
+            .map(|method| Method {
+                name: method.name.clone(),
+                kind: kind(method.kind),
+                fingerprint: Some(method.fingerprint.bits()),
+                safe: safe(&of.name, &method.name),
+            })
+            .collect(),
+    });
+    let handled = schema.handled.iter().flat_map(|handled| &handled.services).map(|of| Interface {
+        name: of.name.clone(),
+        wit: None,
+        methods: of
+            .methods
+            .iter()
+            .map(|method| Method {
+                name: method.name.clone(),
+                kind: kind(method.kind),
+                fingerprint: None,
+                safe: safe(&of.name, &method.name),
+            })
+            .collect(),
+    });
+    let everything = (running.service.is_gateway() && load.handles.is_empty()).then(|| "*".to_owned());
+    let open = load.handles.iter().cloned().chain(everything).map(|name| Interface { name, wit: None, methods: Vec::new() });
+    let interfaces: Vec<Interface> = typed.chain(handled).chain(open).collect();
+    let ready = health.is_ready() && interfaces.iter().all(|interface| health.serving(&interface.name) != Some(false));
+    Service {
+        name: load.name.clone(),
+        version: running.version().map(str::to_owned),
+        weight: load.weight.0,
+        ready,
+        labels: load.labels.clone(),
+        interfaces,
+    }
+}
+
+fn kind(kind: MethodKind) -> Kind {
+    match kind {
+        MethodKind::Unary => Kind::Unary,
+        MethodKind::ServerStream => Kind::ServerStream,
+        MethodKind::ClientStream => Kind::ClientStream,
+        MethodKind::BidiStream => Kind::Bidirectional,
+    }
+}
+
+/// Where others reach a host that listens at `bound`: what the user says; else that address, or, where it
+/// listens everywhere, those of the machine that others may have a way to.
+pub fn addresses(cluster: &Cluster, bound: SocketAddr, tls: bool) -> Vec<Address> {
+    if !cluster.advertise.is_empty() {
+        return cluster.advertise.clone();
+    }
+    let at = |ip: IpAddr| Address::Tcp { host: ip.to_string(), port: bound.port(), tls };
+    if !bound.ip().is_unspecified() {
+        return vec![at(bound.ip())];
+    }
+    let mut found: Vec<IpAddr> = interfaces().into_iter().filter(|ip| bound.is_ipv6() || ip.is_ipv4()).collect();
+    // The fewest surprises first: what has a way out, then the rest.
+    let way_out = way_out();
+    found.sort_by_key(|ip| (Some(*ip) != way_out, ip.is_ipv6(), *ip));
+    if found.is_empty() {
+        found.push(if bound.is_ipv6() { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() });
+    }
+    found.into_iter().map(at).collect()
+}
+
+/// The address that this machine has towards others. Nothing is sent for it.
+fn way_out() -> Option<IpAddr> {
+    let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // Of the block for documentation (RFC 5737): it is routed as any other address outside is.
+    socket.connect(("203.0.113.1", 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+/// The addresses of the machine's interfaces that are up, without those that nobody else can have a way
+/// to: loopback, link-local ones of version 6, which need a scope, and bridges of containers.
+fn interfaces() -> Vec<IpAddr> {
+    let Ok(all) = if_addrs::get_if_addrs() else { return Vec::new() };
+    let outside = |name: &str| !BRIDGES.iter().any(|bridge| name.starts_with(bridge));
+    let all = all.into_iter().filter(|interface| !interface.is_loopback() && outside(&interface.name));
+    all.map(|interface| interface.ip()).filter(|ip| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())).collect()
+}
+
+/// How the bridges of container engines and virtual machines are called, behind which nobody else is.
+const BRIDGES: [&str; 5] = ["docker", "br-", "virbr", "veth", "cni"];
