@@ -235,7 +235,8 @@ mod tests {
                     other => panic!("not opened again: {other:?}"),
                 };
         }
-        (0..rules().probes).for_each(|_| drop(breaker.succeeded(Pass::Probe, later, &rules())));
+        let closed = (0..rules().probes).find_map(|_| breaker.succeeded(Pass::Probe, later, &rules()));
+        assert_eq!(closed, Some(Switched::Closed));
         let well = later + rules().longest_pause + Duration::from_secs(1);
         assert!(opened(&breaker, well) < 2 * rules().pause);
     }

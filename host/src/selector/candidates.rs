@@ -10,7 +10,7 @@ use super::breaker::Pass;
 use super::facts::Listed;
 use super::gauge::{Call, Gauge};
 use super::group::{Found, Group, Look, gives_way};
-use super::mix::{mix, part_of, place};
+use super::mix::{mix, place};
 use super::moment::Moment;
 use super::outliers;
 use super::rules::Rules;
@@ -247,10 +247,8 @@ impl<T: Listed> Candidates<T> {
 
 /// The first one that has not been tried, else the first one that has, from anywhere in the list.
 fn walk<T: Listed>(look: &Look<'_, T>, groups: &[(&Group, &Counter)]) -> Option<Found> {
-    let members = |(group, counter): &(&'_ Group, &Counter)| {
-        let members = group.members();
-        members.iter().cycle().skip(part_of(members.len() as u64, counter.next().chance(0)) as usize).take(members.len())
-    };
-    let mut places = groups.iter().flat_map(members);
-    places.find_map(|place| look.take(*place)).or_else(|| groups.iter().flat_map(members).find_map(|place| look.take_even_tried(*place)))
+    let mut places = groups.iter().flat_map(|(group, counter)| group.from_anywhere(counter));
+    let untried = places.find_map(|place| look.take(place));
+    let mut again = groups.iter().flat_map(|(group, counter)| group.from_anywhere(counter));
+    untried.or_else(|| again.find_map(|place| look.take_even_tried(place)))
 }

@@ -110,6 +110,12 @@ impl Group {
         &self.members
     }
 
+    /// All members once, the first of them by chance.
+    pub(super) fn from_anywhere(&self, counter: &Counter) -> impl Iterator<Item = u32> + use<'_> {
+        let (before, from) = self.members.split_at(part_of(self.members.len() as u64, counter.next().chance(0)) as usize);
+        from.iter().chain(before).copied()
+    }
+
     /// Chooses by the policy, and asks again so often where one is left alone or has been tried.
     pub(super) fn choose<T: Listed>(&self, look: &Look<'_, T>, counter: &Counter, looks: u64) -> Option<Found> {
         match (&self.wheel, look.key) {
@@ -132,7 +138,7 @@ impl Group {
     fn draw(&self, policy: Policy, turn: Turn) -> usize {
         match policy {
             Policy::RoundRobin => self.shares.turn(turn.number),
-            Policy::Random => self.shares.at(part_of(self.shares.total(), turn.chance(0))),
+            Policy::Random => self.shares.at(part_of(self.shares.total(), turn.even_chance())),
             Policy::TwoChoices | Policy::LeastInFlight => self.shares.at(part_of(self.shares.total(), turn.spread())),
         }
     }

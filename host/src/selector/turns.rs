@@ -7,6 +7,9 @@ use super::mix::{GOLDEN, mix, seed};
 use super::moment::Moment;
 use super::window::WINDOW;
 
+/// Turns that are spread evenly among themselves where chance decides.
+const ROW: u64 = 64;
+
 /// A count of the choices so far, and what is made of it. On a line of its own in the processor's caches:
 /// every choice writes it.
 #[derive(Debug)]
@@ -40,6 +43,15 @@ impl Turn {
         self.number.wrapping_mul(GOLDEN).wrapping_add(self.seed)
     }
 
+    /// A number by chance, but for this: of 64 turns in a row each has one in another 64th of all numbers.
+    /// So shares hold better than by chance alone, which is off by 2 % of 10,000 now and then.
+    pub(super) fn even_chance(self) -> u64 {
+        let row = Turn { number: self.number / ROW, seed: self.seed }.chance(1);
+        // An odd factor, so that a row meets each part once.
+        let part = (self.number.wrapping_mul(row | 1)).wrapping_add(row >> 32) % ROW;
+        part << (u64::BITS - ROW.ilog2()) | self.chance(0) >> ROW.ilog2()
+    }
+
     /// One of many numbers of this turn that have nothing to do with each other.
     pub(super) fn chance(self, which: u64) -> u64 {
         mix(mix(self.number ^ self.seed).wrapping_add(which))
@@ -68,5 +80,30 @@ impl Turns {
     pub(super) fn compares(&self, now: Moment) -> bool {
         let due = self.compare.load(Relaxed);
         now.0 >= due && self.compare.compare_exchange(due, (now + WINDOW).0, Relaxed, Relaxed).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chance_is_even_within_a_row_and_no_row_is_like_another() {
+        let counter = Counter::new();
+        let row = || (0..ROW).map(|_| counter.next().even_chance() >> 58).collect::<Vec<_>>();
+        let (one, other) = (row(), row());
+        assert_ne!(one, other);
+        for mut parts in [one, other] {
+            parts.sort_unstable();
+            assert!(parts.into_iter().eq(0..ROW));
+        }
+    }
+
+    #[test]
+    fn one_of_all_that_ask_compares_and_then_nobody_for_a_while() {
+        let (turns, later) = (Turns::new(), Moment::now() + 2 * WINDOW);
+        assert!(!turns.compares(Moment::now()));
+        assert_eq!((0..10).filter(|_| turns.compares(later)).count(), 1);
+        assert!(turns.compares(later + WINDOW));
     }
 }
