@@ -12,6 +12,9 @@ use crate::stats::EndpointStats;
 use crate::status::{Code, Status};
 
 mod channel;
+pub(crate) mod envelope;
+pub(crate) mod grpc;
+pub(crate) mod headers;
 mod http;
 mod payload;
 mod plan;
