@@ -27,6 +27,7 @@ pub(super) async fn check(service: &Service) -> Result<(), Status> {
             deadline: Instant::now().checked_add(pool.limits().timeout),
             caller: Caller::default(),
             idempotent: true,
+            plan: None,
         };
         let asked = pool.lanes().spawn_on(lane, async move { handler.call(request).await });
         let reply = asked.await.map_err(|error| Status::new(Code::Unavailable, "the host ends").because(error))?.map_err(failed)?;
