@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::local::{self, Local};
 use crate::registry::{Address, View};
+use crate::remote::Remote;
 use crate::rpc::{CallFuture, Channel, OpenFuture, Request, Route, Router, StreamRequest};
 use crate::settings::Calls;
 use crate::stats::CalleesStats;
@@ -28,6 +29,12 @@ mod way;
 pub trait Reach: Send + Sync {
     /// The channel to the host at an address. It is asked for ahead of calls, so nothing is connected yet.
     fn channel(&self, address: &Address) -> Arc<dyn Channel>;
+}
+
+impl Reach for Remote {
+    fn channel(&self, address: &Address) -> Arc<dyn Channel> {
+        Remote::channel(self, address)
+    }
 }
 
 /// What [`Cluster`] is made of.
