@@ -18,11 +18,15 @@ pub use crate::settings::{Address, AddressError, LEASE};
 mod board;
 #[cfg(test)]
 pub(crate) mod conformance;
+mod dial;
+pub mod fetch;
 pub mod mdns;
 mod memory;
+mod peers;
 mod view;
 
 pub use memory::Memory;
+pub use peers::{NotOurs, Peers, Standing};
 pub use view::{Known, Nodes, Offer, View};
 
 /// A host, as it tells others of itself. JSON where it is written down; who reads it ignores fields

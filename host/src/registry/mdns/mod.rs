@@ -26,7 +26,7 @@ mod networks;
 mod tests;
 
 use announce::{Note, SERVICE, full_name};
-pub use follow::Source;
+use follow::{Pages, Source};
 pub use networks::Networks;
 
 const NAME: &str = "mDNS";
@@ -90,8 +90,12 @@ struct Own {
 }
 
 impl Mdns {
-    /// Looks for hosts, and asks them by `source`.
-    pub fn new(options: Options, source: Arc<dyn Source>) -> Mdns {
+    /// Looks for hosts.
+    pub fn new(options: Options) -> Mdns {
+        Mdns::asking(options, Arc::new(Pages))
+    }
+
+    fn asking(options: Options, source: Arc<dyn Source>) -> Mdns {
         let (daemon, own, left) = Default::default();
         let shared = Shared { options, source, board: Arc::default(), daemon, own, left, leases: Notify::new() };
         Mdns { shared: Arc::new(shared), listening: OnceLock::new() }
