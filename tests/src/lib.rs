@@ -4,14 +4,17 @@
 use std::future::Future;
 use std::time::Duration;
 
+pub mod cluster;
 pub mod command;
 pub mod connect;
+pub mod descriptors;
 pub mod grpc;
 pub mod guests;
 pub mod host;
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod nats;
 pub mod neighbour;
 pub mod peer;
 pub mod program;

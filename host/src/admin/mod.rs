@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use crate::registry::{Node, View};
 use crate::rpc::Router;
-use crate::stats::{CacheStats, EdgeStats, ServiceStats};
+use crate::stats::{CacheStats, CalleesStats, EdgeStats, ServiceStats};
 
 mod access;
 mod api;
@@ -62,6 +62,8 @@ pub struct Overview {
     pub edge: EdgeStats,
     /// What is counted of the compile cache.
     pub cache: Arc<CacheStats>,
+    /// What calls of services on other hosts are counted by.
+    pub callees: Arc<CalleesStats>,
     /// The last lines of the log.
     pub journal: Arc<Journal>,
     /// What is known of other hosts, and of this one as they know it.
@@ -82,6 +84,7 @@ impl Overview {
             health: Health::default(),
             edge: EdgeStats::default(),
             cache,
+            callees: Arc::default(),
             journal,
             view: Arc::default(),
             node: OnceLock::new(),

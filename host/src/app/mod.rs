@@ -43,6 +43,7 @@ pub use swap::{DEFAULT_GRACE, Swap, SwapError, Why};
 pub use watch::Watch;
 
 use members::Telling;
+use registries::Registries;
 
 /// How long calls that run may take to end once the host is told to stop.
 const DRAIN_GRACE: Duration = Duration::from_secs(30);
@@ -69,9 +70,13 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let engine = GuestEngine::new()?;
     let overview = Arc::new(Overview::new(Arc::new(Router::default()), cache_stats, journal));
     let view = &overview.view;
-    let registries = registries::open(&cluster)?;
+    let id = node::id();
     let runtime = own_runtime().context("cannot start the host's own runtime")?;
-    runtime.block_on(async { members::hear(view, &registries) });
+    let Registries { all: registries, peers } = runtime.block_on(async {
+        let registries = registries::open(&cluster);
+        members::hear(view, &registries.all);
+        registries
+    });
     let directory = Arc::new(Directory::new(Arc::clone(view)));
     let channel = Arc::new(Local::new(Arc::clone(&overview.router)));
     let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory))?;
@@ -106,8 +111,11 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         let door = socket.map(|socket| Door::open(socket, api)).transpose()?;
         overview.health.enter(Phase::Ready);
         let addresses = node::addresses(&cluster, serving.address(), listen.tls.is_some());
-        let node = members::node(&host, &overview, &cluster, name.as_ref(), addresses);
-        overview.tell(node.clone());
+        let node = members::node(&id, &host, &overview, &cluster, name.as_ref(), addresses);
+        if let Some(peers) = peers {
+            overview.meet(peers);
+            overview.tell(node.clone());
+        }
         let telling = Telling::begin(&registries, &node, cluster.lease, &lanes);
         let ready = Ready {
             address: serving.address(),

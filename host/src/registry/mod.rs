@@ -20,12 +20,16 @@ mod board;
 pub(crate) mod conformance;
 mod dial;
 pub mod fetch;
+mod file;
 pub mod mdns;
 mod memory;
+mod nats;
 mod peers;
 mod view;
 
+pub use file::{Addresses, File};
 pub use memory::Memory;
+pub use nats::Nats;
 pub use peers::{NotOurs, Peers, Standing};
 pub use view::{Known, Nodes, Offer, View};
 

@@ -174,6 +174,7 @@ impl Run {
         let plan = self.asked.plan()?;
         let (mut services, mut failed): (Vec<_>, Vec<Failed>) = (Vec::new(), Vec::new());
         for wanted in &plan.services {
+            wanted.announce(plan.services.iter());
             match wanted.built(None) {
                 Ok(load) => services.push(load),
                 Err(error) => failed.push((wanted.load().clone(), error.into())),

@@ -49,6 +49,15 @@ impl Wanted {
         &self.load
     }
 
+    /// Tells that its project is built next, where it is one of several: what their tools print does not
+    /// say which of them it is about.
+    pub fn announce<'w>(&self, all: impl Iterator<Item = &'w Wanted>) {
+        let is_project = |wanted: &Wanted| wanted.load.component.is_dir();
+        if is_project(self) && all.filter(|wanted| is_project(wanted)).count() > 1 {
+            output::tell(format!("building {}", output::visible(self.name())));
+        }
+    }
+
     /// Builds the project, where there is one; what that takes is told as it comes.
     pub fn built(&self, cancel: Option<&Cancel>) -> Result<Load, ProjectError> {
         let component = project::component(&self.load.component, &mut |step| output::tell(step), cancel)?;
