@@ -2,7 +2,7 @@
 //! it is another one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event};
@@ -53,11 +53,26 @@ struct State {
     link: watch::Sender<Link>,
     /// Connections made so far.
     made: AtomicU64,
+    heard: Mutex<Heard>,
+}
+
+/// What was heard last of what went wrong.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Why an attempt to connect failed, in a word.
+    attempt: Option<String>,
+    /// What the server has complained of.
+    complaint: Option<String>,
 }
 
 impl Nats {
     pub(super) fn new(servers: Servers, runtime: Handle) -> Nats {
-        let link = Arc::new(State { name: servers.to_string(), link: watch::Sender::new(Link::New), made: AtomicU64::new(0) });
+        let link = Arc::new(State {
+            name: servers.to_string(),
+            link: watch::Sender::new(Link::New),
+            made: AtomicU64::new(0),
+            heard: Mutex::default(),
+        });
         Nats { servers, runtime, client: OnceCell::new(), link }
     }
 
@@ -130,7 +145,11 @@ async fn attempted(state: &Weak<State>, servers: &[async_nats::Server]) {
     let failed: Vec<(&str, &str)> =
         servers.iter().filter_map(|server| Some((server.addr.as_url_str(), server.last_error.as_deref()?))).collect();
     let why = match failed.as_slice() {
-        [] => return,
+        // A name that leads nowhere is no failure of the server that has it.
+        [] => match state.heard().attempt.clone() {
+            Some(why) => why,
+            None => return,
+        },
         [(_, why)] if servers.len() == 1 => (*why).to_owned(),
         several => several.iter().map(|(server, why)| format!("{server}: {why}")).collect::<Vec<_>>().join("; "),
     };
@@ -147,6 +166,10 @@ fn set(link: &mut Link, to: Link) -> bool {
 }
 
 impl State {
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().expect("no holder panics")
+    }
+
     fn hear(&self, event: &Event) {
         match event {
             Event::Connected => {
@@ -158,10 +181,17 @@ impl State {
                     _ => false,
                 });
             }
-            // Of these, who has asked for something hears only that no answer came.
-            Event::ServerError(error) => tracing::warn!(server = self.name, "{error}"),
-            Event::SlowConsumer(_) | Event::LameDuckMode => tracing::debug!(server = self.name, "{event}"),
-            Event::ClientError(_) | Event::Draining => {}
+            // Who has asked for what he may not have hears only that no answer came.
+            Event::ServerError(error) => {
+                let complaint = error.to_string();
+                let mut heard = self.heard();
+                if heard.complaint.as_ref() != Some(&complaint) {
+                    tracing::warn!(server = self.name, "{complaint}");
+                    heard.complaint = Some(complaint);
+                }
+            }
+            Event::ClientError(error) => self.heard().attempt = Some(error.to_string()),
+            Event::SlowConsumer(_) | Event::LameDuckMode | Event::Draining => tracing::debug!(server = self.name, "{event}"),
         }
     }
 }
