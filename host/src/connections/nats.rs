@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ClientError, ConnectOptions, Event};
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, watch};
 
@@ -190,8 +190,10 @@ impl State {
                     heard.complaint = Some(complaint);
                 }
             }
-            Event::ClientError(error) => self.heard().attempt = Some(error.to_string()),
-            Event::SlowConsumer(_) | Event::LameDuckMode | Event::Draining => tracing::debug!(server = self.name, "{event}"),
+            Event::ClientError(ClientError::Other(why)) => self.heard().attempt = Some(why.clone()),
+            Event::ClientError(_) | Event::SlowConsumer(_) | Event::LameDuckMode | Event::Draining => {
+                tracing::debug!(server = self.name, "{event}")
+            }
         }
     }
 }
@@ -221,14 +223,31 @@ mod tests {
         assert!((0..10).any(|_| pause(20) != pause(20)));
     }
 
+    /// Why a server cannot be reached.
+    async fn why_not(url: &str) -> String {
+        let nats = Nats::new(url.parse().expect("a URL"), Handle::current());
+        e2e::soon("why not", nats.connected()).await.expect_err("nobody is there").to_string()
+    }
+
     #[tokio::test]
     async fn a_server_that_is_not_there_is_told_with_the_reason() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("nats://ann:cret@{}", free.local_addr().expect("it is bound"));
+        let address = free.local_addr().expect("it is bound");
         drop(free);
-        let nats = Nats::new(url.parse().expect("a URL"), Handle::current());
-        let error =
-            tokio::time::timeout(Duration::from_secs(30), nats.connected()).await.expect("it is told").expect_err("nobody is there");
-        assert!(error.to_string().contains("refused") && !error.to_string().contains("cret"), "{error}");
+        let error = why_not(&format!("nats://ann:cret@{address}")).await;
+        assert!(error.contains("refused") && !error.contains("cret"), "{error}");
+        // A name that is nobody's, wherever names are looked up.
+        let error = why_not("nats://ann:cret@nobody.invalid").await;
+        assert!(error.contains("DNS") && !error.contains("cret"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_nobody_holds_tries_no_more() {
+        let state =
+            Arc::new(State { name: String::new(), link: watch::Sender::new(Link::New), made: AtomicU64::new(0), heard: Mutex::default() });
+        let weak = Arc::downgrade(&state);
+        attempted(&weak, &[]).await;
+        drop(state);
+        assert_eq!(futures::FutureExt::now_or_never(attempted(&weak, &[])), None);
     }
 }
