@@ -177,6 +177,13 @@ impl Status {
         self
     }
 
+    /// Takes that back: the status of one call becomes that of the call that it was made for.
+    #[must_use]
+    pub fn seen(mut self) -> Status {
+        self.0.unseen = false;
+        self
+    }
+
     /// Whether it is known that no handler has seen the call.
     pub fn is_unseen(&self) -> bool {
         self.0.unseen

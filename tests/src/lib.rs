@@ -4,8 +4,10 @@
 use std::future::Future;
 use std::time::Duration;
 
+pub mod cluster;
 pub mod command;
 pub mod connect;
+pub mod descriptors;
 pub mod grpc;
 pub mod guests;
 pub mod host;

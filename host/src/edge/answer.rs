@@ -147,7 +147,7 @@ async fn elsewhere(peer: &Peer, head: http::request::Parts, mut body: Incoming, 
     if grpc && path.starts_with(reflection::PREFIX) {
         return edge.reflection.answer(&edge.overview.catalog, Request::from_parts(head, body)).await.map(Body::Tonic);
     }
-    let status = Status::new(Code::Unimplemented, nothing_at(path, &edge.overview.router));
+    let status = Status::new(Code::Unimplemented, nothing_at(path, &edge.overview.router)).unseen();
     request::skip(&head, &mut body).await;
     refusal(content(&head), StatusCode::NOT_FOUND, &status)
 }

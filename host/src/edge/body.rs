@@ -9,28 +9,25 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 use super::activity::UnsentGuard;
-use super::envelope::HEAD;
 use super::http::Streamed;
 use super::stream::Outward;
+use crate::rpc::envelope::{Enveloped, HEAD};
 
 /// A message with its envelope's head in front, or without one.
 #[derive(Debug)]
 pub(super) struct Chunk {
-    head: [u8; HEAD],
-    /// How much of the head is written; all of it where there is none.
-    written: usize,
-    bytes: Bytes,
+    message: Enveloped,
     /// Lives as long as the bytes: hyper drops them when the client has taken them.
     _unsent: Option<UnsentGuard>,
 }
 
 impl Chunk {
     pub(super) fn plain(bytes: Bytes) -> Chunk {
-        Chunk { head: [0; HEAD], written: HEAD, bytes, _unsent: None }
+        Chunk { message: Enveloped::plain(bytes), _unsent: None }
     }
 
     pub(super) fn enveloped(head: [u8; HEAD], bytes: Bytes) -> Chunk {
-        Chunk { head, written: 0, bytes, _unsent: None }
+        Chunk { message: Enveloped::new(head, bytes), _unsent: None }
     }
 
     /// The head and the message as one.
@@ -46,27 +43,19 @@ impl Chunk {
 
 impl Buf for Chunk {
     fn remaining(&self) -> usize {
-        HEAD - self.written + self.bytes.len()
+        self.message.remaining()
     }
 
     fn chunk(&self) -> &[u8] {
-        if self.written < HEAD { &self.head[self.written..] } else { &self.bytes }
+        self.message.chunk()
     }
 
     fn chunks_vectored<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
-        let parts = [&self.head[self.written..], &self.bytes[..]];
-        let mut filled = 0;
-        for (slot, part) in out.iter_mut().zip(parts.into_iter().filter(|part| !part.is_empty())) {
-            *slot = IoSlice::new(part);
-            filled += 1;
-        }
-        filled
+        self.message.chunks_vectored(out)
     }
 
     fn advance(&mut self, count: usize) {
-        let of_head = count.min(HEAD - self.written);
-        self.written += of_head;
-        self.bytes.advance(count - of_head);
+        self.message.advance(count);
     }
 }
 
@@ -132,36 +121,5 @@ impl http_body::Body for Body {
             Body::Tonic(body) => body.size_hint(),
             Body::Http(streamed) => streamed.size_hint(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_chunk_reads_the_same_in_pieces_of_any_size() {
-        for step in 1..12 {
-            let mut chunk = Chunk::enveloped([1, 2, 3, 4, 5], Bytes::from_static(&[6, 7, 8, 9]));
-            let mut read = Vec::new();
-            while chunk.has_remaining() {
-                let mut slots = [IoSlice::new(&[]), IoSlice::new(&[])];
-                let filled = chunk.chunks_vectored(&mut slots);
-                let vectored: Vec<u8> = slots[..filled].iter().flat_map(|slot| slot.to_vec()).collect();
-                assert_eq!(vectored.len(), chunk.remaining());
-                let part = &chunk.chunk()[..chunk.chunk().len().min(step)];
-                assert!(vectored.starts_with(part));
-                read.extend_from_slice(part);
-                chunk.advance(part.len());
-            }
-            assert_eq!(read, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
-        }
-    }
-
-    #[test]
-    fn advancing_past_the_head_reaches_the_bytes() {
-        let mut chunk = Chunk::enveloped([1, 2, 3, 4, 5], Bytes::from_static(&[6, 7]));
-        chunk.advance(6);
-        assert_eq!(chunk.chunk(), [7]);
     }
 }

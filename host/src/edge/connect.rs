@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 use super::body::{Body, Chunk};
 use super::compression::{self, Encoding};
 use super::content::connect_name;
-use super::metadata::{self, BASE64, BASE64_URL};
 use super::timeout;
 use super::unary::Answer;
 use super::unary::{Call, Peer};
 use crate::rpc::Route;
+use crate::rpc::headers::{self, BASE64, BASE64_URL};
 use crate::schema::Codec;
 use crate::status::{Code, Status};
 
@@ -175,7 +175,7 @@ fn decoded(value: &str) -> Cow<'_, [u8]> {
 }
 
 fn success(peer: &Peer, name: &'static str, accepted: Option<Encoding>, reply: Answer) -> Response<Body> {
-    let mut headers = metadata::own(reply.headers);
+    let mut headers = headers::own(reply.headers);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(name));
     let body = match compression::pack(accepted, &reply.body) {
         Some((encoding, packed)) => {
@@ -194,7 +194,7 @@ fn success(peer: &Peer, name: &'static str, accepted: Option<Encoding>, reply: A
 }
 
 fn add_trailers(headers: &mut HeaderMap, trailers: HeaderMap) {
-    for (name, value) in &metadata::own(trailers) {
+    for (name, value) in &headers::own(trailers) {
         // A name grows past its bound only if it was there already.
         if let Ok(name) = HeaderName::try_from(format!("{TRAILER}{name}")) {
             headers.append(name, value.clone());
@@ -211,7 +211,7 @@ pub(super) fn error(status: &Status) -> Response<Body> {
 pub(super) fn error_as(http: StatusCode, status: &Status) -> Response<Body> {
     let mut response = Response::new(Body::whole(error_json(status).to_string().into()));
     *response.status_mut() = http;
-    let mut headers = metadata::own(status.metadata().clone());
+    let mut headers = headers::own(status.metadata().clone());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if status.code() == Code::Unimplemented {
         // RFC 9110, section 12.5.3: what a request may be compressed with.

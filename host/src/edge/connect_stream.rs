@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 
 use super::body::{Body, Chunk};
 use super::compression::{self, Encoding};
-use super::{connect, envelope, metadata, timeout};
+use super::{connect, envelope, timeout};
+use crate::rpc::headers;
 use crate::status::{Code, Status};
 
 const ENCODING: HeaderName = HeaderName::from_static("connect-content-encoding");
@@ -26,7 +27,7 @@ pub(super) fn of_head(headers: &HeaderMap) -> Result<(Option<Instant>, Option<En
 
 /// The headers before a reply.
 pub(super) fn headers(name: &'static str, metadata: HeaderMap, encoding: Option<Encoding>) -> HeaderMap {
-    let mut headers = metadata::own(metadata);
+    let mut headers = headers::own(metadata);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(name));
     if let Some(encoding) = encoding {
         headers.insert(ENCODING, HeaderValue::from_static(encoding.name()));

@@ -5,13 +5,8 @@ use bytes::Bytes;
 use super::body::Chunk;
 use super::compression::{self, Encoding};
 use super::request;
+use crate::rpc::envelope::{self, COMPRESSED, HEAD, Wrong};
 use crate::status::{Code, Status};
-
-/// The length of an envelope's head.
-pub(super) const HEAD: usize = 5;
-
-/// The message is compressed.
-const COMPRESSED: u8 = 0b0000_0001;
 
 /// Connect: the envelope holds the end of the stream.
 const END: u8 = 0b0000_0010;
@@ -21,17 +16,17 @@ const TRAILERS: u8 = 0b1000_0000;
 
 /// The head in front of a message.
 pub(super) fn head(compressed: bool, length: usize) -> [u8; HEAD] {
-    with_flags(if compressed { COMPRESSED } else { 0 }, length)
+    envelope::head(if compressed { COMPRESSED } else { 0 }, length)
 }
 
 /// The head in front of gRPC-Web's trailers.
 pub(super) fn trailers_head(length: usize) -> [u8; HEAD] {
-    with_flags(TRAILERS, length)
+    envelope::head(TRAILERS, length)
 }
 
 /// The head in front of the end of a Connect stream.
 pub(super) fn end_head(length: usize) -> [u8; HEAD] {
-    with_flags(END, length)
+    envelope::head(END, length)
 }
 
 /// A reply's message in its envelope, and the encoding where it is compressed.
@@ -42,12 +37,6 @@ pub(super) fn packed(accepted: Option<Encoding>, message: Bytes) -> (Chunk, Opti
     }
 }
 
-fn with_flags(flags: u8, length: usize) -> [u8; HEAD] {
-    // Replies are bounded far below: see `settings::Limits::reply`.
-    let [a, b, c, d] = u32::try_from(length).expect("a reply is shorter than 4 GiB").to_be_bytes();
-    [flags, a, b, c, d]
-}
-
 /// The length that a head announces, once there is a whole head.
 pub(super) fn announced(body: &[u8]) -> Option<usize> {
     let (_, rest) = body.split_first()?;
@@ -55,18 +44,12 @@ pub(super) fn announced(body: &[u8]) -> Option<usize> {
     usize::try_from(u32::from_be_bytes(*length)).ok()
 }
 
-/// Reads the head of a request's message: whether it is compressed, and its length.
-pub(super) fn read([flags, length @ ..]: [u8; HEAD], limit: usize) -> Result<(bool, usize), Status> {
-    let compressed = is_compressed(flags)?;
-    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-    if length > limit { Err(request::too_long(limit)) } else { Ok((compressed, length)) }
-}
-
-fn is_compressed(flags: u8) -> Result<bool, Status> {
-    if flags & !COMPRESSED != 0 {
-        return Err(Status::new(Code::Internal, format!("the request's envelope has unknown flags: {flags:#04x}")));
+/// What a caller is told whose envelope is wrong.
+pub(super) fn refused(wrong: Wrong, limit: usize) -> Status {
+    match wrong {
+        Wrong::TooLong => request::too_long(limit),
+        Wrong::Flags(flags) => Status::new(Code::Internal, format!("the request's envelope has unknown flags: {flags:#04x}")),
     }
-    Ok(flags & COMPRESSED != 0)
 }
 
 /// A request's message as it was before its caller compressed it, in at most `limit` bytes.
@@ -96,7 +79,7 @@ pub(super) fn only_message(body: &Bytes) -> Result<(bool, Bytes), Status> {
     let length = announced(body).filter(|length| body.len() - HEAD >= *length).ok_or_else(|| {
         Status::new(Code::InvalidArgument, format!("the request ends within its message: {} bytes with the envelope", body.len()))
     })?;
-    let compressed = is_compressed(body[0])?;
+    let compressed = envelope::is_compressed(body[0]).map_err(|wrong| refused(wrong, length))?;
     if body.len() > HEAD + length {
         return Err(more_than_one());
     }

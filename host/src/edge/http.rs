@@ -37,7 +37,8 @@ pub(super) async fn serve(peer: &Peer, served: Arc<HttpServed>, mut head: Parts,
     }
     let bodiless = head.method == Method::HEAD;
     let body = (!body.is_end_stream()).then(|| body.map_err(broken).boxed_unsync());
-    let call = HttpRequest { head, body, caller: peer.caller() };
+    let caller = peer.caller(&head.headers);
+    let call = HttpRequest { head, body, caller };
     let (result, mut counted) = middleware::serve_http(&served, call).await;
     match result {
         // Those are the server's to send, and a 101 would hand the connection over.

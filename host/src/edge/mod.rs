@@ -28,7 +28,6 @@ mod grpc;
 mod health;
 mod http;
 mod listener;
-mod metadata;
 mod open;
 mod pages;
 mod probe;

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
 use super::envelope;
+use crate::rpc::envelope::HEAD;
 use crate::status::{Code, Status};
 
 /// What is reserved at most for a body that only announces its length.
@@ -38,9 +39,9 @@ impl Layout {
     fn bound(self, limit: usize) -> usize {
         match self {
             Layout::Bare => limit,
-            Layout::Enveloped => limit.saturating_add(envelope::HEAD),
+            Layout::Enveloped => limit.saturating_add(HEAD),
             // Four characters for three bytes; the padding of a part fits into the spare ones.
-            Layout::EnvelopedText => limit.saturating_add(envelope::HEAD).saturating_mul(4) / 3 + 8,
+            Layout::EnvelopedText => limit.saturating_add(HEAD).saturating_mul(4) / 3 + 8,
         }
     }
 }

@@ -11,8 +11,8 @@ use http::HeaderMap;
 
 use super::Edge;
 use super::activity::{Activity, UnsentGuard};
-use crate::middleware;
-use crate::rpc::{Caller, Form, Request, Route};
+use crate::middleware::{self, MAX_DEPTH};
+use crate::rpc::{Caller, DEPTH, Form, Request, Route};
 use crate::schema::Codec;
 use crate::status::{Code, Status};
 
@@ -39,8 +39,12 @@ pub(super) struct Peer {
 
 impl Peer {
     /// Who calls, for the handler.
-    pub(super) fn caller(&self) -> Caller {
-        Caller { peer: Some(self.address), ..Caller::default() }
+    ///
+    /// Another host says how deep its call is, and by that gets no more than anybody else. Which service of
+    /// it calls is not taken from anybody: whoever can connect could say any name.
+    pub(super) fn caller(&self, headers: &HeaderMap) -> Caller {
+        let depth = headers.get(DEPTH).map_or(0, |value| depth(value.as_bytes()));
+        Caller { peer: Some(self.address), service: None, depth }
     }
 
     /// Counts a reply as unsent where it is large.
@@ -59,6 +63,12 @@ impl Peer {
         }
         Ok(())
     }
+}
+
+/// The depth that a header says, at most where it stops all calls. What is no number stops them too.
+fn depth(text: &[u8]) -> u32 {
+    let said = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    said.unwrap_or(MAX_DEPTH).min(MAX_DEPTH)
 }
 
 /// What a caller is told whose deadline has passed.
@@ -87,8 +97,8 @@ impl Call {
     pub(super) async fn run(self, peer: &Peer) -> Result<Answer, Status> {
         peer.admit()?;
         let Call { route, codec, body, headers, deadline } = self;
-        let (form, caller, idempotent) = (Form::Encoded(codec), peer.caller(), route.endpoint.safe);
-        let request = Request { form, body: body.into(), headers, deadline, caller, idempotent };
+        let (form, caller, idempotent) = (Form::Encoded(codec), peer.caller(&headers), route.endpoint.safe);
+        let request = Request { form, body: body.into(), headers, deadline, caller, idempotent, plan: None };
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return Err(late());
         }

@@ -8,11 +8,11 @@ use http::{HeaderMap, Response};
 use hyper::body::Incoming;
 
 use super::body::{Body, Chunk};
-use super::metadata::BASE64;
 use super::request::Layout;
 use super::unary::Peer;
 use super::{compression, envelope, grpc};
-use crate::rpc::Route;
+use crate::rpc::headers::BASE64;
+use crate::rpc::{self, Route};
 use crate::status::{Code, Status};
 
 /// Answers a unary call.
@@ -31,7 +31,7 @@ pub(super) async fn unary(
     };
     let unsent = peer.hold(reply.body.len());
     let (message, encoding) = envelope::packed(accepted, reply.body);
-    let trailers = trailers(&grpc::ok_trailers(reply.trailers));
+    let trailers = trailers(&rpc::grpc::ok_trailers(reply.trailers));
     let body = Body::Two(Some(laid_out(layout, message).held_by(unsent)), Some(laid_out(layout, trailers)));
     let mut response = Response::new(body);
     *response.headers_mut() = grpc::headers(name, reply.headers, encoding);

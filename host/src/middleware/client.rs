@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures::Stream;
 use http::{HeaderMap, HeaderName};
 
-use crate::rpc::{Caller, Channel, Event, Events, Form, Messages, Payload, Reply, Request, StreamReply, StreamRequest};
+use crate::rpc::{Caller, Channel, Event, Events, Form, Messages, Payload, Plan, Reply, Request, StreamReply, StreamRequest};
 use crate::settings::CallGrant;
 use crate::status::{Code, Status};
 
@@ -45,6 +45,8 @@ pub struct Outgoing {
     pub timeout: Option<Duration>,
     /// A second call does no more than the first; see [`Request::idempotent`].
     pub idempotent: bool,
+    /// How values are written; see [`Request::plan`].
+    pub plan: Option<Arc<dyn Plan>>,
 }
 
 /// Calls other services on behalf of one.
@@ -137,10 +139,10 @@ impl Client {
     /// many calls led to it or are under way, with `deadline_exceeded` where it is too late for it; else as
     /// [`Channel::call`] does.
     pub fn call(&self, origin: Option<Origin<'_>>, outgoing: Outgoing, body: Payload) -> Calling<Reply> {
-        let Outgoing { path, form, metadata, timeout, idempotent } = outgoing;
+        let Outgoing { path, form, metadata, timeout, idempotent, plan } = outgoing;
         match self.admit(origin, &path, metadata, timeout) {
             Ok(Admitted { headers, deadline, caller, place }) => {
-                let answer = self.channel.call(&path, Request { form, body, headers, deadline, caller, idempotent });
+                let answer = self.channel.call(&path, Request { form, body, headers, deadline, caller, idempotent, plan });
                 Calling { answer, place: Some(place) }
             }
             Err(status) => Calling::failed(status),
@@ -149,10 +151,10 @@ impl Client {
 
     /// Calls a method with streams. Fails as [`Client::call`] does.
     pub fn open(&self, origin: Option<Origin<'_>>, outgoing: Outgoing, messages: Messages) -> Calling<StreamReply> {
-        let Outgoing { path, form, metadata, timeout, idempotent } = outgoing;
+        let Outgoing { path, form, metadata, timeout, idempotent, plan } = outgoing;
         match self.admit(origin, &path, metadata, timeout) {
             Ok(Admitted { headers, deadline, caller, place }) => {
-                let answer = self.channel.open(&path, StreamRequest { form, headers, deadline, caller, idempotent, messages });
+                let answer = self.channel.open(&path, StreamRequest { form, headers, deadline, caller, idempotent, plan, messages });
                 Calling { answer, place: Some(place) }
             }
             Err(status) => Calling::failed(status),
@@ -236,7 +238,7 @@ mod tests {
         let asked = Arc::new(Asked::default());
         let client = Client::new("orders".into(), &["shop.Stock".parse().expect("a grant")], 1, asked.clone());
         let timeout = Some(Duration::from_secs(3600));
-        let outgoing = Outgoing { path: path.into(), form: Form::Encoded(Codec::Proto), metadata, timeout, idempotent: false };
+        let outgoing = Outgoing { path: path.into(), form: Form::Encoded(Codec::Proto), metadata, timeout, idempotent: false, plan: None };
         client.call(origin, outgoing, Payload::default()).await?;
         let request = asked.0.lock().expect("no holder panics").pop();
         Ok(request.expect("one call came"))
@@ -275,7 +277,8 @@ mod tests {
         let client = Client::new("orders".into(), &["*".parse().expect("a grant")], 1, Arc::new(Asked::default()));
         let call = || {
             let (path, form) = ("/shop.Stock/Take".into(), Form::Encoded(Codec::Proto));
-            client.call(None, Outgoing { path, form, metadata: HeaderMap::new(), timeout: None, idempotent: false }, Payload::default())
+            let outgoing = Outgoing { path, form, metadata: HeaderMap::new(), timeout: None, idempotent: false, plan: None };
+            client.call(None, outgoing, Payload::default())
         };
         let first = call();
         let status = call().await.expect_err("one is under way");

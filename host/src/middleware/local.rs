@@ -20,21 +20,62 @@ impl Local {
     }
 
     fn route(&self, path: &str) -> Result<Route, Status> {
-        self.0.find(path).or_else(|| self.0.rest(path)).ok_or_else(|| self.missing(path))
+        self.named(path).or_else(|| self.rest(path)).ok_or_else(|| self.missing(path))
     }
 
-    fn missing(&self, path: &str) -> Status {
+    /// What takes calls of this path by its name.
+    pub(super) fn named(&self, path: &str) -> Option<Route> {
+        self.0.find(path)
+    }
+
+    /// What takes calls of this path as whatever nobody else serves.
+    pub(super) fn rest(&self, path: &str) -> Option<Route> {
+        self.0.rest(path)
+    }
+
+    /// Why nothing here takes calls of this path.
+    pub(super) fn missing(&self, path: &str) -> Status {
         let (service, method) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
-        match self.0.all().iter().any(|route| *route.endpoint.service == *service) {
+        let status = match self.offers(service) {
             true => Status::new(Code::Unimplemented, format!("{service} has no method {method}")),
             false => Status::new(Code::Unavailable, format!("no service here offers {service}")),
-        }
+        };
+        status.unseen()
     }
+
+    /// Whether a service of this full name is here.
+    pub(super) fn offers(&self, service: &str) -> bool {
+        self.0.all().iter().any(|route| *route.endpoint.service == *service)
+    }
+}
+
+/// Calls what was found for a path.
+pub(super) fn call(route: Route, request: Request) -> CallFuture {
+    match within(&request.body, &route) {
+        Ok(()) => Box::pin(serve(route, request)),
+        Err(status) => Box::pin(std::future::ready(Err(status))),
+    }
+}
+
+/// Opens what was found for a path.
+pub(super) async fn begin(route: Route, mut request: StreamRequest) -> Result<StreamReply, Status> {
+    let encoded = matches!(request.form, Form::Encoded(_));
+    if encoded {
+        let bound = Arc::clone(&route);
+        let checked = request.messages.map(move |message| message.and_then(|message| within(&message, &bound).map(|()| message)));
+        request.messages = Box::pin(checked);
+    }
+    if route.endpoint.kind == Some(MethodKind::Unary) {
+        return whole(route, request).await;
+    }
+    let Opened { headers, events } = open(route, request).await?;
+    let events: Events = if encoded { Box::pin(events.flat_map(|event| stream::iter(each(event)))) } else { Box::pin(events) };
+    Ok(StreamReply { headers, events })
 }
 
 /// A unary call that came with streams, as gateways pass calls on: they do not know its kind.
 async fn whole(route: Route, request: StreamRequest) -> Result<StreamReply, Status> {
-    let StreamRequest { form, headers, deadline, caller, idempotent, mut messages } = request;
+    let StreamRequest { form, headers, deadline, caller, idempotent, plan, mut messages } = request;
     let message = async {
         let first = messages.next().await.unwrap_or_else(|| Err(not_one("none")))?;
         match messages.next().await {
@@ -46,7 +87,7 @@ async fn whole(route: Route, request: StreamRequest) -> Result<StreamReply, Stat
         None => message.await?,
         Some(deadline) => tokio::time::timeout_at(deadline.into(), message).await.unwrap_or_else(|_| Err(late()))?,
     };
-    let reply = serve(route, Request { form, body, headers, deadline, caller, idempotent }).await?;
+    let reply = serve(route, Request { form, body, headers, deadline, caller, idempotent, plan }).await?;
     let events = [Event::Message(reply.body), Event::End(Ok(reply.trailers))];
     Ok(StreamReply { headers: reply.headers, events: Box::pin(stream::iter(events)) })
 }
@@ -73,30 +114,17 @@ fn within(message: &Payload, route: &Route) -> Result<(), Status> {
 
 impl Channel for Local {
     fn call(&self, path: &str, request: Request) -> CallFuture {
-        let admitted = self.route(path).and_then(|route| within(&request.body, &route).map(|()| route));
-        match admitted {
-            Ok(route) => Box::pin(serve(route, request)),
+        match self.route(path) {
+            Ok(route) => call(route, request),
             Err(status) => Box::pin(std::future::ready(Err(status))),
         }
     }
 
-    fn open(&self, path: &str, mut request: StreamRequest) -> OpenFuture {
-        let route = self.route(path);
-        Box::pin(async move {
-            let route = route?;
-            let encoded = matches!(request.form, Form::Encoded(_));
-            if encoded {
-                let bound = Arc::clone(&route);
-                let checked = request.messages.map(move |message| message.and_then(|message| within(&message, &bound).map(|()| message)));
-                request.messages = Box::pin(checked);
-            }
-            if route.endpoint.kind == Some(MethodKind::Unary) {
-                return whole(route, request).await;
-            }
-            let Opened { headers, events } = open(route, request).await?;
-            let events: Events = if encoded { Box::pin(events.flat_map(|event| stream::iter(each(event)))) } else { Box::pin(events) };
-            Ok(StreamReply { headers, events })
-        })
+    fn open(&self, path: &str, request: StreamRequest) -> OpenFuture {
+        match self.route(path) {
+            Ok(route) => Box::pin(begin(route, request)),
+            Err(status) => Box::pin(std::future::ready(Err(status))),
+        }
     }
 }
 
@@ -139,14 +167,15 @@ mod tests {
 
     async fn call(path: &str, body: &'static str) -> Result<Reply, Status> {
         let (form, caller) = (Form::Encoded(Codec::Json), Caller::default());
-        local().call(path, Request { form, body: body.into(), headers: HeaderMap::new(), deadline: None, caller, idempotent: false }).await
+        let headers = HeaderMap::new();
+        local().call(path, Request { form, body: body.into(), headers, deadline: None, caller, idempotent: false, plan: None }).await
     }
 
     async fn open(bodies: &[&'static str]) -> Result<Vec<Event>, Status> {
         let (form, caller) = (Form::Encoded(Codec::Json), Caller::default());
         let messages: Vec<Result<Payload, Status>> = bodies.iter().map(|body| Ok((*body).into())).collect();
         let messages = Box::pin(stream::iter(messages));
-        let request = StreamRequest { form, headers: HeaderMap::new(), deadline: None, caller, idempotent: false, messages };
+        let request = StreamRequest { form, headers: HeaderMap::new(), deadline: None, caller, idempotent: false, plan: None, messages };
         Ok(local().open("/a.B/C", request).await?.events.collect().await)
     }
 

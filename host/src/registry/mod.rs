@@ -18,14 +18,19 @@ pub use crate::settings::{Address, AddressError, LEASE};
 mod board;
 #[cfg(test)]
 pub(crate) mod conformance;
+mod dial;
+pub mod fetch;
 mod file;
+pub mod mdns;
 mod memory;
 mod nats;
+mod peers;
 mod view;
 
-pub use file::{File, Peers};
+pub use file::{Addresses, File};
 pub use memory::Memory;
 pub use nats::Nats;
+pub use peers::{NotOurs, Peers, Standing};
 pub use view::{Known, Nodes, Offer, View};
 
 /// A host, as it tells others of itself. JSON where it is written down; who reads it ignores fields

@@ -12,8 +12,12 @@ use crate::stats::EndpointStats;
 use crate::status::{Code, Status};
 
 mod channel;
+pub(crate) mod envelope;
+pub(crate) mod grpc;
+pub(crate) mod headers;
 mod http;
 mod payload;
+mod plan;
 mod router;
 mod run;
 mod split;
@@ -22,6 +26,7 @@ mod stream;
 pub use self::channel::Channel;
 pub use self::http::{HttpBody, HttpFuture, HttpHandler, HttpRequest, HttpServed};
 pub use payload::{Form, Payload};
+pub use plan::Plan;
 pub use router::{Gateway, Offer, Route, Router, RouterError};
 pub use run::{Run, RunWriter};
 pub use stream::{Event, Events, Messages, OpenFuture, StreamReply, StreamRequest};
@@ -35,12 +40,13 @@ pub struct Caller {
     pub peer: Option<SocketAddr>,
     /// The service of this host that calls, by its name in the settings; `None` for a call from outside.
     pub service: Option<Arc<str>>,
-    /// How many calls of services led to this one: 0 for a call from outside.
+    /// How many calls of services led to this one: 0 for a call from outside. Another host says so
+    /// itself, and can make its calls only deeper, so that less may follow from them.
     pub depth: u32,
 }
 
 /// A unary call on its way to a handler.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// How [`Request::body`] is written, and how the reply's is to be.
     pub form: Form,
@@ -55,6 +61,8 @@ pub struct Request {
     /// A second call does no more than the first: whoever passes the call on may try again where he
     /// cannot know whether the first one arrived.
     pub idempotent: bool,
+    /// How values are written where the callee is elsewhere; set where [`Request::form`] is values.
+    pub plan: Option<Arc<dyn Plan>>,
 }
 
 /// A unary call's answer.
@@ -123,13 +131,23 @@ pub struct Served {
     pub max_request: usize,
 }
 
+/// What the names of headers begin with by which one host tells another of a call. No service sets them.
+pub const HOST_PREFIX: &str = "microhost-";
+
+/// How many calls of services led to this one; see [`Caller::depth`].
+pub const DEPTH: ::http::HeaderName = ::http::HeaderName::from_static("microhost-depth");
+
+/// With the status of a failed call: no handler has seen it; see [`Status::is_unseen`].
+pub const UNSEEN: ::http::HeaderName = ::http::HeaderName::from_static("microhost-unseen");
+
 /// Whether a header of this name is a protocol's own and so no metadata.
 ///
 /// gRPC reserves the prefix `grpc-` ("PROTOCOL-HTTP2"), Connect the prefix `connect-` (the Connect
-/// protocol, "Custom metadata"); the rest is HTTP's own.
+/// protocol, "Custom metadata"), and hosts among one another [`HOST_PREFIX`]; the rest is HTTP's own.
 pub fn is_reserved(name: &str) -> bool {
     name.starts_with("grpc-")
         || name.starts_with("connect-")
+        || name.starts_with(HOST_PREFIX)
         || name.starts_with(':')
         || matches!(
             name,

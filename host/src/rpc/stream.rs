@@ -4,12 +4,13 @@
 //! the guest on the other side.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures::Stream;
 use http::HeaderMap;
 
-use super::{Caller, Form, Payload};
+use super::{Caller, Form, Payload, Plan};
 use crate::status::Status;
 
 /// Messages on their way in, each one whole; small ones of an edge's may come as a [`super::Run`].
@@ -31,6 +32,8 @@ pub struct StreamRequest {
     pub caller: Caller,
     /// A second call does no more than the first; see [`super::Request::idempotent`].
     pub idempotent: bool,
+    /// How values are written where the callee is elsewhere; see [`super::Request::plan`].
+    pub plan: Option<Arc<dyn Plan>>,
     /// The caller's messages.
     pub messages: Messages,
 }

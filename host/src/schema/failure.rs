@@ -169,6 +169,13 @@ impl Failure {
         })
     }
 
+    /// The error that a status carries as its detail, where it does.
+    pub(super) fn read(&self, types: &Types, status: &Status) -> Option<Value> {
+        let message = types.message(self.detail?);
+        let detail = status.details().iter().find(|detail| detail.type_name == message.name)?;
+        proto::decode(types, message, &detail.value).ok()
+    }
+
     /// The code of an error.
     pub(super) fn code(&self, value: Option<&Value>) -> Code {
         let code = match (&self.speech, value) {

@@ -29,6 +29,7 @@ mod msgpack;
 mod names;
 mod openapi;
 mod output;
+mod outward;
 mod proto;
 mod read;
 mod signature;

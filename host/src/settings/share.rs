@@ -17,6 +17,20 @@ impl Share {
     pub const NONE: Share = Share(0);
     /// Everything.
     pub const ALL: Share = Share(WHOLE);
+    /// 50%.
+    pub const HALF: Share = Share(WHOLE / 2);
+    /// 10%.
+    pub const TENTH: Share = Share(WHOLE / 10);
+
+    /// So many of a hundred; all, of more than that.
+    pub const fn percent(percent: u8) -> Share {
+        if percent > 100 { Share::ALL } else { Share(percent as u16 * (WHOLE / 100)) }
+    }
+
+    /// This share of a number, rounded down.
+    pub fn of(self, whole: u64) -> u64 {
+        u64::try_from(u128::from(whole) * u128::from(self.0) / u128::from(WHOLE)).unwrap_or(u64::MAX)
+    }
 
     /// Whether the turn with this number, from 0, is one of the share's. Of any 10,000 turns in a row it
     /// takes exactly its share, evenly spread.

@@ -8,11 +8,14 @@ type Tables = [(&'static str, &'static [&'static str])];
 
 /// The tables of the file.
 const TABLES: &Tables = &[
-    ("the top of the file", &["listen", "admin", "cluster", "strict", "build", "service"]),
+    ("the top of the file", &["listen", "admin", "cluster", "strict", "build", "calls", "service"]),
     ("[listen]", &["address", "tls", "admin-token", "connections", "streams", "header-bytes", "headers"]),
     ("[admin]", &["name", "socket", "enabled"]),
     ("[cluster]", &["registry", "peers", "advertise", "name", "zone", "labels", "lease"]),
     ("[build]", &["command", "component"]),
+    ("[calls.balance.outliers]", &["most", "calls", "worse-by", "pause", "longest-pause"]),
+    ("[calls.balance.breaker]", &["failures", "share", "calls", "pause", "longest-pause", "probes"]),
+    ("[calls.balance]", &["policy", "hash-by", "prefer-zone", "version", "labels", "breaker", "outliers"]),
     ("[service.NAME]", &["component", "version", "isolation", "safe", "handles", "http", "weight", "labels", "limits", "grants"]),
     (
         "[service.NAME.limits]",
@@ -49,6 +52,22 @@ const TABLES: &Tables = &[
         ],
     ),
     ("[service.NAME.grants]", &["environment", "folders", "http", "sockets", "calls", "late"]),
+    ("[calls.\"SERVICE/METHOD\"]", &["tries", "try-timeout", "hedge-after", "idempotent", "backoff", "max-backoff", "balance"]),
+    (
+        "[calls]",
+        &[
+            "tries",
+            "try-timeout",
+            "hedge-after",
+            "idempotent",
+            "backoff",
+            "max-backoff",
+            "retry-share",
+            "retries-per-second",
+            "local-first",
+            "balance",
+        ],
+    ),
 ];
 
 /// TOML's message with line and column, and what may have been meant.

@@ -4,23 +4,18 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::Bytes;
 use futures::Stream;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::link::Link;
 use crate::edge::compression::Encoding;
-use crate::edge::envelope::{self, HEAD};
+use crate::edge::envelope;
 use crate::edge::web::Text;
-use crate::rpc::{Payload, Route, Run};
+use crate::rpc::envelope::Pieces;
+use crate::rpc::{Payload, Route};
 use crate::status::{Code, Status};
-
-/// What is reserved at most for a message that only announces its length.
-const RESERVE: usize = 64 << 10;
-
-/// Of a message that goes on, so many times what came of it is reserved at most: then it is seldom moved.
-const GROWTH: usize = 16;
 
 /// The messages of a body in envelopes, of which nothing is read ahead.
 pub(super) struct Inward {
@@ -32,65 +27,21 @@ pub(super) struct Inward {
     body: Option<Incoming>,
     /// To the reply, in HTTP/1.
     link: Option<Link>,
-    /// What came and is not used yet.
-    rest: Bytes,
-    state: State,
+    pieces: Pieces,
 }
-
-/// What comes next.
-enum State {
-    /// The head of an envelope, of which so much came.
-    Head([u8; HEAD], usize),
-    /// A message; the part of it that came in earlier pieces.
-    Message { compressed: bool, length: usize, part: BytesMut },
-}
-
-/// Between two messages.
-const BETWEEN: State = State::Head([0; HEAD], 0);
 
 impl Inward {
     pub(super) fn new(route: Route, encoding: Option<Encoding>, text: Option<Text>, body: Incoming, link: Option<Link>) -> Inward {
-        Inward { route, encoding, text, body: Some(body), link, rest: Bytes::new(), state: BETWEEN }
+        Inward { route, encoding, text, body: Some(body), link, pieces: Pieces::default() }
     }
 
     /// The next message out of what came; `None` where it is not whole.
     fn take(&mut self) -> Result<Option<Bytes>, Status> {
-        loop {
-            match &mut self.state {
-                State::Head(head, count) => {
-                    let missing = (HEAD - *count).min(self.rest.len());
-                    self.rest.copy_to_slice(&mut head[*count..*count + missing]);
-                    *count += missing;
-                    if *count < HEAD {
-                        return Ok(None);
-                    }
-                    let (compressed, length) = envelope::read(*head, self.route.max_request)?;
-                    self.state = State::Message { compressed, length, part: BytesMut::new() };
-                }
-                State::Message { compressed, length, part } => {
-                    let missing = *length - part.len();
-                    let message = if part.is_empty() && self.rest.len() >= missing {
-                        self.rest.split_to(missing)
-                    } else {
-                        if self.rest.is_empty() {
-                            return Ok(None);
-                        }
-                        let came = part.len() + missing.min(self.rest.len());
-                        if came > part.capacity() {
-                            let most = (*length).min(RESERVE.max(came.saturating_mul(GROWTH)));
-                            part.reserve(most - part.len());
-                        }
-                        part.extend_from_slice(&self.rest.split_to(missing.min(self.rest.len())));
-                        if part.len() < *length {
-                            return Ok(None);
-                        }
-                        std::mem::take(part).freeze()
-                    };
-                    let compressed = *compressed;
-                    self.state = BETWEEN;
-                    return envelope::unpacked(self.encoding, compressed, message, self.route.max_request).map(Some);
-                }
-            }
+        let limit = self.route.max_request;
+        match self.pieces.take(limit) {
+            Ok(None) => Ok(None),
+            Ok(Some((compressed, message))) => envelope::unpacked(self.encoding, compressed, message, limit).map(Some),
+            Err(wrong) => Err(envelope::refused(wrong, limit)),
         }
     }
 
@@ -138,17 +89,15 @@ impl Inward {
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Payload>, Status>> {
         loop {
-            if matches!(self.state, State::Head(_, 0))
-                && let Some(run) = Run::take(&mut self.rest, self.route.max_request)
-            {
+            if let Some(run) = self.pieces.take_run(self.route.max_request) {
                 return Poll::Ready(Ok(Some(Payload::Run(run))));
             }
             if let Some(message) = self.take()? {
                 return Poll::Ready(Ok(Some(Payload::Bytes(message))));
             }
             match ready!(self.poll_piece(cx))? {
-                Some(piece) => self.rest = piece,
-                None if matches!(self.state, State::Head(_, 0)) => return Poll::Ready(Ok(None)),
+                Some(piece) => self.pieces.push(piece),
+                None if self.pieces.is_between() => return Poll::Ready(Ok(None)),
                 None => return Poll::Ready(Err(Status::new(Code::InvalidArgument, "the request ends within a message"))),
             }
         }
@@ -156,8 +105,7 @@ impl Inward {
 
     /// Nothing more is read: what is left is not the caller's next message.
     fn end(&mut self) {
-        self.rest = Bytes::new();
-        self.state = BETWEEN;
+        self.pieces = Pieces::default();
         if let (Some(body), Some(link)) = (self.body.take(), &self.link) {
             link.leave(body);
         }

@@ -58,8 +58,8 @@ pub(super) async fn answer(
         let (deadline, messages) = incoming(peer, &route, wire, &request, body, manner.link.as_ref()).await?;
         manner.limit = deadline.and_then(|deadline| deadline.checked_add(GRACE));
         let headers = std::mem::take(&mut request.headers);
-        let (form, caller, idempotent) = (Form::Encoded(codec), peer.caller(), route.endpoint.safe);
-        let request = StreamRequest { form, headers, deadline, caller, idempotent, messages };
+        let (form, caller, idempotent) = (Form::Encoded(codec), peer.caller(&headers), route.endpoint.safe);
+        let request = StreamRequest { form, headers, deadline, caller, idempotent, plan: None, messages };
         open(route, request, manner.limit).await
     };
     let mut response = Response::default();

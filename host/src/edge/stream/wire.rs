@@ -9,6 +9,7 @@ use crate::edge::body::{Body, Chunk};
 use crate::edge::compression::{self, Encoding};
 use crate::edge::request::Layout;
 use crate::edge::{connect_stream, envelope, grpc, web};
+use crate::rpc;
 use crate::status::Status;
 
 /// The protocol of a stream.
@@ -72,7 +73,7 @@ impl Wire {
 
     pub(super) fn end(self, result: Result<HeaderMap, Status>) -> End {
         let trailers = |result: Result<HeaderMap, Status>| match result {
-            Ok(metadata) => grpc::ok_trailers(metadata),
+            Ok(metadata) => rpc::grpc::ok_trailers(metadata),
             Err(status) => grpc::error_trailers(&status),
         };
         match self {

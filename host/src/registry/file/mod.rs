@@ -19,7 +19,7 @@ use contents::Contents;
 use reader::Reader;
 
 /// The addresses of hosts that can be asked, each time that they change.
-pub type Peers = Pin<Box<dyn Stream<Item = Vec<Address>> + Send>>;
+pub type Addresses = Pin<Box<dyn Stream<Item = Vec<Address>> + Send>>;
 
 /// A file that lists hosts; read again when it changes. Nobody registers in it: what a host tells of
 /// itself is not written.
@@ -37,7 +37,7 @@ impl File {
 
     /// The hosts of the file that can be asked for what they serve: at first, and whenever there are
     /// others. While the file cannot be read, those that it told last stay.
-    pub fn peers(&self) -> Peers {
+    pub fn peers(&self) -> Addresses {
         let state = (Reader::new(self.path.clone()), None);
         Box::pin(stream::unfold(state, |(mut reader, mut told)| async move {
             loop {

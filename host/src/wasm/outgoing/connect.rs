@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use http::Uri;
 use http::uri::Scheme;
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::{OnceCell, Semaphore};
@@ -26,6 +25,7 @@ use super::resolve::Resolve;
 use super::rules::{self, place};
 use super::stream::{Places, Stream};
 use crate::settings::{GrantedHost, HttpGrant};
+use crate::trust;
 use crate::wasm::quota::Quota;
 
 /// The longest that a connection may take to come about, whatever the guest says: look-up, TCP and TLS.
@@ -159,7 +159,7 @@ impl Ways {
                     ServerName::try_from(name.to_string()).map_err(|error| ConnectError::Tls(std::io::Error::other(error)))?
                 }
             };
-            let stream = TlsConnector::from(trust().await?).connect(name, stream).await.map_err(ConnectError::Tls)?;
+            let stream = TlsConnector::from(trusting().await?).connect(name, stream).await.map_err(ConnectError::Tls)?;
             Ok(Stream::tls(stream, places))
         })
         .await
@@ -181,25 +181,10 @@ async fn any(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
     Err(last)
 }
 
-/// Whom this machine trusts, read once. HTTP/2 where the other side speaks it.
-async fn trust() -> Result<Arc<ClientConfig>, ConnectError> {
-    static TRUST: OnceCell<Arc<ClientConfig>> = OnceCell::const_new();
-    let read = || {
-        let mut roots = RootCertStore::empty();
-        // Machines carry old certificates that nobody can read any more; the others count.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            return Err("this machine has no certificate authorities to trust: install the package ca-certificates".to_owned());
-        }
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions();
-        let mut config = builder.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
-    };
-    let config = TRUST.get_or_try_init(|| async {
-        // Files are read for it, and a lane does not wait for files.
-        tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(error.to_string())).map_err(ConnectError::Trust)
-    });
+/// HTTP/2 where the other side speaks it.
+async fn trusting() -> Result<Arc<ClientConfig>, ConnectError> {
+    static CONFIG: OnceCell<Arc<ClientConfig>> = OnceCell::const_new();
+    let config = CONFIG.get_or_try_init(|| async { trust::client(&[b"h2", b"http/1.1"]).await.map_err(ConnectError::Trust) });
     config.await.cloned()
 }
 

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::future::{BoxFuture, abortable};
 use http::HeaderMap;
 use wasmtime::component::{Accessor, ComponentNamedList, Lift, LinkerInstance, Lower, types};
@@ -18,7 +19,7 @@ use super::inbox::Occupied;
 use super::quota;
 use super::state::{State, current_call};
 use crate::middleware::{Calling, Origin, Outgoing};
-use crate::rpc::{Form, Payload, Reply, StreamReply};
+use crate::rpc::{Form, Payload, Plan, Reply, StreamReply};
 use crate::schema::{Method, MethodKind, Passing, Schema, Value};
 use crate::status::{Code, Status};
 
@@ -29,6 +30,7 @@ pub use sent::{Items, written};
 pub use streams::received;
 
 /// A function of another service.
+#[derive(Debug)]
 pub struct Peer {
     schema: Arc<Schema>,
     /// Its interface's and its own place among what the component needs.
@@ -156,7 +158,7 @@ impl Peer {
         })
     }
 
-    fn begin(&self, mut store: StoreContextMut<'_, State>, args: Arguments) -> Result<Begun> {
+    fn begin(self: &Arc<Peer>, mut store: StoreContextMut<'_, State>, args: Arguments) -> Result<Begun> {
         let call = current_call(&mut store);
         let pool = Arc::clone(&store.data().pool);
         let (method, limits) = (self.method(), pool.limits());
@@ -182,6 +184,7 @@ impl Peer {
             timeout: origin.is_none().then_some(own),
             // A type does not say so.
             idempotent: false,
+            plan: Some(Arc::clone(self) as Arc<dyn Plan>),
         };
         let answer = if unary {
             Answer::Unary(pool.peers().call(origin, outgoing, Payload::Value(Value::Record(args))))
@@ -226,6 +229,25 @@ impl Peer {
         let (answer, abort) = abortable(answer);
         let _outgoing = Held::new(call, abort);
         answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+impl Plan for Peer {
+    fn request(&self, value: Value, limit: usize) -> std::result::Result<Bytes, Status> {
+        self.method().write_request(value, limit)
+    }
+
+    fn reply(&self, message: &[u8]) -> std::result::Result<Value, Status> {
+        self.method().read_reply(message)
+    }
+
+    fn failed(&self, status: Status, begun: bool) -> Status {
+        let method = self.method();
+        let value = if begun && method.has_ending() { method.read_ending(&status) } else { method.read_failure(&status) };
+        match value {
+            Some(value) => status.with_value(value),
+            None => status,
+        }
     }
 }
 

@@ -83,7 +83,7 @@ fn outgoing(target: Target) -> std::result::Result<Outgoing, Status> {
     }
     let metadata = metadata::headers(metadata).map_err(|unfit| invalid(unfit.to_string()))?;
     let path = ["/", &service, "/", &method].concat().into();
-    Ok(Outgoing { path, form: Form::Encoded(codec), metadata, timeout: timeout.map(Duration::from_nanos), idempotent })
+    Ok(Outgoing { path, form: Form::Encoded(codec), metadata, timeout: timeout.map(Duration::from_nanos), idempotent, plan: None })
 }
 
 #[cfg(test)]

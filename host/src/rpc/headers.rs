@@ -7,13 +7,13 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
 
-use crate::rpc::is_reserved;
+use super::is_reserved;
 
 /// Written without padding and read with or without: what gRPC and Connect ask for.
-pub(super) const BASE64: GeneralPurpose = lenient(&alphabet::STANDARD);
+pub const BASE64: GeneralPurpose = lenient(&alphabet::STANDARD);
 
 /// The same with the alphabet for URLs, for Connect's GET.
-pub(super) const BASE64_URL: GeneralPurpose = lenient(&alphabet::URL_SAFE);
+pub const BASE64_URL: GeneralPurpose = lenient(&alphabet::URL_SAFE);
 
 const fn lenient(alphabet: &alphabet::Alphabet) -> GeneralPurpose {
     let config = GeneralPurposeConfig::new().with_encode_padding(false).with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -21,7 +21,7 @@ const fn lenient(alphabet: &alphabet::Alphabet) -> GeneralPurpose {
 }
 
 /// Takes out the names that are a protocol's own, so that a service cannot garble its reply.
-pub(super) fn own(mut headers: HeaderMap) -> HeaderMap {
+pub fn own(mut headers: HeaderMap) -> HeaderMap {
     while let Some(name) = headers.keys().find(|name| is_reserved(name.as_str())).cloned() {
         headers.remove(name);
     }
