@@ -209,7 +209,7 @@ async fn a_host_is_asked_by_tls_if_its_certificate_is_trusted() {
             }
         }
     });
-    let trusting = |roots: rustls::RootCertStore| Arc::new(trust::by(Arc::new(roots), &[b"http/1.1"]).expect("a config"));
+    let trusting = |roots: rustls::RootCertStore| trust::with_roots(Arc::new(roots), &[b"http/1.1"]).expect("a config");
     let mut roots = rustls::RootCertStore::empty();
     let nobody = trusting(roots.clone());
     roots.add(certificate).expect("valid");
