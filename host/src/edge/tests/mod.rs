@@ -32,6 +32,7 @@ mod grpc;
 mod hostile;
 mod life;
 mod pressure;
+mod remote;
 mod streams;
 mod talk;
 mod web;
