@@ -143,9 +143,9 @@ impl Way {
         }
         let all = Arc::new(Candidates::build(places.clone(), &rules, before.map(|way| &*way.all)));
         // Some of them: with what is seen of all, and by the rules of a method where it has its own.
-        let some = |of: &[usize], rules: &Rules| match of.len() == places.len() && rules == all.rules() {
+        let some = |of: &[usize], rules: &Rules, before: Option<&Candidates>| match of.len() == places.len() && rules == all.rules() {
             true => Arc::clone(&all),
-            false => Arc::new(Candidates::build(of.iter().map(|at| Arc::clone(&places[*at])), rules, Some(&all))),
+            false => Arc::new(Candidates::some_of(&all, of.iter().map(|at| Arc::clone(&places[*at])), rules, before)),
         };
         // Who names no method takes any.
         let takes_any: Vec<usize> = (0..places.len()).filter(|at| places[*at].offer.interface().methods.is_empty()).collect();
@@ -153,7 +153,7 @@ impl Way {
             safe: false,
             failing: settings.failing(service, ""),
             path: None,
-            candidates: some(&takes_any, &rules),
+            candidates: some(&takes_any, &rules, before.and_then(|way| Some(&*way.any.as_ref()?.candidates))),
             typed: Box::default(),
         };
         let mut named: HashMap<&str, Named> = HashMap::new();
@@ -171,8 +171,9 @@ impl Way {
             named.at.sort_unstable();
             let own = settings.balance(service, Some(name));
             let rules = if own == balance { rules.clone() } else { Rules::new(&own, known.zone.as_deref()) };
-            let candidates = some(&named.at, &rules);
-            let typed = named.typed(|of| some(of, &rules));
+            let before = before.and_then(|way| way.methods.get(name));
+            let candidates = some(&named.at, &rules, before.map(|method| &*method.candidates));
+            let typed = named.typed(|fingerprint, of| some(of, &rules, before.map(|method| &**method.of_type(fingerprint))));
             let method = Method {
                 // Of those that take any method it is not known.
                 safe: named.safe && takes_any.is_empty(),
@@ -253,11 +254,11 @@ struct Named {
 
 impl Named {
     /// Those with each type, where there are several.
-    fn typed(&mut self, some: impl Fn(&[usize]) -> Arc<Candidates>) -> Box<[(u64, Arc<Candidates>)]> {
+    fn typed(&mut self, some: impl Fn(u64, &[usize]) -> Arc<Candidates>) -> Box<[(u64, Arc<Candidates>)]> {
         self.types.sort_unstable();
         let by_type = self.types.chunk_by(|a, b| a.0 == b.0);
         let groups = by_type.map(|of| (of[0].0, of.iter().map(|(_, at)| *at).collect::<Vec<_>>()));
-        let some = groups.filter(|(_, of)| of.len() < self.at.len()).map(|(fingerprint, of)| (fingerprint, some(&of)));
+        let some = groups.filter(|(_, of)| of.len() < self.at.len()).map(|(fingerprint, of)| (fingerprint, some(fingerprint, &of)));
         some.filter(|(_, candidates)| candidates.summary().ready > 0).collect()
     }
 }
