@@ -258,7 +258,7 @@ impl Way {
             (None, true) => Arc::clone(&self.all),
             _ => {
                 let places = of.iter().map(|at| Arc::clone(&self.places[*at]));
-                Arc::new(Candidates::build(places, own.unwrap_or(self.all.rules()), Some(&self.all)))
+                Arc::new(Candidates::some_of(&self.all, places, own.unwrap_or(self.all.rules()), None))
             }
         }
     }
