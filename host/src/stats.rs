@@ -1,7 +1,9 @@
 //! What is counted. Plain atomics, so that counting costs a call next to nothing; how they are
 //! shown is the surfaces' affair.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::status::Code;
@@ -90,6 +92,10 @@ pub struct ServiceStats {
     /// What the host holds for the service, in bytes: arguments of calls, and replies of streams that wait
     /// for their readers.
     pub host_memory_bytes: AtomicI64,
+    /// What is in the folders that the service may write to, in bytes.
+    pub disk_bytes: AtomicI64,
+    /// Names of files, folders and links in these.
+    pub disk_files: AtomicI64,
     /// Connections for `wasi:http` now open.
     pub connections: AtomicI64,
     /// Log lines written.
@@ -126,4 +132,47 @@ pub struct EdgeStats {
     pub accepted: AtomicU64,
     /// Connections refused because there were too many.
     pub refused: AtomicU64,
+}
+
+/// What is counted of the calls that services of this host make of one service that runs elsewhere too.
+#[derive(Debug, Default)]
+pub struct CalleeStats {
+    /// Calls, however often each was tried.
+    pub calls: AtomicU64,
+    /// Tries after one that failed.
+    pub retries: AtomicU64,
+    /// Tries beside one that had no answer yet.
+    pub hedges: AtomicU64,
+    /// Tries that were not made because there had been too many.
+    pub over_budget: AtomicU64,
+    /// Times that a host was left alone for a while because its calls failed.
+    pub opened: AtomicU64,
+}
+
+/// The most services that calls are counted of one by one.
+pub const MAX_CALLEES: usize = 10_000;
+
+/// What stands for all services beyond [`MAX_CALLEES`].
+const OTHER_CALLEES: &str = "other";
+
+/// What is counted of the services that were called on other hosts, by their full names.
+#[derive(Debug, Default)]
+pub struct CalleesStats(Mutex<BTreeMap<Arc<str>, Arc<CalleeStats>>>);
+
+impl CalleesStats {
+    /// The counters of a service, the same ones each time.
+    pub fn callee(&self, service: &str) -> Arc<CalleeStats> {
+        let mut all = self.0.lock().expect("no holder panics");
+        let name = if all.len() < MAX_CALLEES || all.contains_key(service) { service } else { OTHER_CALLEES };
+        match all.get(name) {
+            Some(stats) => Arc::clone(stats),
+            None => Arc::clone(all.entry(name.into()).or_default()),
+        }
+    }
+
+    /// All of them, by name.
+    pub fn all(&self) -> Vec<(Arc<str>, Arc<CalleeStats>)> {
+        let all = self.0.lock().expect("no holder panics");
+        all.iter().map(|(service, stats)| (Arc::clone(service), Arc::clone(stats))).collect()
+    }
 }

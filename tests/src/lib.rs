@@ -4,15 +4,19 @@
 use std::future::Future;
 use std::time::Duration;
 
+pub mod cluster;
 pub mod command;
 pub mod connect;
+pub mod descriptors;
 pub mod grpc;
 pub mod guests;
 pub mod host;
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod nats;
 pub mod neighbour;
+pub mod network;
 pub mod peer;
 pub mod program;
 pub mod raw;

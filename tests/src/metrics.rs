@@ -15,6 +15,10 @@ pub const STARTED: &str = "microhost_instances_started_total";
 pub const TRAPS: &str = "microhost_traps_total";
 /// What the host holds for services.
 pub const HOST_MEMORY: &str = "microhost_host_memory_bytes";
+/// What is in the folders that services may write to.
+pub const DISK: &str = "microhost_disk_bytes";
+/// Files, folders and links in these.
+pub const FILES: &str = "microhost_disk_files";
 /// Bytes of log lines.
 pub const LOG_BYTES: &str = "microhost_log_bytes_total";
 /// Time that guest code computed.

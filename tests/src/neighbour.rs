@@ -32,8 +32,13 @@ const FLOOR: Duration = Duration::from_millis(30);
 /// A host with the echo beside a component under the name `hostile`, which has the limits of this table:
 /// `cpu = "1s"`.
 pub async fn beside_echo(component: &std::path::Path, limits: &str) -> Host {
+    beside_echo_with(component, limits, "").await
+}
+
+/// The same with more lines of the service's table.
+pub async fn beside_echo_with(component: &std::path::Path, limits: &str, rest: &str) -> Host {
     let echo = crate::settings::service("echo", &guests::guest("echo"), "");
-    let hostile = crate::settings::service("hostile", component, &format!("limits = {{ {limits} }}"));
+    let hostile = crate::settings::service("hostile", component, &format!("limits = {{ {limits} }}\n{rest}"));
     Start::settings(&(echo + &hostile)).ready().await
 }
 

@@ -37,6 +37,15 @@ pub fn node() -> Option<(PathBuf, PathBuf)> {
     Some((tool("Node", &places, "apt-get install nodejs npm")?, folder))
 }
 
+/// A NATS server.
+pub fn nats_server() -> Option<PathBuf> {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    // Debian installs it where only root looks.
+    let folders = std::env::split_paths(&paths).chain([PathBuf::from("/usr/sbin")]);
+    let places: Vec<PathBuf> = folders.map(|folder| folder.join("nats-server")).collect();
+    tool("nats-server", &places, "apt-get install nats-server")
+}
+
 /// grpcurl, which needs Go; without Go its test says so and ends, in CI too.
 pub fn grpcurl() -> Option<PathBuf> {
     let folder = target().join("tools");

@@ -158,6 +158,12 @@ impl Guest for Back {
         reader
     }
 
+    async fn never() -> FutureReader<String> {
+        let (out, reader) = wit_future::new(|| panic!("as asked"));
+        spawn(async move { drop(out) });
+        reader
+    }
+
     fn newer() -> u32 {
         1
     }

@@ -96,6 +96,14 @@ impl Guest for Front {
     async fn later(number: FutureReader<u32>) -> FutureReader<String> {
         back::later(number).await
     }
+
+    async fn await_never() -> String {
+        back::never().await.await
+    }
+
+    async fn never() -> FutureReader<String> {
+        back::never().await
+    }
 }
 
 export!(Front);

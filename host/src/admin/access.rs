@@ -78,6 +78,12 @@ impl Access {
         })
     }
 
+    /// Whether a request may read what is told to other hosts. Any host may; a page of the web, in the
+    /// browser of somebody who can reach this host, may not.
+    pub fn host(&self, head: &Parts) -> Result<(), Refused> {
+        if is_foreign(head) { self.token(&head.headers).map_err(|_| Refused::Page) } else { Ok(()) }
+    }
+
     /// Whether a request has the token: what the admin API asks of everyone, as another user of this
     /// machine, or a program that a page talked into it, comes from here too.
     pub fn token(&self, headers: &HeaderMap) -> Result<(), Refused> {
@@ -92,12 +98,17 @@ impl Access {
 /// what a page asks of another site; and a page that had its own name lead to this machine (DNS
 /// rebinding) asks for that name.
 fn is_page(head: &Parts) -> bool {
-    let foreign = head.headers.get("sec-fetch-site").is_some_and(|site| !matches!(site.as_bytes(), b"none" | b"same-origin"));
     let host = head.uri.host().map(str::to_owned).or_else(|| {
         let authority: Authority = head.headers.get(HOST)?.to_str().ok()?.parse().ok()?;
         Some(authority.host().to_owned())
     });
-    foreign || head.headers.contains_key(ORIGIN) || !host.is_some_and(|host| is_of_this_machine(&host))
+    is_foreign(head) || !host.is_some_and(|host| is_of_this_machine(&host))
+}
+
+/// Whether a browser says that a page of another site asks.
+fn is_foreign(head: &Parts) -> bool {
+    let of_another = |site: &http::HeaderValue| !matches!(site.as_bytes(), b"none" | b"same-origin");
+    head.headers.contains_key(ORIGIN) || head.headers.get("sec-fetch-site").is_some_and(of_another)
 }
 
 /// Whether a name in a request can only mean this machine, or is an address, which no page can have
@@ -184,6 +195,16 @@ mod tests {
         }
         let of_http2 = http::Request::get("http://rebound.evil.example/").body(()).expect("valid").into_parts().0;
         assert_eq!(Access::new(None).check(HERE, &of_http2), Err(Refused::Page));
+    }
+
+    #[test]
+    fn other_hosts_may_ask_without_a_token_and_pages_of_the_web_may_not() {
+        let access = Access::new(Some("s3cret"));
+        assert_eq!(access.host(&request(&[("host", "payments.internal:8080")])), Ok(()));
+        for page in [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")] {
+            assert_eq!(access.host(&request(&[("host", "10.0.0.7"), page])), Err(Refused::Page));
+            assert_eq!(access.host(&request(&[("authorization", "Bearer s3cret"), page])), Ok(()));
+        }
     }
 
     #[test]

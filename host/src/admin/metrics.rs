@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use super::view::CallFigures;
 use super::{Overview, figures};
 use crate::rpc::MethodKind;
-use crate::stats::{CacheStats, EdgeStats, EndpointStats, LATENCY_BOUNDS_US, ServiceStats};
+use crate::stats::{CacheStats, CalleeStats, EdgeStats, EndpointStats, LATENCY_BOUNDS_US, ServiceStats};
 use crate::status::Code;
 
 /// OpenMetrics 1.0, which Prometheus asks for and reads.
@@ -38,6 +38,8 @@ pub(super) const SERVICE_GAUGES: &[GaugeRow<ServiceStats>] = &[
     ("microhost_instance_memory_bytes", "Linear memory of all instances.", |s| &s.memory_bytes),
     ("microhost_host_memory_bytes", "What the host holds for the service.", |s| &s.host_memory_bytes),
     ("microhost_service_calls", "Calls without streams under way, those that wait included.", |s| &s.calls),
+    ("microhost_disk_bytes", "What is in the folders that the service may write to.", |s| &s.disk_bytes),
+    ("microhost_disk_files", "Files, folders and links in the folders that the service may write to.", |s| &s.disk_files),
     ("microhost_outgoing_connections", "Connections for wasi:http open.", |s| &s.connections),
 ];
 
@@ -70,6 +72,14 @@ const CACHE_COUNTERS: &[CounterRow<CacheStats>] = &[
     ("microhost_compile_cache_misses", "Components that had to be compiled.", |s| &s.misses),
     ("microhost_compile_cache_refused", "Entries refused because they were damaged or not the cache's own.", |s| &s.refused),
     ("microhost_compile_cache_evicted", "Entries removed to keep the cache within its bound.", |s| &s.evicted),
+];
+
+const CALLEE_COUNTERS: &[CounterRow<CalleeStats>] = &[
+    ("microhost_remote_calls", "Calls of services that other hosts offer, however often each was tried.", |s| &s.calls),
+    ("microhost_remote_retries", "Tries of calls after one that failed.", |s| &s.retries),
+    ("microhost_remote_hedges", "Tries of calls beside one that had no answer yet.", |s| &s.hedges),
+    ("microhost_remote_retries_over_budget", "Tries that were not made because there had been too many.", |s| &s.over_budget),
+    ("microhost_remote_breakers_opened", "Times that a host was left alone for a while because its calls failed.", |s| &s.opened),
 ];
 
 const EDGE_COUNTERS: &[CounterRow<EdgeStats>] = &[
@@ -116,6 +126,15 @@ impl Collector for Figures {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             for (service, calls) in &sums {
                 metric.encode_family(&[("service", service.as_str())])?.encode_counter::<NoLabelSet, _, u64>(&figure(calls), None)?;
+            }
+        }
+        let callees = overview.callees.all();
+        for (name, help, figure) in CALLEE_COUNTERS {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (service, stats) in &callees {
+                metric
+                    .encode_family(&[("service", &**service)])?
+                    .encode_counter::<NoLabelSet, _, u64>(&figure(stats).load(Relaxed), None)?;
             }
         }
         counters(&mut encoder, CACHE_COUNTERS, &overview.cache)?;
@@ -261,8 +280,10 @@ mod tests {
         let served = Served { endpoint, handler: Arc::new(Never), stats, max_request: 1 };
         overview.router.set("b", vec![served]).expect("free");
         overview.count_service("b", Arc::new(ServiceStats { instances: 3.into(), cpu_us: 1_500_000.into(), ..Default::default() }));
+        overview.callees.callee("a.B").retries.fetch_add(2, Relaxed);
         let text = text(&overview);
         for line in [
+            "microhost_remote_retries_total{service=\"a.B\"} 2",
             "# TYPE microhost_calls counter",
             "microhost_calls_total{service=\"a.B\",endpoint=\"C\",code=\"ok\"} 1",
             "microhost_calls_total{service=\"a.B\",endpoint=\"C\",code=\"not_found\"} 1",

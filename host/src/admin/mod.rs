@@ -1,7 +1,8 @@
 //! What a host tells of itself under `/_microhost/`: health, metrics, what it serves, and the admin
 //! API, by which it is looked into and changed.
 //!
-//! Health is open to all, so that any balancer can ask. The rest is for this machine, and for
+//! Health is open to all, so that any balancer can ask; what other hosts ask for, to all but pages of the
+//! web. The rest is for this machine, and for
 //! others only with the token. The API is for whoever has the token, and, over its door, for the
 //! user that the host runs as.
 
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 
 use crate::registry::{Node, View};
 use crate::rpc::Router;
-use crate::stats::{CacheStats, EdgeStats, ServiceStats};
+use crate::stats::{CacheStats, CalleesStats, EdgeStats, ServiceStats};
 
 mod access;
 mod api;
@@ -33,6 +34,7 @@ mod figures;
 mod health;
 pub mod journal;
 mod metrics;
+mod node;
 mod services;
 pub mod view;
 
@@ -60,12 +62,15 @@ pub struct Overview {
     pub edge: EdgeStats,
     /// What is counted of the compile cache.
     pub cache: Arc<CacheStats>,
+    /// What calls of services on other hosts are counted by.
+    pub callees: Arc<CalleesStats>,
     /// The last lines of the log.
     pub journal: Arc<Journal>,
     /// What is known of other hosts, and of this one as they know it.
     pub view: Arc<View>,
     /// What this host tells others of itself, once it does.
     node: OnceLock<watch::Receiver<Arc<Node>>>,
+    page: node::Page,
     services: ArcSwap<BTreeMap<String, Arc<ServiceStats>>>,
     writing: Mutex<()>,
 }
@@ -79,9 +84,11 @@ impl Overview {
             health: Health::default(),
             edge: EdgeStats::default(),
             cache,
+            callees: Arc::default(),
             journal,
             view: Arc::default(),
             node: OnceLock::new(),
+            page: node::Page::default(),
             services: ArcSwap::default(),
             writing: Mutex::default(),
         }
@@ -153,6 +160,12 @@ where
     match page {
         "health/live" => return json(StatusCode::OK, &json!({ "status": "live" })),
         "health/ready" => return ready(&overview.health.snapshot()),
+        node::PATH => {
+            return match access.host(head) {
+                Ok(()) => node::answer(overview, head).await,
+                Err(refused) => refusal(refused),
+            };
+        }
         _ => {}
     }
     // Before the path is looked at: whoever may not read learns nothing of what there is.

@@ -157,6 +157,11 @@ impl Host {
         Ok(loaded)
     }
 
+    /// Whether what is in the file of a service now is this component.
+    pub(super) fn is_in(&self, load: &Load, loaded: &Loaded) -> bool {
+        self.loader.is_in(&load.component, &load.limits, loaded)
+    }
+
     /// Starts a loaded service, and makes it known to all that shows or routes.
     fn serve(&self, load: Load, loaded: Loaded) -> anyhow::Result<Arc<Running>> {
         let running = Arc::new(self.begin(load, loaded, 1, Figures::default())?);

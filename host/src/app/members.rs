@@ -52,13 +52,14 @@ pub fn hear(view: &Arc<View>, registries: &[Arc<dyn Registry>]) {
 
 /// What this host tells of itself, made anew whenever its services or their health change.
 pub fn node(
+    id: &str,
     host: &Arc<Host>,
     overview: &Arc<Overview>,
     cluster: &Cluster,
     name: Option<&HostName>,
     addresses: Vec<Address>,
 ) -> watch::Receiver<Arc<Node>> {
-    let (host, id, name, cluster) = (Arc::clone(host), node::id(), name.map(ToString::to_string), cluster.clone());
+    let (host, id, name, cluster) = (Arc::clone(host), id.to_owned(), name.map(ToString::to_string), cluster.clone());
     let now = move |health: &Snapshot| node::node(&id, name.as_deref(), &cluster, &addresses, &host.running(), health);
     let mut health = overview.health.watch();
     let (sender, told) = watch::channel(Arc::new(now(&health.borrow_and_update())));

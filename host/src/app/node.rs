@@ -7,6 +7,7 @@ use crate::admin::Snapshot;
 use crate::registry::{Interface, Kind, Method, Node, Service};
 use crate::schema::MethodKind;
 use crate::settings::{Address, Cluster};
+use crate::wasm::service::HEALTH;
 
 /// A new id: random, so that no two hosts and no two runs share one.
 pub fn id() -> String {
@@ -59,7 +60,9 @@ fn service(running: &Running, health: &Snapshot) -> Service {
             })
             .collect(),
     });
-    let handled = schema.handled.iter().flat_map(|handled| &handled.services).map(|of| Interface {
+    // What it tells this host of its health is for this host alone.
+    let handled = schema.handled.iter().flat_map(|handled| &handled.services).filter(|of| of.name != HEALTH);
+    let handled = handled.map(|of| Interface {
         name: of.name.clone(),
         wit: None,
         methods: of

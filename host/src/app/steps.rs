@@ -42,7 +42,36 @@ impl Host {
                 if late { lost.push(line) } else { broken.push(line) }
             }
         }
-        if broken.is_empty() { Ok(lost) } else { Err(Why::Needed(broken)) }
+        if broken.is_empty() {
+            return Ok(lost);
+        }
+        Err(Why::Needed { callers: broken, difference: Box::new(Difference::of(before, after)) })
+    }
+
+    /// What of a version a host that is started again does not have. `origin` is what it begins with.
+    pub(super) async fn passing(self: &Arc<Host>, origin: Load, load: &Load, loaded: &Loaded) -> Vec<String> {
+        let mut notes = Vec::new();
+        let (host, file, loaded) = (Arc::clone(self), origin.clone(), loaded.clone());
+        // By what is in the file: it may have been replaced, or be the same in another place.
+        let looking = self.starter.lanes().heavy().spawn_blocking(move || host.is_in(&file, &loaded));
+        if !looking.await.unwrap_or(true) {
+            let whole = std::path::absolute(&origin.component).unwrap_or_else(|_| origin.component.clone());
+            let other = match load.component == origin.component {
+                true => String::new(),
+                false => format!(", or name {} where the host is started or in its settings", load.component.display()),
+            };
+            notes.push(format!(
+                "a host that is started again begins with {} as it is then; to have this version last, put it there{other}",
+                whole.display()
+            ));
+        }
+        if origin.grants != load.grants {
+            let name = &origin.name;
+            notes.push(format!(
+                "a host that is started again has the grants of its settings; to have what was granted here last, write it under [service.{name}.grants]"
+            ));
+        }
+        notes
     }
 
     /// Starts a version that nobody calls yet, and makes its first instances.
@@ -52,7 +81,8 @@ impl Host {
         let starting = self.starter.lanes().heavy().spawn_blocking(move || host.begin(load, loaded, version, figures));
         let started = starting.await.map_err(|error| change.refuse(Why::Component(error.into())))?;
         let new = Arc::new(started.map_err(|error| change.refuse(error))?);
-        new.service.warm().await.map_err(|status| change.refuse(Why::Unwell(told(&status))))?;
+        let unwell = |status: Status| Why::Unwell { service: change.service().to_owned(), why: told(&status) };
+        new.service.warm().await.map_err(|status| change.refuse(unwell(status)))?;
         Ok(new)
     }
 
@@ -77,7 +107,10 @@ impl Host {
         let schema = new.service.schema();
         self.callers(change.service(), change.serving.service.schema(), schema)?;
         let needs = self.directory.check(change.service(), schema, &new.load.grants);
-        needs.map_err(|needs| Why::Grants(needs.iter().map(ToString::to_string).collect()))?;
+        needs.map_err(|needs| Why::Grants {
+            needs: needs.iter().map(ToString::to_string).collect(),
+            difference: Box::new(Difference::of(change.serving.service.schema(), schema)),
+        })?;
         self.publish(&publishing, new, Some(&change.serving)).map_err(Why::Component)?;
         change.line.others().previous = Some(Kept::of(&change.serving));
         Ok(())
@@ -107,7 +140,7 @@ pub(super) fn missing(difference: &Difference, after: &Schema, grants: &Grants, 
         return Ok(wanted);
     }
     needed.append(&mut wanted);
-    Err(Why::Grants(needed))
+    Err(Why::Grants { needs: needed, difference: Box::new(difference.clone()) })
 }
 
 /// Drops from the settings of a service what speaks of what its new version does not have; what was

@@ -93,14 +93,34 @@ pub enum Why {
     #[error("callers would lose what they had; --force swaps all the same:\n{}", .0.to_string().trim_end())]
     Incompatible(Difference),
     /// Services of this host were linked with what it lacks.
-    #[error("other services of this host need what it does not offer:\n{}\nswap or stop them first", .0.join("\n"))]
-    Needed(Vec<String>),
+    #[error("other services of this host need what it does not offer:\n{}\nswap or stop them first{}", .callers.join("\n"), others(.difference))]
+    Needed {
+        /// Those services, each with what it lacks.
+        callers: Vec<String>,
+        /// What is different in it.
+        difference: Box<Difference>,
+    },
     /// It needs what it was not granted.
-    #[error("it needs what the service is not granted:\n{}", .0.join("\n"))]
-    Grants(Vec<String>),
+    #[error("it needs what the service is not granted:\n{}{}", .needs.join("\n"), others(.difference))]
+    Grants {
+        /// What it needs, each with what grants it.
+        needs: Vec<String>,
+        /// What is different in it.
+        difference: Box<Difference>,
+    },
     /// It came up and is not well.
-    #[error("it failed while it warmed up: {0}")]
-    Unwell(String),
+    #[error("it failed while it warmed up: {why}\n`microhost logs {service}` tells more")]
+    Unwell {
+        /// The service.
+        service: String,
+        /// What it said, or how it failed.
+        why: String,
+    },
+}
+
+/// What is different, below what has been told; nothing where nothing is.
+fn others(difference: &Difference) -> String {
+    if difference.is_empty() { String::new() } else { format!("\nwhat is different in it:\n{}", difference.to_string().trim_end()) }
 }
 
 /// A change of the version that runs, under way.
@@ -146,19 +166,22 @@ impl Host {
         if let Some(Canary { running, share }) = &change.line.others().canary {
             return Err(change.refuse(Why::Trying { service: service.clone(), version: running.version, share: *share }));
         }
+        let origin = change.line.origin(settings.as_ref(), &change.serving.load);
         let mut load = Load { component, ..settings.unwrap_or_else(|| change.serving.load.clone()) };
         load.grants.extend(grants);
         let loaded = self.bring(&load, force).await.map_err(|error| change.refuse(error))?;
         let (before, after) = (change.serving.service.schema(), Arc::clone(&loaded.schema));
         let difference = Difference::of(before, &after);
+        // First, as it does not help here to force it.
+        let mut notes = self.callers(&service, before, &after).map_err(|why| change.refuse(why))?;
         if !force && !difference.is_compatible() {
             return Err(change.refuse(Why::Incompatible(difference)));
         }
-        let mut notes = self.callers(&service, before, &after).map_err(|why| change.refuse(why))?;
         notes.extend(steps::missing(&difference, &after, &load.grants, force).map_err(|why| change.refuse(why))?);
         if force {
             notes.extend(steps::trim(&mut load, &after));
         }
+        notes.extend(self.passing(origin, &load, &loaded).await);
         let new = self.warmed(&change, Kept { version: change.line.next(), load, loaded }).await?;
         let made = Swapped { canary: share, difference, notes, ..swapped(&change.serving, &new) };
         let text = share.map(|share| share.to_string());
@@ -185,7 +208,9 @@ impl Host {
         let Canary { running: new, .. } = canary.ok_or_else(|| change.refuse(Why::NoTrial))?;
         self.switch(&change, Arc::clone(&new)).map_err(|why| change.refuse(why))?;
         change.line.others().canary = None;
-        let made = swapped(&change.serving, &new);
+        let origin = change.line.origin(None, &change.serving.load);
+        let notes = self.passing(origin, &new.load, &new.loaded).await;
+        let made = Swapped { notes, ..swapped(&change.serving, &new) };
         tracing::info!(service, from = made.from, to = made.to, "promoted");
         let old = Arc::clone(&change.serving);
         change.retire(old, grace);
@@ -219,7 +244,9 @@ impl Host {
         let kept = change.line.others().previous.clone();
         let kept = kept.ok_or_else(|| change.refuse(Why::NoPrevious))?;
         let (before, after) = (change.serving.service.schema(), Arc::clone(&kept.loaded.schema));
-        let notes = self.callers(change.service(), before, &after).map_err(|why| change.refuse(why))?;
+        let mut notes = self.callers(change.service(), before, &after).map_err(|why| change.refuse(why))?;
+        let origin = change.line.origin(None, &change.serving.load);
+        notes.extend(self.passing(origin, &kept.load, &kept.loaded).await);
         let difference = Difference::of(before, &after);
         let old = self.warmed(&change, kept).await?;
         self.switch(&change, Arc::clone(&old)).map_err(|why| change.refuse(why))?;

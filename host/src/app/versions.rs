@@ -37,6 +37,8 @@ pub(super) struct Others {
     pub(super) canary: Option<Canary>,
     draining: Vec<(Arc<Running>, SystemTime)>,
     watch: Option<AbortHandle>,
+    /// What a host that is started again begins with.
+    origin: Option<Load>,
 }
 
 /// A version that does not run and could at once.
@@ -86,6 +88,16 @@ impl Line {
         let mut others = self.others();
         others.newest = others.newest.max(1) + 1;
         others.newest
+    }
+
+    /// What a host that is started again begins with: the settings, where they have been read anew, else
+    /// what it began with this time, which is what runs when this is asked first.
+    pub(super) fn origin(&self, settings: Option<&Load>, serving: &Load) -> Load {
+        let mut others = self.others();
+        if let Some(settings) = settings {
+            others.origin = Some(settings.clone());
+        }
+        others.origin.get_or_insert_with(|| serving.clone()).clone()
     }
 
     /// Watches a version from now on, and no other.

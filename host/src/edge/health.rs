@@ -18,7 +18,7 @@ use crate::rpc::{
 use crate::schema::Codec;
 use crate::status::{Code, Status};
 
-const NAME: &str = "grpc.health.v1.Health";
+pub(super) const NAME: &str = "grpc.health.v1.Health";
 
 /// The start of every path of health.
 pub(super) const PREFIX: &str = "/grpc.health.v1.Health/";

@@ -11,6 +11,7 @@ use prost_types::FileDescriptorSet;
 use tonic_reflection::server::Builder;
 use tower_service::Service as _;
 
+use super::health;
 use crate::admin::{Catalog, Listing};
 
 /// The start of every path of reflection.
@@ -73,7 +74,10 @@ fn built(of: Arc<Listing>) -> Built {
 }
 
 fn builder(files: FileDescriptorSet) -> Builder<'static> {
-    Builder::configure().register_file_descriptor_set(files).register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    // A component that tells the host of its own health may have brought them: they would be listed twice.
+    let are_there = files.file.iter().any(|file| file.service.iter().any(|of| [file.package(), of.name()].join(".") == health::NAME));
+    let builder = Builder::configure().register_file_descriptor_set(files);
+    if are_there { builder } else { builder.register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET) }
 }
 
 fn answer_with(answer: impl Fn(Request<Incoming>) -> BoxFuture<'static, Response<tonic::body::Body>> + Send + Sync + 'static) -> Answer {

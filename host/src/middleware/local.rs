@@ -20,16 +20,57 @@ impl Local {
     }
 
     fn route(&self, path: &str) -> Result<Route, Status> {
-        self.0.find(path).or_else(|| self.0.rest(path)).ok_or_else(|| self.missing(path))
+        self.named(path).or_else(|| self.rest(path)).ok_or_else(|| self.missing(path))
     }
 
-    fn missing(&self, path: &str) -> Status {
+    /// What takes calls of this path by its name.
+    pub(super) fn named(&self, path: &str) -> Option<Route> {
+        self.0.find(path)
+    }
+
+    /// What takes calls of this path as whatever nobody else serves.
+    pub(super) fn rest(&self, path: &str) -> Option<Route> {
+        self.0.rest(path)
+    }
+
+    /// Why nothing here takes calls of this path.
+    pub(super) fn missing(&self, path: &str) -> Status {
         let (service, method) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
-        match self.0.all().iter().any(|route| *route.endpoint.service == *service) {
+        let status = match self.offers(service) {
             true => Status::new(Code::Unimplemented, format!("{service} has no method {method}")),
             false => Status::new(Code::Unavailable, format!("no service here offers {service}")),
-        }
+        };
+        status.unseen()
     }
+
+    /// Whether a service of this full name is here.
+    pub(super) fn offers(&self, service: &str) -> bool {
+        self.0.all().iter().any(|route| *route.endpoint.service == *service)
+    }
+}
+
+/// Calls what was found for a path.
+pub(super) fn call(route: Route, request: Request) -> CallFuture {
+    match within(&request.body, &route) {
+        Ok(()) => Box::pin(serve(route, request)),
+        Err(status) => Box::pin(std::future::ready(Err(status))),
+    }
+}
+
+/// Opens what was found for a path.
+pub(super) async fn begin(route: Route, mut request: StreamRequest) -> Result<StreamReply, Status> {
+    let encoded = matches!(request.form, Form::Encoded(_));
+    if encoded {
+        let bound = Arc::clone(&route);
+        let checked = request.messages.map(move |message| message.and_then(|message| within(&message, &bound).map(|()| message)));
+        request.messages = Box::pin(checked);
+    }
+    if route.endpoint.kind == Some(MethodKind::Unary) {
+        return whole(route, request).await;
+    }
+    let Opened { headers, events } = open(route, request).await?;
+    let events: Events = if encoded { Box::pin(events.flat_map(|event| stream::iter(each(event)))) } else { Box::pin(events) };
+    Ok(StreamReply { headers, events })
 }
 
 /// A unary call that came with streams, as gateways pass calls on: they do not know its kind.
@@ -73,30 +114,17 @@ fn within(message: &Payload, route: &Route) -> Result<(), Status> {
 
 impl Channel for Local {
     fn call(&self, path: &str, request: Request) -> CallFuture {
-        let admitted = self.route(path).and_then(|route| within(&request.body, &route).map(|()| route));
-        match admitted {
-            Ok(route) => Box::pin(serve(route, request)),
+        match self.route(path) {
+            Ok(route) => call(route, request),
             Err(status) => Box::pin(std::future::ready(Err(status))),
         }
     }
 
-    fn open(&self, path: &str, mut request: StreamRequest) -> OpenFuture {
-        let route = self.route(path);
-        Box::pin(async move {
-            let route = route?;
-            let encoded = matches!(request.form, Form::Encoded(_));
-            if encoded {
-                let bound = Arc::clone(&route);
-                let checked = request.messages.map(move |message| message.and_then(|message| within(&message, &bound).map(|()| message)));
-                request.messages = Box::pin(checked);
-            }
-            if route.endpoint.kind == Some(MethodKind::Unary) {
-                return whole(route, request).await;
-            }
-            let Opened { headers, events } = open(route, request).await?;
-            let events: Events = if encoded { Box::pin(events.flat_map(|event| stream::iter(each(event)))) } else { Box::pin(events) };
-            Ok(StreamReply { headers, events })
-        })
+    fn open(&self, path: &str, request: StreamRequest) -> OpenFuture {
+        match self.route(path) {
+            Ok(route) => Box::pin(begin(route, request)),
+            Err(status) => Box::pin(std::future::ready(Err(status))),
+        }
     }
 }
 

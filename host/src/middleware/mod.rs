@@ -11,6 +11,7 @@ use crate::stats::EndpointStats;
 use crate::status::{Code, Status};
 
 mod client;
+pub mod cluster;
 mod http;
 mod local;
 mod stream;

@@ -15,8 +15,22 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::settings::{Address, AddressError, LEASE};
 
+mod board;
+#[cfg(test)]
+pub(crate) mod conformance;
+mod dial;
+pub mod fetch;
+mod file;
+pub mod mdns;
+mod memory;
+mod nats;
+mod peers;
 mod view;
 
+pub use file::{Addresses, File};
+pub use memory::Memory;
+pub use nats::Nats;
+pub use peers::{NotOurs, Peers, Standing};
 pub use view::{Known, Nodes, Offer, View};
 
 /// A host, as it tells others of itself. JSON where it is written down; who reads it ignores fields
@@ -41,6 +55,14 @@ pub struct Node {
     /// What it serves, by name.
     #[serde(default)]
     pub services: Vec<Service>,
+}
+
+impl Node {
+    /// What people call it: its name, else the beginning of its id, which is enough to tell a few apart.
+    pub fn called(&self) -> &str {
+        const ENOUGH: usize = 8;
+        self.name.as_deref().unwrap_or_else(|| self.id.get(..ENOUGH).unwrap_or(&self.id))
+    }
 }
 
 /// A service of a node.

@@ -46,7 +46,7 @@ pub struct Caller {
 }
 
 /// A unary call on its way to a handler.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// How [`Request::body`] is written, and how the reply's is to be.
     pub form: Form,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 use super::{Address, HostName, value};
+use crate::connections::{Servers, ServersError};
 
 /// How long a host is known without a sign of life, unless the settings say otherwise; it gives three
 /// signs in that time.
@@ -81,8 +82,8 @@ fn lease<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Erro
 pub enum Backend {
     /// Multicast DNS: the hosts of a network ask one another.
     Mdns,
-    /// NATS with JetStream: the URLs of its servers, with commas between them. They may hold a password.
-    Nats(String),
+    /// NATS with JetStream.
+    Nats(Servers),
     /// A file that lists hosts.
     File(PathBuf),
 }
@@ -97,11 +98,7 @@ impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Backend::Mdns => f.write_str("mdns:"),
-            Backend::Nats(urls) => {
-                // Without what stands before the host.
-                let open = |url: &str| url.split_once('@').map_or(url.to_owned(), |(_, host)| format!("nats://{host}"));
-                f.write_str(&urls.split(',').map(open).collect::<Vec<_>>().join(","))
-            }
+            Backend::Nats(servers) => servers.fmt(f),
             Backend::File(path) => write!(f, "file:{}", path.display()),
         }
     }
@@ -114,12 +111,7 @@ impl FromStr for Backend {
         let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
         match scheme {
             "mdns" if rest.is_empty() => Ok(Backend::Mdns),
-            "nats" | "tls" => {
-                let urls = text.split(',').map(|url| url::Url::parse(url.trim()));
-                let good = urls.into_iter().all(|url| url.is_ok_and(|url| matches!(url.scheme(), "nats" | "tls") && url.has_host()));
-                // Not the text itself: it may hold a password.
-                if good { Ok(Backend::Nats(text.to_owned())) } else { Err("NATS is named as nats://HOST:PORT".to_owned()) }
-            }
+            "nats" | "tls" => text.parse().map(Backend::Nats).map_err(|error: ServersError| error.to_string()),
             "file" if !rest.is_empty() => Ok(Backend::File(PathBuf::from(rest.strip_prefix("//").unwrap_or(rest)))),
             _ => Err(format!("{scheme:?} names no registry: write mdns:, nats://HOST:PORT or file:PATH")),
         }

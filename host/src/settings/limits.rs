@@ -73,6 +73,11 @@ pub struct Limits {
     /// their readers.
     #[serde(deserialize_with = "bytes")]
     pub host_memory: usize,
+    /// What may be in the folders that the service may write to, in bytes.
+    #[serde(deserialize_with = "bytes")]
+    pub disk: usize,
+    /// Files, folders and links that may be in these.
+    pub files: u64,
     /// Connections for `wasi:http` open at once, over all instances.
     pub connections: usize,
     /// Log lines a second; ten times as many may come at once.
@@ -119,6 +124,8 @@ impl Default for Limits {
             reply: 4 << 20,
             host_call: 64 << 20,
             host_memory: 256 << 20,
+            disk: 1 << 30,
+            files: 100_000,
             connections: 256,
             log_lines: 1_000,
             log_line: 8 << 10,
@@ -191,6 +198,12 @@ const ROWS: &[Row] = &[
         name: "host-memory",
         about: "host memory held for all instances together (256MiB)",
         set: |l, v| parse_bytes(v).map(|v| l.host_memory = v),
+    },
+    Row { name: "disk", about: "what is in the folders that it may write to (1GiB)", set: |l, v| parse_bytes(v).map(|v| l.disk = v) },
+    Row {
+        name: "files",
+        about: "files, folders and links in the folders that it may write to (100000)",
+        set: |l, v| number(v).map(|v| l.files = v),
     },
     Row { name: "connections", about: "connections for wasi:http open at once (256)", set: |l, v| number(v).map(|v| l.connections = v) },
     Row { name: "log-lines", about: "log lines a second (1000)", set: |l, v| number(v).map(|v| l.log_lines = v) },

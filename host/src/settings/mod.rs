@@ -9,9 +9,11 @@ use serde::Deserialize;
 
 mod address;
 mod admin;
+mod balance;
 mod calls;
 mod cluster;
 mod cores;
+mod failing;
 mod grant;
 mod granted;
 mod limits;
@@ -22,9 +24,11 @@ mod value;
 
 pub use address::{Address, AddressError};
 pub use admin::{Admin, HostName};
+pub use balance::{Balance, BreakerSettings, OutlierSettings, Policy};
 pub use calls::CallGrant;
 pub use cluster::{Backend, Cluster, LEASE, Weight};
 pub use cores::CpuShare;
+pub use failing::{Calls, Failing, MAX_RETRIES_PER_SECOND, MAX_TRIES, Retrying};
 pub use grant::{GrantedHost, HttpGrant};
 pub use limits::{Limits, parse_bytes, parse_duration};
 pub use route::HttpRoute;
@@ -237,6 +241,8 @@ pub struct Settings {
     pub strict: bool,
     /// How the project around the settings file is built, where it is not by cargo.
     pub build: Option<Build>,
+    /// How calls of services fail well.
+    pub calls: Calls,
     /// The services by name.
     pub service: BTreeMap<String, Service>,
 }
@@ -251,6 +257,12 @@ impl Settings {
     fn parse(text: &str) -> Result<Settings, String> {
         toml::from_str(text).map_err(|error| stray::hinted(&error))
     }
+}
+
+/// Reads another file as strictly as the settings are: what is wrong is told with line and column, and of
+/// an unknown key what may have been meant.
+pub fn strictly<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    toml::from_str(text).map_err(|error| stray::hinted_alone(&error))
 }
 
 #[cfg(test)]
@@ -308,6 +320,15 @@ mod tests {
         ("listen", "admin-token = \"\"", "is empty"),
         ("listen", "tls = { certificate = \"c.pem\", keys = \"k.pem\" }", "did you mean `key`?"),
         ("build", "comand = \"make\"", "did you mean `command`?"),
+        ("calls", "trie = 3", "did you mean `tries`?"),
+        ("calls", "tries = 0", "from 1"),
+        ("calls", "try-timeout = \"0s\"", "more than zero"),
+        ("calls", "retry-share = 20", "expected a string"),
+        ("calls", "\"shop:stock/stock\" = { tries = 1 }", "write \"shop.stock.Stock\""),
+        ("calls", "\"a.B\" = 3", "{ tries = 3, try-timeout"),
+        ("calls.\"a.B\"", "try-timout = \"1s\"", "did you mean `try-timeout`?"),
+        ("calls.\"a.B\"", "\"a.B/C\" = {}", "unknown field `a.B/C`"),
+        ("calls.\"a.B/C\"", "retry-share = \"5%\"", "`retry-share` belongs under [calls]"),
     ];
 
     #[test]

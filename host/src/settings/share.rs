@@ -18,6 +18,16 @@ impl Share {
     /// Everything.
     pub const ALL: Share = Share(WHOLE);
 
+    /// So many of a hundred; all, of more than that.
+    pub const fn percent(percent: u8) -> Share {
+        if percent > 100 { Share::ALL } else { Share(percent as u16 * (WHOLE / 100)) }
+    }
+
+    /// This share of a number, rounded down.
+    pub fn of(self, whole: u64) -> u64 {
+        u64::try_from(u128::from(whole) * u128::from(self.0) / u128::from(WHOLE)).unwrap_or(u64::MAX)
+    }
+
     /// Whether the turn with this number, from 0, is one of the share's. Of any 10,000 turns in a row it
     /// takes exactly its share, evenly spread.
     pub fn takes(self, turn: u64) -> bool {

@@ -3,13 +3,19 @@
 
 use super::nearest;
 
-/// The tables of the file with their keys.
-const TABLES: &[(&str, &[&str])] = &[
-    ("the top of the file", &["listen", "admin", "cluster", "strict", "build", "service"]),
+/// Tables with their keys.
+type Tables = [(&'static str, &'static [&'static str])];
+
+/// The tables of the file.
+const TABLES: &Tables = &[
+    ("the top of the file", &["listen", "admin", "cluster", "strict", "build", "calls", "service"]),
     ("[listen]", &["address", "tls", "admin-token", "connections", "streams", "header-bytes", "headers"]),
     ("[admin]", &["name", "socket", "enabled"]),
     ("[cluster]", &["registry", "peers", "advertise", "name", "zone", "labels", "lease"]),
     ("[build]", &["command", "component"]),
+    ("[calls.balance.outliers]", &["most", "calls", "worse-by", "pause", "longest-pause"]),
+    ("[calls.balance.breaker]", &["failures", "share", "calls", "pause", "longest-pause", "probes"]),
+    ("[calls.balance]", &["policy", "hash-by", "prefer-zone", "version", "labels", "breaker", "outliers"]),
     ("[service.NAME]", &["component", "version", "isolation", "safe", "handles", "http", "weight", "labels", "limits", "grants"]),
     (
         "[service.NAME.limits]",
@@ -46,6 +52,22 @@ const TABLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("[service.NAME.grants]", &["environment", "folders", "http", "sockets", "calls", "late"]),
+    ("[calls.\"SERVICE/METHOD\"]", &["tries", "try-timeout", "hedge-after", "idempotent", "backoff", "max-backoff", "balance"]),
+    (
+        "[calls]",
+        &[
+            "tries",
+            "try-timeout",
+            "hedge-after",
+            "idempotent",
+            "backoff",
+            "max-backoff",
+            "retry-share",
+            "retries-per-second",
+            "local-first",
+            "balance",
+        ],
+    ),
 ];
 
 /// TOML's message with line and column, and what may have been meant.
@@ -53,14 +75,23 @@ const TABLES: &[(&str, &[&str])] = &[
 /// serde tells of an unknown key, and of the ones that it knows, in no other way than by the text of
 /// its message; where that text changes, the hint is lost and a test fails.
 pub(super) fn hinted(error: &toml::de::Error) -> String {
+    with_hint(error, TABLES)
+}
+
+/// The same of a file that has nothing of the settings: what may have been meant is of the same table.
+pub(super) fn hinted_alone(error: &toml::de::Error) -> String {
+    with_hint(error, &[])
+}
+
+fn with_hint(error: &toml::de::Error, tables: &Tables) -> String {
     let message = error.message();
-    let hint = hint(message);
+    let hint = hint(message, tables);
     let mut text = error.to_string();
     text.truncate(text.trim_end().len());
     text + &hint.map_or(String::new(), |hint| format!("\n{hint}"))
 }
 
-fn hint(message: &str) -> Option<String> {
+fn hint(message: &str, tables: &Tables) -> Option<String> {
     if message.contains("expected a sequence") {
         return Some("write a list, in brackets: [\"…\"]".to_owned());
     }
@@ -70,7 +101,7 @@ fn hint(message: &str) -> Option<String> {
     }
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let (name, known) = quoted.split_first()?;
-    let elsewhere = || TABLES.iter().rev().filter(|_| is_key);
+    let elsewhere = || tables.iter().rev().filter(|_| is_key);
     if let Some((table, _)) = elsewhere().find(|(_, keys)| keys.contains(name)) {
         return Some(format!("`{name}` belongs under {table}"));
     }

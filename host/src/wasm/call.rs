@@ -162,6 +162,7 @@ impl Call {
     /// Ends the call because of a failure that its guest cannot be told, and gives the guest's part of it
     /// up.
     pub fn fail(&self, status: Status) {
+        // It is the status of another call, which may not have been seen; this one has.
         self.end(Err(status.seen()));
         self.abandon();
     }

@@ -86,7 +86,7 @@ impl Function {
     fn other_type(&self) -> Status {
         let Target { service, method, .. } = &*self.target;
         let why = format!("{service}/{method} has another type than its caller was linked with; start the caller again");
-        Status::new(Code::Unimplemented, why)
+        Status::new(Code::Unimplemented, why).unseen()
     }
 
     /// Queues a call.

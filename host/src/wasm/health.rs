@@ -30,7 +30,7 @@ pub(super) async fn check(service: &Service) -> Result<(), Status> {
             plan: None,
         };
         let asked = pool.lanes().spawn_on(lane, async move { handler.call(request).await });
-        let reply = asked.await.map_err(|error| Status::new(Code::Unavailable, "the host ends").because(error))??;
+        let reply = asked.await.map_err(|error| Status::new(Code::Unavailable, "the host ends").because(error))?.map_err(failed)?;
         let reply = HealthCheckResponse::decode(reply.body.bytes()?).map_err(|error| {
             Status::new(Code::Internal, format!("{HEALTH}/Check answered with what is no HealthCheckResponse")).because(error)
         })?;
@@ -39,4 +39,13 @@ pub(super) async fn check(service: &Service) -> Result<(), Status> {
         }
     }
     Ok(())
+}
+
+/// The call itself has failed: its words alone do not tell which call it was.
+fn failed(status: Status) -> Status {
+    let told = Status::new(status.code(), format!("{HEALTH}/Check failed: {}", status.message()));
+    match status.cause() {
+        Some(cause) => told.because(cause.to_string()),
+        None => told,
+    }
 }

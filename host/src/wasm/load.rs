@@ -31,6 +31,8 @@ pub struct Loaded {
     pub schema: Arc<Schema>,
     /// Whether it was compiled for this; else it came from the cache.
     pub compiled: bool,
+    /// Names its content, for this engine.
+    pub key: [u8; 32],
 }
 
 /// A component that cannot be loaded.
@@ -127,14 +129,19 @@ impl Loader {
                 Err(error) => tracing::warn!(%error, "the compiled component could not be cached; the next start compiles it again"),
             }
         }
-        Ok(Loaded { component, schema: Arc::new(schema), compiled: true })
+        Ok(Loaded { component, schema: Arc::new(schema), compiled: true, key })
+    }
+
+    /// Whether what is in this file now is this component.
+    pub fn is_in(&self, path: &Path, limits: &Limits, loaded: &Loaded) -> bool {
+        read(path, limits.component as u64).is_ok_and(|bytes| Cache::key(&bytes, &self.engine.fingerprint()) == loaded.key)
     }
 
     fn cached(&self, key: &[u8; 32]) -> Option<Loaded> {
         let entry = self.cache.as_ref()?.get(key)?;
         let schema = Schema::of(&entry.schema).ok()?;
         match self.map(&entry) {
-            Ok(component) => Some(Loaded { component, schema: Arc::new(schema), compiled: false }),
+            Ok(component) => Some(Loaded { component, schema: Arc::new(schema), compiled: false, key: *key }),
             Err(error) => {
                 tracing::warn!(error = format!("{error:#}"), "a compile cache entry does not fit this engine; compiling anew");
                 None

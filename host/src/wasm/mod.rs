@@ -4,7 +4,7 @@
 //! `load` → `service` (link, endpoints) → `function` (messages to values) → `pool` (queues and instances on lanes) → `keeper` (one
 //! instance, from outside) → `instance` (calls at once in one store) → `abi` (values to memory and
 //! back). What a guest may ask of the host is in `imports`; what it may use of it is bounded in
-//! `limiter`, `log`, `state` and by the clock of `engine`.
+//! `limiter`, `log`, `disk`, `state` and by the clock of `engine`.
 
 mod abi;
 mod bell;
@@ -12,6 +12,7 @@ pub mod cache;
 mod call;
 pub mod difference;
 pub mod directory;
+mod disk;
 pub mod engine;
 mod function;
 mod handler;

@@ -138,8 +138,12 @@ impl Pool {
     /// Queues a call.
     ///
     /// Fails with `resource_exhausted` where the queue is full or another limit of the service is reached,
-    /// and with `unavailable` where the service is being stopped.
+    /// and with `unavailable` where the service is being stopped. The guest has not seen the call then.
     pub fn submit(self: &Arc<Pool>, job: Job) -> Result<(), Status> {
+        self.admit(job).map_err(Status::unseen)
+    }
+
+    fn admit(self: &Arc<Pool>, job: Job) -> Result<(), Status> {
         let lane = lanes::current().unwrap_or(0);
         if self.queued.load(Relaxed) >= self.parts.limits.queue.max(1) && !self.purge() {
             self.parts.stats.shed.fetch_add(1, Relaxed);
@@ -163,7 +167,8 @@ impl Pool {
     ///
     /// Fails with `resource_exhausted` where the service has as many as its limit `streams` allows.
     pub fn open_stream(self: &Arc<Pool>) -> Result<StreamSlot, Status> {
-        Ok(StreamSlot { pool: Arc::clone(self), _held: self.quota.stream()? })
+        let held = self.quota.stream().map_err(Status::unseen)?;
+        Ok(StreamSlot { pool: Arc::clone(self), _held: held })
     }
 
     /// What callers are told when the queue is full: why calls wait, where that is known.
@@ -426,7 +431,7 @@ impl Pool {
         let cause = status.cause().map_or_else(String::new, |cause| format!(": {cause}"));
         tracing::error!(service = self.name(), "{}{cause}", status.message());
         while let Some(job) = self.pop(lane, ANY) {
-            job.call.end(Err(Status::new(status.code(), status.message().to_owned())));
+            job.call.end(Err(Status::new(status.code(), status.message().to_owned()).unseen()));
         }
     }
 
@@ -585,7 +590,7 @@ impl Pool {
 }
 
 fn stopped() -> Status {
-    Status::new(Code::Unavailable, "the service is being stopped")
+    Status::new(Code::Unavailable, "the service is being stopped").unseen()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -10,6 +10,7 @@ use wasmtime::component::{Component, ComponentExportIndex, Linker};
 use super::abi::Width;
 use super::call::Target;
 use super::directory::{Directory, NeedError};
+use super::disk::{Disk, Ledger};
 use super::engine::GuestEngine;
 use super::function::{self, Function};
 use super::handler::{self, Exported};
@@ -62,6 +63,8 @@ pub struct Figures {
     pub service: Arc<ServiceStats>,
     /// Of the calls that its gateway takes.
     pub gateway: Arc<EndpointStats>,
+    /// Of the folders that it may write to.
+    pub(super) disk: Option<Arc<Ledger>>,
 }
 
 /// A component that cannot be started as a service.
@@ -188,7 +191,8 @@ impl Starter {
     }
 
     /// Links a component, and makes it a service that has no instance yet. Nothing of the component
-    /// has run when this fails.
+    /// has run when this fails. Blocks for as long as it takes to count what is in the folders that the
+    /// service may write to.
     pub fn start(&self, plan: Plan, loaded: Loaded) -> Result<Service, StartError> {
         let Plan { name, limits, grants, isolation, safe, http, figures } = plan;
         let Loaded { component, schema, .. } = loaded;
@@ -204,8 +208,11 @@ impl Starter {
         if let Err(needs) = self.directory.check(&name, &schema, &grants) {
             return Err(StartError::Needs { name, needs });
         }
-        let pre = self.link(&name, &component, &schema)?;
         let shared: Arc<str> = name.as_str().into();
+        let disk = Disk::of(&shared, &limits, &grants, figures.disk.as_ref(), &figures.service, self.lanes.heavy());
+        let disk = disk.map_err(|error| StartError::Grant { name: name.clone(), why: error.to_string() })?;
+        let figures = Figures { disk: disk.as_ref().map(|disk| Arc::clone(disk.ledger())), ..figures };
+        let pre = self.link(&name, &component, &schema, disk.as_ref())?;
         let peers = Client::new(Arc::clone(&shared), &grants.calls, limits.outgoing_calls, Arc::clone(&self.channel));
         let (mut exports, functions) = self.functions(&component, &schema);
         let handles = self.handler(&name, &component, &schema, &mut exports)?;
@@ -298,7 +305,13 @@ impl Starter {
         Ok(Some((find("call")?, find("open")?)))
     }
 
-    fn link(&self, name: &str, component: &Component, schema: &Arc<Schema>) -> Result<wasmtime::component::InstancePre<State>, StartError> {
+    fn link(
+        &self,
+        name: &str,
+        component: &Component,
+        schema: &Arc<Schema>,
+        disk: Option<&Arc<Disk>>,
+    ) -> Result<wasmtime::component::InstancePre<State>, StartError> {
         let failed = |error: wasmtime::Error| StartError::Link { name: name.to_owned(), why: format!("{error:#}") };
         let ty = component.component_type();
         let missing: Vec<String> = ty
@@ -313,6 +326,9 @@ impl Starter {
         let mut linker = self.wasi.clone();
         imports::host(&mut linker, &ty, &self.engine).map_err(failed)?;
         self.link_peers(&mut linker, &ty, schema).map_err(failed)?;
+        if let Some(disk) = disk {
+            disk.link(&mut linker).map_err(failed)?;
+        }
         linker.instantiate_pre(component).map_err(failed)
     }
 
@@ -419,6 +435,8 @@ impl Service {
             stats: Arc::default(),
             max_request: self.pool.limits().request,
         };
+        // Callers ask the host for the health of all that it serves; the component's own is for the host.
+        let called = self.endpoints.iter().filter(|(endpoint, _)| *endpoint.service != *HEALTH);
         let gateway = self.gateway.as_ref().map(|handler| {
             let gateway = handler::Open { handler: Arc::clone(handler), hold: self.held.hold() };
             (handles.to_vec(), Arc::new(gateway) as Arc<dyn Gateway>)
@@ -429,7 +447,7 @@ impl Service {
             handler: Arc::new(HttpEntry { gate: Arc::clone(gate), _hold: self.held.hold() }),
             stats: Arc::default(),
         });
-        Offer { endpoints: self.endpoints.iter().map(serve).collect(), gateway, http }
+        Offer { endpoints: called.map(serve).collect(), gateway, http }
     }
 
     /// Whether it takes calls of services beside those that it describes.

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod caller;
+mod choose;
 mod density;
 mod hop;
 mod items;
@@ -47,6 +48,8 @@ enum Bench {
     Hop(hop::Options),
     /// Services that are swapped under load: calls that fail, how long calls take, memory.
     Swap(swap::Options),
+    /// One host chosen of ten, of a thousand and of ten thousand, with each policy.
+    Choose(choose::Options),
     /// Be a bare wasmtime that calls a guest: what `hop` starts.
     Bare(hop::Bare),
     /// Be a native server: what the others start; also for a look with other load generators.
@@ -74,6 +77,7 @@ fn run(bench: &Bench) -> Result<()> {
         Bench::Density(options) => density::run(options),
         Bench::Hop(options) => hop::run(options),
         Bench::Swap(options) => swap::run(options),
+        Bench::Choose(options) => choose::run(options),
         Bench::Bare(bare) => hop::run_bare(bare),
         Bench::Serve(serve) => serve::run(serve),
         Bench::Load(load) => load::run(load),

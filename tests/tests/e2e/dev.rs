@@ -134,6 +134,36 @@ async fn settings_that_change_are_taken_over_and_wrong_ones_are_told() {
 }
 
 #[tokio::test]
+async fn settings_that_wait_for_the_next_start_are_told_once_by_their_keys() {
+    let text = |listen: &str, timeout: u32| {
+        let sleeper = service("sleeper", &guest("sleeper"), &format!("limits = {{ timeout = \"{timeout}s\" }}"));
+        format!("[listen]\naddress = \"127.0.0.1:0\"\n{listen}\n[admin]\nname = \"shop\"\n{sleeper}")
+    };
+    let start = Start::settings(&text("", 1)).dev();
+    let file = start.folder().join("microhost.toml");
+    let write = |text: &str| fs::write(&file, text).expect("a file");
+    let host = start.ready().await;
+    let swapped = async |version: u32| {
+        host.log().record("the next version", |record| record["fields"]["version"] == version && message(record).contains("serves")).await;
+    };
+    const WAITS: &str = "the host has to be started anew for";
+    // With the settings of a service, which are taken over at once.
+    write(&text("streams = 7\nadmin-token = \"secret\"", 2));
+    let record = host.logged(WAITS).await;
+    assert!(message(&record).contains("for [listen] admin-token, [listen] streams, and goes on as it began"), "{record}");
+    swapped(2).await;
+    // They wait on, and were told.
+    write(&text("streams = 7\nadmin-token = \"secret\"", 3));
+    swapped(3).await;
+    assert_eq!(count(&host, WAITS), 1);
+    assert!(!host.log().lines().iter().any(|line| line.contains("secret")), "keys are told, and no values");
+    // As the host has them: nothing waits.
+    write(&text("", 4));
+    swapped(4).await;
+    assert_eq!(count(&host, WAITS), 1);
+}
+
+#[tokio::test]
 async fn a_build_under_way_ends_with_the_host() {
     let start = Start::path("");
     let folder = project(start.folder(), "one", "echo");

@@ -256,3 +256,24 @@ impl FutureProducer<State> for InOne {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    /// What a guest reads of a reply without a message that has ended well.
+    fn read(due: bool) -> Polled<Next> {
+        let events: Events = Box::pin(stream::iter([Event::End(Ok(HeaderMap::new()))]));
+        let mut come = In { events: Some(events), ends: Some(Ends::Untold(None)), chunk: Bytes::new(), due };
+        come.poll_next(&mut Context::from_waker(std::task::Waker::noop()))
+    }
+
+    #[test]
+    fn a_stream_may_be_empty_and_a_future_may_not() {
+        assert!(matches!(read(false), Poll::Ready(Ok(Next::End))));
+        let Poll::Ready(Err(error)) = read(true) else { panic!("a future without a value is a failure") };
+        assert!(error.to_string().contains("broke off"), "{error}");
+    }
+}

@@ -15,6 +15,7 @@ use crate::run::{Asked, Begin, ready};
 
 mod ignored;
 mod sources;
+mod standing;
 mod tended;
 mod workshop;
 
@@ -49,7 +50,7 @@ impl Dev {
         let journal = asked.log.start()?;
         let plan = asked.plan()?;
         let cancel = Arc::new(Cancel::default());
-        let mut workshop = Workshop::new(Arc::clone(&asked), &plan.services, force, Arc::clone(&cancel));
+        let mut workshop = Workshop::new(Arc::clone(&asked), &plan, force, Arc::clone(&cancel));
         let (services, failed) = workshop.begin();
         let (stop, stopped) = mpsc::channel::<()>();
         let (hand, handed) = mpsc::channel();

@@ -1,6 +1,6 @@
 //! What is done about changes: settings are read anew, projects built, services swapped or started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,9 +12,10 @@ use microhost::project::Cancel;
 use microhost::settings::Grants;
 use tokio::runtime::Handle;
 
+use super::standing::Standing;
 use super::tended::Tended;
 use crate::output::Paint;
-use crate::run::{Asked, Wanted};
+use crate::run::{Asked, Plan};
 
 /// How often the sources are looked at. A change counts once it has been there for two looks.
 const PACE: Duration = Duration::from_millis(150);
@@ -38,22 +39,42 @@ pub struct Workshop {
     seen: BTreeMap<PathBuf, Option<String>>,
     /// The settings cannot be read as they are: nothing is built until they can, as builds read them too.
     are_wrong: bool,
+    /// What the host began with and keeps.
+    standing: Standing,
+    /// The same by the settings as they were last read, so that a difference is told once.
+    standing_told: Standing,
+    /// The services that run and that the settings do not name any more.
+    unnamed: BTreeSet<String>,
     /// Why services do not run, so that it is told once.
     told: BTreeMap<String, String>,
 }
 
 impl Workshop {
-    /// Tends these services, which are what was asked for.
-    pub fn new(asked: Arc<Asked>, wanted: &[Wanted], force: bool, cancel: Arc<Cancel>) -> Workshop {
+    /// Tends the services of this plan, which is what was asked for.
+    pub fn new(asked: Arc<Asked>, plan: &Plan, force: bool, cancel: Arc<Cancel>) -> Workshop {
         let settings = settings(&asked);
-        let tended = wanted.iter().cloned().map(Tended::new).collect();
-        Workshop { asked, force, cancel, tended, seen: settings.clone(), settings, are_wrong: false, told: BTreeMap::new() }
+        let standing = Standing::of(plan);
+        Workshop {
+            asked,
+            force,
+            cancel,
+            tended: plan.services.iter().cloned().map(Tended::new).collect(),
+            seen: settings.clone(),
+            settings,
+            are_wrong: false,
+            standing_told: standing.clone(),
+            standing,
+            unnamed: BTreeSet::new(),
+            told: BTreeMap::new(),
+        }
     }
 
     /// Builds all services for the first time: what the host begins with, and what could not be built.
     pub fn begin(&mut self) -> (Vec<Load>, Vec<Failed>) {
         let (mut services, mut failed): (Vec<Load>, Vec<Failed>) = (Vec::new(), Vec::new());
-        for tended in &mut self.tended {
+        for at in 0..self.tended.len() {
+            self.tended[at].wanted.announce(self.tended.iter().map(|tended| &tended.wanted));
+            let tended = &mut self.tended[at];
             match tended.build(&self.cancel) {
                 Ok(()) => services.extend(tended.offer()),
                 Err(error) => failed.push((tended.wanted.load().clone(), error.into())),
@@ -104,18 +125,31 @@ impl Workshop {
             }
         };
         self.are_wrong = false;
-        for tended in &self.tended {
-            let name = tended.wanted.name();
-            if !plan.services.iter().any(|wanted| wanted.name() == name) {
-                tracing::warn!(service = name, "the settings do not name it any more; it goes on until the host is started anew");
-            }
-        }
+        self.tell_what_waits(&plan);
         for wanted in plan.services {
             match self.tended.iter_mut().find(|tended| tended.wanted.name() == wanted.name()) {
                 Some(tended) => tended.set(wanted),
                 None => self.tended.push(Tended::new(wanted)),
             }
         }
+    }
+
+    /// Tells, once for each change, which of the settings the running host does not take over.
+    fn tell_what_waits(&mut self, plan: &Plan) {
+        let standing = Standing::of(plan);
+        let waiting = self.standing.differing(&standing);
+        if standing != self.standing_told && !waiting.is_empty() {
+            let keys = waiting.join(", ");
+            tracing::warn!("the settings have changed; the host has to be started anew for {keys}, and goes on as it began");
+        }
+        self.standing_told = standing;
+        let is_named = |name: &str| plan.services.iter().any(|wanted| wanted.name() == name);
+        let unnamed: BTreeSet<String> =
+            self.tended.iter().map(|tended| tended.wanted.name()).filter(|name| !is_named(name)).map(str::to_owned).collect();
+        for name in unnamed.difference(&self.unnamed) {
+            tracing::warn!(service = name, "the settings do not name it any more; it goes on until the host is started anew");
+        }
+        self.unnamed = unnamed;
     }
 
     fn rebuild(&mut self, at: usize, what: &str, host: &Host) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use microhost::app::{Entrance, Load};
 use microhost::project::{self, Cancel, ProjectError, Source};
-use microhost::settings::{Admin, Cluster, HostName, Limits, Listen, Service, Settings, SettingsError, Tls};
+use microhost::settings::{Admin, Calls, Cluster, HostName, Limits, Listen, Service, Settings, SettingsError, Tls};
 
 use super::{AdminArgs, ClusterArgs, Overrides};
 use crate::exit::Exit;
@@ -19,6 +19,8 @@ pub struct Plan {
     pub listen: Listen,
     /// How it finds other hosts.
     pub cluster: Cluster,
+    /// How calls of services fail well.
+    pub calls: Calls,
     /// How commands reach the host.
     pub door: Entrance,
     /// What commands call it.
@@ -49,6 +51,15 @@ impl Wanted {
         &self.load
     }
 
+    /// Tells that its project is built next, where it is one of several: what their tools print does not
+    /// say which of them it is about.
+    pub fn announce<'w>(&self, all: impl Iterator<Item = &'w Wanted>) {
+        let is_project = |wanted: &Wanted| wanted.load.component.is_dir();
+        if is_project(self) && all.filter(|wanted| is_project(wanted)).count() > 1 {
+            output::tell(format!("building {}", output::visible(self.name())));
+        }
+    }
+
     /// Builds the project, where there is one; what that takes is told as it comes.
     pub fn built(&self, cancel: Option<&Cancel>) -> Result<Load, ProjectError> {
         let component = project::component(&self.load.component, &mut |step| output::tell(step), cancel)?;
@@ -75,6 +86,7 @@ pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &
     let mut plan = Plan {
         listen: Listen::default(),
         cluster: Cluster::default(),
+        calls: Calls::default(),
         door: Entrance::Usual,
         host: None,
         strict: false,
@@ -82,6 +94,7 @@ pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &
     };
     let mut admins: Vec<(PathBuf, Admin)> = Vec::new();
     let mut listens: Vec<(PathBuf, Listen)> = Vec::new();
+    let mut calls: Vec<(PathBuf, Calls)> = Vec::new();
     let mut clusters: Vec<(PathBuf, Cluster)> = Vec::new();
     for path in paths {
         match project::locate(path)? {
@@ -94,6 +107,7 @@ pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &
                 let base = file.parent().map(Path::to_owned).unwrap_or_default();
                 plan.strict |= settings.strict;
                 listens.extend(settings.listen.map(|listen| (file.clone(), at(listen, &base, place))));
+                calls.extend((settings.calls != Calls::default()).then_some((file.clone(), settings.calls)));
                 clusters.extend(settings.cluster.map(|cluster| (file.clone(), cluster.at(&base))));
                 admins.extend(settings.admin.map(|admin| (file.clone(), admin.at(&base))));
                 plan.services.extend(services(settings.service, &file, &base, overrides)?);
@@ -102,6 +116,7 @@ pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &
     }
     plan.listen = one(listens, "listen", "; where only the addresses differ, --listen ADDRESS is enough")?
         .unwrap_or_else(|| at(Listen::default(), Path::new(""), place));
+    plan.calls = one(calls, "calls", "")?.unwrap_or_default();
     plan.cluster = place.cluster.over(one(clusters, "cluster", "")?.unwrap_or_default());
     (plan.door, plan.host) = entrance(one(admins, "admin", "")?.unwrap_or_default(), &place.admin);
     if let Some(name) = name {

@@ -1,0 +1,385 @@
+//! Hosts that are known by their address: each is asked what it serves, again and again, and so are
+//! those that ask us.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use http::{HeaderMap, HeaderValue};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until};
+
+use super::board::Board;
+use super::fetch::{self, Answer, CLUSTER, MAX_WAIT, PEER};
+use super::{Address, Changes, Node, Registry, RegistryError};
+
+/// Hosts that are followed because they ask us, at most; further ones are not.
+pub const MAX_CALLERS: usize = 1024;
+
+/// Signs of life in the time of a lease: one may be lost, and one be late.
+const SIGNS: u32 = 3;
+
+/// How this host stands with those who ask it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// It has said goodbye.
+    pub left: bool,
+    /// Until when it is known without being registered again; `None` before it is registered.
+    pub until: Option<Instant>,
+}
+
+/// Why one who asks is told nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this host belongs to another cluster than {0:?}: give both the same name under [cluster], or ask another host")]
+pub struct NotOurs(String);
+
+/// The registry of hosts whose addresses are known. What is registered in it is told to nobody: others
+/// read it on the host's own page. But it tells those who are asked who we are, so that they ask us in
+/// turn: it takes one address on one side to make two hosts known to each other.
+pub struct Peers(Arc<Shared>);
+
+struct Shared {
+    cluster: String,
+    lease: Duration,
+    board: Arc<Board>,
+    own: watch::Sender<Option<Arc<Node>>>,
+    standing: watch::Sender<Standing>,
+    followed: Mutex<HashMap<Address, Followed>>,
+    runtime: Handle,
+}
+
+/// An address that is asked.
+struct Followed {
+    /// It is in the list, and not there for its asking alone.
+    listed: bool,
+    /// When it last asked us.
+    asked: Option<Instant>,
+    /// It has answered, or not, at least once.
+    tried: bool,
+    /// The id of the node that it leads to.
+    node: Option<String>,
+    _task: Task,
+}
+
+/// A task that ends when nobody has it any more.
+struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Peers {
+    /// Follows the hosts at these addresses, for as long as the runtime runs that this is called in. A
+    /// host that is not reached for `lease` is gone; one of another cluster is not seen.
+    pub fn new(cluster: &str, addresses: Vec<Address>, lease: Duration) -> Peers {
+        let peers = Peers(Arc::new(Shared {
+            cluster: cluster.to_owned(),
+            lease,
+            board: Arc::default(),
+            own: watch::Sender::default(),
+            standing: watch::Sender::default(),
+            followed: Mutex::default(),
+            runtime: Handle::current(),
+        }));
+        peers.set(addresses);
+        peers
+    }
+
+    /// Follows these addresses from now on, and no others but those of hosts that ask us.
+    pub fn set(&self, addresses: Vec<Address>) {
+        let mut followed = self.0.followed();
+        let gone: Vec<Address> =
+            followed.iter().filter(|(address, _)| !addresses.contains(address)).map(|(address, _)| address.clone()).collect();
+        for address in gone {
+            match followed.get_mut(&address) {
+                Some(entry) if entry.asked.is_some() => entry.listed = false,
+                _ => self.0.forget(&mut followed, &address),
+            }
+        }
+        for address in addresses {
+            match followed.get_mut(&address) {
+                Some(entry) => entry.listed = true,
+                None => self.0.begin(&mut followed, address, None),
+            }
+        }
+        self.0.complete(&followed);
+    }
+
+    /// Notes that somebody asks what this host tells of itself, with these headers. A host that says where
+    /// it is is asked in turn, for as long as it goes on asking.
+    pub fn asked(&self, headers: &HeaderMap) -> Result<(), NotOurs> {
+        if let Some(name) = headers.get(CLUSTER)
+            && name.as_bytes() != self.0.cluster.as_bytes()
+        {
+            return Err(NotOurs(String::from_utf8_lossy(name.as_bytes()).into_owned()));
+        }
+        let Some((id, address)) = headers.get(PEER).and_then(caller) else { return Ok(()) };
+        if self.0.is_own(id) {
+            return Ok(());
+        }
+        let now = Some(Instant::now());
+        let mut followed = self.0.followed();
+        if let Some(entry) = followed.get_mut(&address) {
+            entry.asked = now;
+        } else if let Some(entry) = followed.values_mut().find(|entry| entry.node.as_deref() == Some(id)) {
+            // It is known by another address already.
+            entry.asked = now;
+        } else if followed.values().filter(|entry| !entry.listed).count() < MAX_CALLERS {
+            self.0.begin(&mut followed, address, now);
+        } else {
+            tracing::debug!(%address, "{MAX_CALLERS} hosts that ask this one are followed already: this one is not");
+        }
+        Ok(())
+    }
+
+    /// How this host stands, now and as it changes.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.0.standing.subscribe()
+    }
+}
+
+/// Who asks, by what the header says: the id and where it is to be asked. Sockets of a machine mean
+/// nothing to others, and are not followed.
+fn caller(value: &HeaderValue) -> Option<(&str, Address)> {
+    let (id, url) = value.to_str().ok()?.split_once(' ')?;
+    let address = url.parse().ok().filter(|address| matches!(address, Address::Tcp { .. }))?;
+    Some((id, address))
+}
+
+impl Shared {
+    fn followed(&self) -> MutexGuard<'_, HashMap<Address, Followed>> {
+        self.followed.lock().expect("no holder panics")
+    }
+
+    fn is_own(&self, id: &str) -> bool {
+        self.own.borrow().as_ref().is_some_and(|own| own.id == id)
+    }
+
+    fn begin(self: &Arc<Shared>, followed: &mut HashMap<Address, Followed>, address: Address, asked: Option<Instant>) {
+        let task = self.runtime.spawn(follow(Arc::downgrade(self), address.clone()));
+        let entry = Followed { listed: asked.is_none(), asked, tried: false, node: None, _task: Task(task.abort_handle()) };
+        followed.insert(address, entry);
+    }
+
+    /// Stops to follow an address.
+    fn forget(&self, followed: &mut HashMap<Address, Followed>, address: &Address) {
+        let gone = followed.remove(address).and_then(|entry| entry.node);
+        self.release(followed, gone);
+    }
+
+    /// Takes a node off the board that an address led to, unless another one leads to it too.
+    fn release(&self, followed: &HashMap<Address, Followed>, node: Option<String>) {
+        if let Some(id) = node
+            && !self.is_own(&id)
+            && !followed.values().any(|entry| entry.node.as_deref() == Some(&id))
+        {
+            self.board.remove(&id);
+        }
+    }
+
+    /// Notes what an address leads to; `None` where it leads to nobody any more.
+    fn leads(&self, address: &Address, node: Option<Arc<Node>>) {
+        let mut followed = self.followed();
+        let Some(entry) = followed.get_mut(address) else { return };
+        let id = node.as_ref().map(|node| node.id.clone());
+        let before = std::mem::replace(&mut entry.node, id.clone());
+        if before != id {
+            // Another host, or another run of the same one: two cannot be at one place.
+            self.release(&followed, before);
+        }
+        if let Some(node) = node
+            && !self.is_own(&node.id)
+            // By another address, a newer one may have been heard of.
+            && self.board.get(&node.id).is_none_or(|known| known.revision <= node.revision)
+        {
+            self.board.put(node);
+        }
+    }
+
+    fn tried(&self, address: &Address) {
+        let mut followed = self.followed();
+        if let Some(entry) = followed.get_mut(address)
+            && !std::mem::replace(&mut entry.tried, true)
+        {
+            self.complete(&followed);
+        }
+    }
+
+    /// All that there is has been told when each of the list has answered, or not.
+    fn complete(&self, followed: &HashMap<Address, Followed>) {
+        if followed.values().all(|entry| entry.tried || !entry.listed) {
+            self.board.complete();
+        }
+    }
+
+    /// When an address is to be forgotten that is followed for its asking alone.
+    fn patience(&self, address: &Address) -> Option<Instant> {
+        self.followed().get(address).filter(|entry| !entry.listed).and_then(|entry| entry.asked).map(|asked| asked + self.lease)
+    }
+
+    /// What requests to an address say of this host. Only those of the list are told where it is: two hosts
+    /// that each follow the other for its asking alone would never stop.
+    fn headers(&self, to: &Address) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Ok(cluster) = HeaderValue::try_from(&self.cluster) {
+            headers.insert(CLUSTER, cluster);
+        }
+        let listed = self.followed().get(to).is_some_and(|entry| entry.listed);
+        let own = self.own.borrow();
+        let address = own.as_ref().filter(|_| listed).and_then(|own| Some((&own.id, own.addresses.first()?)));
+        if let Some((id, address @ Address::Tcp { .. })) = address
+            && let Ok(value) = HeaderValue::try_from(format!("{id} {address}"))
+        {
+            headers.insert(PEER, value);
+        }
+        headers
+    }
+}
+
+/// Follows one address until its entry is dropped, or it has stopped asking us where that is why.
+async fn follow(shared: Weak<Shared>, address: Address) {
+    let Some(lease) = shared.upgrade().map(|shared| shared.lease) else { return };
+    let headers = {
+        let (shared, address) = (Weak::clone(&shared), address.clone());
+        move || shared.upgrade().map(|shared| shared.headers(&address)).unwrap_or_default()
+    };
+    let mut answers = pin!(fetch::follow(address.clone(), (lease / SIGNS).min(MAX_WAIT), headers));
+    // When the node that it leads to is gone without a sign of life.
+    let mut ends: Option<Instant> = None;
+    let mut failing = false;
+    let mut look = Instant::now() + lease;
+    loop {
+        let answer = tokio::select! {
+            answer = answers.next() => answer,
+            () = sleep_until(ends.unwrap_or(look).min(look)) => None,
+        };
+        let Some(shared) = shared.upgrade() else { return };
+        let now = Instant::now();
+        match answer {
+            Some(Ok(answer)) => {
+                if std::mem::take(&mut failing) {
+                    tracing::info!(peer = %address, "the peer is back");
+                }
+                ends = (answer != Answer::Leaving).then_some(now + lease);
+                match answer {
+                    Answer::Node(node) => shared.leads(&address, Some(node)),
+                    Answer::Unchanged => {}
+                    Answer::Leaving => shared.leads(&address, None),
+                }
+                shared.tried(&address);
+            }
+            Some(Err(error)) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(peer = %address, %error, "a peer cannot be asked what it serves; it is tried again");
+                }
+                shared.tried(&address);
+            }
+            None => {}
+        }
+        if ends.is_some_and(|ends| ends <= now) {
+            ends = None;
+            shared.leads(&address, None);
+        }
+        if shared.patience(&address).is_some_and(|ends| ends <= now) {
+            let mut followed = shared.followed();
+            shared.forget(&mut followed, &address);
+            return;
+        }
+        if look <= now {
+            look = now + lease;
+        }
+    }
+}
+
+impl Registry for Peers {
+    fn name(&self) -> &str {
+        "peers"
+    }
+
+    fn register(&self, node: Arc<Node>, lease: Duration) -> BoxFuture<'_, Result<(), RegistryError>> {
+        Box::pin(async move {
+            self.0.own.send_replace(Some(Arc::clone(&node)));
+            self.0.board.put(node);
+            self.0.standing.send_replace(Standing { left: false, until: Some(Instant::now() + lease) });
+            Ok(())
+        })
+    }
+
+    fn deregister(&self, id: &str) -> BoxFuture<'_, Result<(), RegistryError>> {
+        let own = self.0.is_own(id).then(|| id.to_owned());
+        Box::pin(async move {
+            if let Some(id) = own {
+                self.0.board.remove(&id);
+                self.0.standing.send_modify(|standing| standing.left = true);
+            }
+            Ok(())
+        })
+    }
+
+    fn watch(&self) -> Changes {
+        self.0.board.watch()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::LEASE;
+    use crate::registry::conformance::node;
+
+    fn asks(who: &str) -> HeaderMap {
+        HeaderMap::from_iter([(PEER, who.parse().expect("valid"))])
+    }
+
+    #[tokio::test]
+    async fn hosts_that_ask_are_followed_up_to_a_bound() {
+        let peers = Peers::new("c", Vec::new(), LEASE);
+        for port in 1..=MAX_CALLERS + 10 {
+            assert_eq!(peers.asked(&asks(&format!("id-{port} http://127.0.0.1:{port}"))), Ok(()));
+        }
+        assert_eq!(peers.0.followed().len(), MAX_CALLERS);
+    }
+
+    #[tokio::test]
+    async fn nonsense_sockets_and_oneself_are_not_followed() {
+        let peers = Peers::new("c", Vec::new(), LEASE);
+        peers.register(Arc::new(node("own", 1)), LEASE).await.expect("it registers");
+        for who in ["", "id", "id nonsense", "id unix:/run/a.sock", "id http://a/path", "own http://127.0.0.1:1"] {
+            assert_eq!(peers.asked(&asks(who)), Ok(()));
+        }
+        assert_eq!(peers.0.followed().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn those_of_the_list_are_told_where_this_host_is_and_those_that_ask_are_not() {
+        let (listed, asking) = ("http://127.0.0.1:1".parse::<Address>().expect("valid"), "http://127.0.0.1:2".parse().expect("valid"));
+        let peers = Peers::new("c", vec![listed.clone()], LEASE);
+        peers.register(Arc::new(node("own", 1)), LEASE).await.expect("it registers");
+        assert_eq!(peers.asked(&asks("id http://127.0.0.1:2")), Ok(()));
+        assert_eq!(peers.0.headers(&listed)[PEER], "own http://127.0.0.1:9");
+        assert!(!peers.0.headers(&asking).contains_key(PEER));
+    }
+
+    #[tokio::test]
+    async fn one_of_another_cluster_is_told_so() {
+        let peers = Peers::new("ours", Vec::new(), LEASE);
+        let headers = |name: &str| HeaderMap::from_iter([(CLUSTER, name.parse().expect("valid"))]);
+        assert_eq!(peers.asked(&headers("ours")), Ok(()));
+        assert_eq!(peers.asked(&headers("theirs")), Err(NotOurs("theirs".into())));
+    }
+
+    #[tokio::test]
+    async fn who_has_peers_no_more_leaves_no_task() {
+        let peers = Peers::new("c", vec!["http://127.0.0.1:1".parse().expect("an address")], LEASE);
+        let shared = Arc::downgrade(&peers.0);
+        drop(peers);
+        assert!(shared.upgrade().is_none());
+    }
+}

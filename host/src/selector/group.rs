@@ -1,0 +1,254 @@
+//! Targets that have the same claim to a call, and who of them gets it. What depends on the list alone is
+//! worked out when it changes, so that a choice among many costs what it costs among few.
+
+use std::sync::Arc;
+
+use super::breaker::Pass;
+use super::facts::Listed;
+use super::gauge::{Gauge, Standing};
+use super::mix::part_of;
+use super::moment::Moment;
+use super::rules::Rules;
+use super::shares::Shares;
+use super::target::Target;
+use super::tried::Tried;
+use super::turns::{Counter, Turn};
+use super::wheel::Wheel;
+use crate::settings::Policy;
+
+/// Targets that are looked at for the one with the fewest calls.
+const LOOKS_FOR_LEAST: u64 = 8;
+
+/// Calls in flight that a target of a key may have in any case, and its part of all, in halves of what is
+/// due to its weight. Source: V. Mirrokni, M. Thorup, M. Zadimoghaddam, "Consistent hashing with bounded
+/// loads" (2016).
+const LEAST_BOUND: u64 = 8;
+const BOUND_HALVES: u64 = 3;
+
+/// Targets with the same claim to a call; one at least.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// Their places in the list.
+    members: Vec<u32>,
+    shares: Shares,
+    /// Their weights together.
+    weight: u64,
+    classes: Option<Classes>,
+    wheel: Option<Arc<Wheel>>,
+}
+
+/// Members by weight. Among those of the same weight calls may move from one to the other, and the weights
+/// hold all the same.
+#[derive(Debug)]
+struct Classes {
+    members: Vec<u32>,
+    /// For each member: its place in `members`, and where its class begins and ends there.
+    places: Vec<(u32, u32, u32)>,
+}
+
+/// What a choice is made by.
+pub(super) struct Look<'a, T> {
+    pub(super) targets: &'a [Target<T>],
+    pub(super) tried: &'a Tried,
+    pub(super) now: Moment,
+    /// Takes those that are left alone, too.
+    pub(super) forced: bool,
+    pub(super) policy: Policy,
+    /// The place of the call's key, where it has one.
+    pub(super) key: Option<u64>,
+    /// Calls in flight, at all targets together.
+    pub(super) under_way: usize,
+}
+
+/// A target's place in the list, and by what right it is taken.
+pub(super) type Found = (u32, Pass);
+
+impl<T: Listed> Look<'_, T> {
+    fn gauge(&self, place: u32) -> &Gauge {
+        &self.targets[place as usize].gauge
+    }
+
+    fn standing(&self, place: u32) -> Option<Standing> {
+        let target = &self.targets[place as usize];
+        if self.tried.has(target) {
+            return None;
+        }
+        let standing = if self.forced { Standing::Good } else { target.gauge.standing(self.now) };
+        matches!(standing, Standing::Good | Standing::Probed).then_some(standing)
+    }
+
+    /// Takes one that has not been tried.
+    pub(super) fn take(&self, place: u32) -> Option<Found> {
+        self.standing(place)?;
+        self.take_even_tried(place)
+    }
+
+    pub(super) fn take_even_tried(&self, place: u32) -> Option<Found> {
+        let pass = self.gauge(place).pass(self.now);
+        Some((place, if self.forced { pass.unwrap_or(Pass::Forced) } else { pass? }))
+    }
+}
+
+impl Group {
+    /// Of these places of the list; `None` if there are none.
+    pub(super) fn new<T: Listed>(members: Vec<u32>, targets: &[Target<T>], rules: &Rules, previous: Option<&Group>) -> Option<Group> {
+        if members.is_empty() {
+            return None;
+        }
+        let target = |place: &u32| &targets[*place as usize];
+        let weights: Vec<u32> = members.iter().map(|place| target(place).weight).collect();
+        let wheel = rules.hash_by.as_ref().map(|_| {
+            let made_of: Vec<_> = members.iter().map(|place| (target(place).identity(), target(place).weight)).collect();
+            let known = previous.and_then(|group| group.wheel.as_ref()).filter(|wheel| wheel.is_of(&made_of));
+            known.cloned().unwrap_or_else(|| Arc::new(Wheel::new(made_of)))
+        });
+        let weight = weights.iter().map(|weight| u64::from(*weight)).sum();
+        Some(Group { shares: Shares::new(&weights), classes: Classes::new(&members, &weights), members, weight, wheel })
+    }
+
+    pub(super) fn members(&self) -> &[u32] {
+        &self.members
+    }
+
+    /// All members once, the first of them by chance.
+    pub(super) fn from_anywhere(&self, counter: &Counter) -> impl Iterator<Item = u32> + use<'_> {
+        let (before, from) = self.members.split_at(part_of(self.members.len() as u64, counter.next().chance(0)) as usize);
+        from.iter().chain(before).copied()
+    }
+
+    /// Chooses by the policy, and asks again so often where one is left alone or has been tried.
+    pub(super) fn choose<T: Listed>(&self, look: &Look<'_, T>, counter: &Counter, looks: u64) -> Option<Found> {
+        match (&self.wheel, look.key) {
+            (Some(wheel), Some(key)) => self.keyed(look, wheel, key, looks),
+            _ => (0..looks).find_map(|_| self.drawn(look, counter.next())),
+        }
+    }
+
+    /// Anyone, whatever it has been tried.
+    pub(super) fn any<T: Listed>(&self, look: &Look<'_, T>, counter: &Counter) -> Option<Found> {
+        look.take_even_tried(self.members[self.draw(look.policy, counter.next())])
+    }
+
+    /// A good one, drawn by weight, to be compared with one of another group.
+    pub(super) fn other<T: Listed>(&self, look: &Look<'_, T>, counter: &Counter) -> Option<u32> {
+        let place = self.members[self.draw(look.policy, counter.next())];
+        (look.standing(place) == Some(Standing::Good)).then_some(place)
+    }
+
+    fn draw(&self, policy: Policy, turn: Turn) -> usize {
+        match policy {
+            Policy::RoundRobin => self.shares.turn(turn.number),
+            Policy::Random => self.shares.at(part_of(self.shares.total(), turn.even_chance())),
+            Policy::TwoChoices | Policy::LeastInFlight => self.shares.at(part_of(self.shares.total(), turn.spread())),
+        }
+    }
+
+    fn drawn<T: Listed>(&self, look: &Look<'_, T>, turn: Turn) -> Option<Found> {
+        let member = self.draw(look.policy, turn);
+        let chosen = match look.policy {
+            Policy::RoundRobin | Policy::Random => Some(self.members[member]),
+            Policy::TwoChoices => self.best(look, turn, member, 1, Gauge::is_lighter),
+            Policy::LeastInFlight => self.best(look, turn, member, LOOKS_FOR_LEAST - 1, Gauge::is_freer),
+        };
+        look.take(chosen?)
+    }
+
+    /// The best of one that was drawn and so many others of its weight.
+    fn best<T: Listed>(
+        &self,
+        look: &Look<'_, T>,
+        turn: Turn,
+        member: usize,
+        others: u64,
+        is_better: fn(&Gauge, &Gauge, Moment) -> bool,
+    ) -> Option<u32> {
+        let first = self.members[member];
+        let good = match look.standing(first) {
+            // By its load it would hardly ever be: what it failed with was slow.
+            Some(Standing::Probed) => return Some(first),
+            standing => standing.map(|_| first),
+        };
+        let (class, own) = self.class(member);
+        let more = class.len() as u64 - 1;
+        if more == 0 {
+            return self.unless_far_worse(look, turn, good);
+        }
+        let mut best = good;
+        for which in 0..others.min(more) {
+            let step = if more <= others { which } else { part_of(more, turn.chance(which)) };
+            let other = class[(own + 1 + step as usize) % class.len()];
+            if look.standing(other) == Some(Standing::Good)
+                && best.is_none_or(|best| is_better(look.gauge(other), look.gauge(best), look.now))
+            {
+                best = Some(other);
+            }
+        }
+        best
+    }
+
+    /// One that has no other of its weight, unless it is far worse than another one.
+    fn unless_far_worse<T: Listed>(&self, look: &Look<'_, T>, turn: Turn, own: Option<u32>) -> Option<u32> {
+        let other = self.members[self.shares.at(part_of(self.shares.total(), turn.chance(0)))];
+        match own {
+            Some(own) if other == own || look.standing(other) != Some(Standing::Good) || !gives_way(look, own, other) => Some(own),
+            _ => Some(other),
+        }
+    }
+
+    fn class(&self, member: usize) -> (&[u32], usize) {
+        match &self.classes {
+            None => (&self.members, member),
+            Some(classes) => {
+                let (place, from, to) = classes.places[member];
+                (&classes.members[from as usize..to as usize], (place - from) as usize)
+            }
+        }
+    }
+
+    fn keyed<T: Listed>(&self, look: &Look<'_, T>, wheel: &Wheel, key: u64, looks: u64) -> Option<Found> {
+        let mut full = None;
+        for attempt in 0..looks {
+            let place = self.members[wheel.at(key, attempt)];
+            if look.standing(place).is_none() {
+                continue;
+            }
+            let target = &look.targets[place as usize];
+            let due = BOUND_HALVES * (look.under_way as u64 + 1) * u64::from(target.weight) / (2 * self.weight);
+            if target.gauge.in_flight() < due.max(LEAST_BOUND) {
+                // A probe may have gone to someone else meanwhile.
+                if let Some(found) = look.take(place) {
+                    return Some(found);
+                }
+            }
+            full.get_or_insert(place);
+        }
+        look.take(full?)
+    }
+}
+
+/// Whether a call that is `own`'s had better go to `other`.
+pub(super) fn gives_way<T: Listed>(look: &Look<'_, T>, own: u32, other: u32) -> bool {
+    let (own, other) = (&look.targets[own as usize], &look.targets[other as usize]);
+    own.gauge.gives_way(own.weight, &other.gauge, other.weight, look.now)
+}
+
+impl Classes {
+    /// `None` where all have the same weight.
+    fn new(members: &[u32], weights: &[u32]) -> Option<Classes> {
+        if weights.windows(2).all(|pair| pair[0] == pair[1]) {
+            return None;
+        }
+        let mut order: Vec<usize> = (0..members.len()).collect();
+        order.sort_by_key(|member| weights[*member]);
+        let mut places = vec![(0, 0, 0); members.len()];
+        let mut from = 0;
+        for class in order.chunk_by(|a, b| weights[*a] == weights[*b]) {
+            let to = from + class.len();
+            for (at, member) in class.iter().enumerate() {
+                places[*member] = ((from + at) as u32, from as u32, to as u32);
+            }
+            from = to;
+        }
+        Some(Classes { members: order.iter().map(|member| members[*member]).collect(), places })
+    }
+}
