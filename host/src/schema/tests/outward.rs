@@ -1,8 +1,8 @@
 //! What a caller writes, its callee reads, and the other way round.
 
-use std::sync::Arc;
-
-use super::super::*;
+use super::schema;
+use crate::schema::{Codec, Method, Schema, Service, Value};
+use crate::status::{Code, Status};
 
 const INTERFACE: &str = "
     record item { id: string, count: u32 }
@@ -17,14 +17,8 @@ const INTERFACE: &str = "
     both: async func(items: stream<u8>) -> result<tuple<stream<item>, future<result<_, fault>>>, u32>;
 ";
 
-fn schema(wit: &str) -> Arc<Schema> {
-    let mut resolve = wit_parser::Resolve::default();
-    let package = resolve.push_str("test.wit", wit).expect("the text is WIT");
-    Arc::new(Schema::of(&wit_component::encode(&resolve, package).expect("a package")).expect("one world"))
-}
-
 /// The callee's and the caller's methods of one interface.
-fn both() -> (Arc<Schema>, Arc<Schema>) {
+fn both() -> (Schema, Schema) {
     let offered = schema(&format!("package shop:stock@1.2.0;\ninterface stock {{ {INTERFACE} }}\nworld w {{ export stock; }}"));
     let needed = schema(&format!(
         "package shop:orders@1.0.0;\nworld w {{ import shop:stock/stock@1.2.0; }}\npackage shop:stock@1.2.0 {{ interface stock {{ {INTERFACE} }} }}"
