@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use h2::client::{Connection, ResponseFuture, SendRequest};
-use h2::{Ping, PingPong, SendStream};
+use h2::{Ping, PingPong, Reason, SendStream};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep};
@@ -76,7 +76,7 @@ struct Gauge {
 }
 
 impl Gauge {
-    /// Notes how many calls the other host takes at once, which it says first when the connection is open.
+    /// Notes how many calls the other host takes at once.
     fn take_most(&self, connection: &Connection<Heard, Enveloped>) {
         self.most.store(connection.max_concurrent_send_streams().min(MAX_CALLS), Relaxed);
     }
@@ -104,8 +104,9 @@ impl Drop for Place {
 }
 
 impl Line {
-    /// Speaks HTTP/2 on a socket. The task drives the connection until it ends.
-    pub async fn open(socket: Box<dyn Socket>, patience: Patience) -> Result<(Arc<Line>, impl Future<Output = ()> + Send), h2::Error> {
+    /// Speaks HTTP/2 on a socket, until the other host has answered in it: a call that is sent to what does
+    /// not answer may have been seen. The task drives the connection until it ends.
+    pub async fn open(socket: Box<dyn Socket>, patience: Patience) -> io::Result<(Arc<Line>, impl Future<Output = ()> + Send)> {
         let gauge = Arc::new(Gauge { calls: AtomicUsize::new(0), most: AtomicUsize::new(0), heard: AtomicBool::new(true) });
         let socket = Heard { socket, gauge: Arc::clone(&gauge) };
         let (sender, mut connection) = h2::client::Builder::new()
@@ -115,9 +116,18 @@ impl Line {
             .max_header_list_size(MAX_HEADER_BYTES)
             .enable_push(false)
             .handshake(socket)
-            .await?;
+            .await
+            .map_err(io::Error::other)?;
+        let mut pings = connection.ping_pong().ok_or_else(|| io::Error::other("no pings"))?;
+        pings.send_ping(Ping::opaque()).map_err(io::Error::other)?;
+        poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(ended.and(Err(Reason::NO_ERROR.into()))),
+            Poll::Pending => pings.poll_pong(cx).map_ok(drop),
+        })
+        .await
+        .map_err(io::Error::other)?;
+        // By now it has said how many calls it takes at once, too, as that comes first.
         gauge.take_most(&connection);
-        let pings = connection.ping_pong();
         let watch = Watch { gauge: Arc::clone(&gauge), patience, pings, silent: 0, asked: None, idle: 0 };
         Ok((Arc::new(Line { sender, gauge }), run(connection, watch)))
     }
@@ -202,7 +212,7 @@ enum Verdict {
 struct Watch {
     gauge: Arc<Gauge>,
     patience: Patience,
-    pings: Option<PingPong>,
+    pings: PingPong,
     /// Ticks in which nothing came.
     silent: u32,
     /// Ticks since it was asked whether it is there.
@@ -214,10 +224,7 @@ struct Watch {
 impl Watch {
     /// Takes the answer to a ping, if there is one.
     fn answered(&mut self, cx: &mut Context<'_>) {
-        if self.asked.is_some()
-            && let Some(pings) = &mut self.pings
-            && pings.poll_pong(cx).is_ready()
-        {
+        if self.asked.is_some() && self.pings.poll_pong(cx).is_ready() {
             self.asked = None;
         }
     }
@@ -238,10 +245,7 @@ impl Watch {
             return if *ticks >= self.patience.answer { Verdict::End("the other host does not answer") } else { Verdict::Fine };
         }
         let silence = if busy { self.patience.silence.0 } else { self.patience.silence.1 };
-        if self.silent >= silence
-            && let Some(pings) = &mut self.pings
-            && pings.send_ping(Ping::opaque()).is_ok()
-        {
+        if self.silent >= silence && self.pings.send_ping(Ping::opaque()).is_ok() {
             self.asked = Some(0);
         }
         Verdict::Fine

@@ -34,6 +34,7 @@ mod hostile;
 mod life;
 mod peers;
 mod pressure;
+mod remote;
 mod streams;
 mod talk;
 mod web;
