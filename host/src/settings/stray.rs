@@ -43,6 +43,8 @@ const TABLES: &Tables = &[
             "reply",
             "host-call",
             "host-memory",
+            "disk",
+            "files",
             "log-lines",
             "log-bytes",
             "log-line",
