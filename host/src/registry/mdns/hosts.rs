@@ -107,10 +107,9 @@ impl Hosts {
                     Ok(_) => {}
                     Err(_) => return "more was heard at once than could be taken in".to_owned(),
                 },
-                ended = self.followers.join_next(), if !self.followers.is_empty() => match ended {
-                    Some(Ok(id)) => drop(self.heard.remove(&id)),
+                ended = self.followers.join_next(), if !self.followers.is_empty() => if let Some(Ok(id)) = ended {
                     // One that was aborted is forgotten already.
-                    Some(Err(_)) | None => {}
+                    self.heard.remove(&id);
                 },
                 id = self.shared.lapsed() => {
                     tracing::debug!(node = id, "the lease of this host has run out");
