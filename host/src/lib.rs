@@ -8,7 +8,7 @@
 //! | 5 assembly | [`app`] and the program in `bin/microhost` |
 //! | 4 surfaces | [`edge`], [`admin`] |
 //! | 3 guests | [`wasm`], the only one that names wasmtime |
-//! | 2 traffic | [`rpc`], [`selector`], [`middleware`] |
+//! | 2 traffic | [`rpc`], [`selector`], [`middleware`], [`remote`] |
 //! | 1 schema | [`schema`]: WIT, descriptors, the codecs, and the values between them |
 //! | 1 capabilities | [`registry`]: which hosts there are, and what they serve |
 //! | 1 project | [`project`]: a service's folder, made, found and built |
@@ -22,6 +22,7 @@ pub mod lanes;
 pub mod middleware;
 pub mod project;
 pub mod registry;
+pub mod remote;
 pub mod rpc;
 pub mod schema;
 pub mod selector;

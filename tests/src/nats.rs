@@ -48,6 +48,22 @@ impl Server {
         Server::given(&[&["--jetstream"], arguments].concat()).await
     }
 
+    /// Servers with JetStream that are one cluster.
+    ///
+    /// # Panics
+    /// If they do not start.
+    pub async fn cluster<const COUNT: usize>() -> Option<[Server; COUNT]> {
+        let routes: [String; COUNT] = std::array::from_fn(|_| format!("nats://127.0.0.1:{}", free_port()));
+        let all = routes.join(",");
+        let mut servers = Vec::with_capacity(COUNT);
+        for (number, route) in routes.iter().enumerate() {
+            let name = format!("server-{number}");
+            let own = ["--name", &name, "--cluster_name", "e2e", "--cluster", route, "--routes", &all];
+            servers.push(Server::with(&own).await?);
+        }
+        servers.try_into().ok()
+    }
+
     async fn given(arguments: &[&str]) -> Option<Server> {
         let program = tools::nats_server()?;
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();

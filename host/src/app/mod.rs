@@ -12,7 +12,8 @@ use crate::admin::door::Door;
 use crate::admin::{Api, Control, Overview, Phase};
 use crate::edge;
 use crate::lanes::Lanes;
-use crate::middleware::Local;
+use crate::middleware::cluster as callees;
+use crate::remote::{Bounds, Remote};
 use crate::rpc::Router;
 use crate::stats::CacheStats;
 use crate::wasm::cache::{self, DEFAULT_CAPACITY};
@@ -57,7 +58,7 @@ const LANES_GRACE: Duration = Duration::from_secs(2);
 /// and serves nothing, where services cannot start that must ([`Options::must_start`]), or where the
 /// address or the door cannot be had.
 pub fn run(options: Options) -> anyhow::Result<()> {
-    let Options { listen, cluster, door, name, journal, services: loads, failed, must_start, cache, on_ready } = options;
+    let Options { listen, cluster, calls, door, name, journal, services: loads, failed, must_start, cache, on_ready } = options;
     if let Err(error) = files::open_as_many_as_allowed() {
         tracing::warn!(%error, "cannot raise the limit of open files: with many services or connections it may be reached");
     }
@@ -78,7 +79,15 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         registries
     });
     let directory = Arc::new(Directory::new(Arc::clone(view)));
-    let channel = Arc::new(Local::new(Arc::clone(&overview.router)));
+    let channel = Arc::new(callees::Cluster::new(callees::Parts {
+        router: Arc::clone(&overview.router),
+        own: id.as_str().into(),
+        zone: cluster.zone.clone(),
+        view: Arc::clone(view),
+        reach: Arc::new(Remote::new(&lanes, Bounds::default())),
+        settings: calls,
+        stats: Arc::clone(&overview.callees),
+    }));
     let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory))?;
     let host = Arc::new(Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview)));
     // Every service before the address: what cannot be loaded must not be called.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{Failed, Host};
 use crate::admin::Journal;
 use crate::schema::{MethodKind, Refused};
-use crate::settings::{Cluster, Grants, HostName, HttpRoute, Isolation, Limits, Listen, Weight};
+use crate::settings::{Calls, Cluster, Grants, HostName, HttpRoute, Isolation, Limits, Listen, Weight};
 
 /// What a host is asked to run.
 pub struct Options {
@@ -19,6 +19,8 @@ pub struct Options {
     pub door: Entrance,
     /// How it finds other hosts.
     pub cluster: Cluster,
+    /// How calls of services fail well.
+    pub calls: Calls,
     /// What commands call the host; its process id where it has no name.
     pub name: Option<HostName>,
     /// The log, as the door shows it. Whoever sets up the program's log has it listen there.

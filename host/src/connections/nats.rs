@@ -2,10 +2,10 @@
 //! it is another one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ClientError, ConnectOptions, Event};
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, watch};
 
@@ -53,11 +53,26 @@ struct State {
     link: watch::Sender<Link>,
     /// Connections made so far.
     made: AtomicU64,
+    heard: Mutex<Heard>,
+}
+
+/// What was heard last of what went wrong.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Why an attempt to connect failed, in a word.
+    attempt: Option<String>,
+    /// What the server has complained of.
+    complaint: Option<String>,
 }
 
 impl Nats {
     pub(super) fn new(servers: Servers, runtime: Handle) -> Nats {
-        let link = Arc::new(State { name: servers.to_string(), link: watch::Sender::new(Link::New), made: AtomicU64::new(0) });
+        let link = Arc::new(State {
+            name: servers.to_string(),
+            link: watch::Sender::new(Link::New),
+            made: AtomicU64::new(0),
+            heard: Mutex::default(),
+        });
         Nats { servers, runtime, client: OnceCell::new(), link }
     }
 
@@ -130,7 +145,11 @@ async fn attempted(state: &Weak<State>, servers: &[async_nats::Server]) {
     let failed: Vec<(&str, &str)> =
         servers.iter().filter_map(|server| Some((server.addr.as_url_str(), server.last_error.as_deref()?))).collect();
     let why = match failed.as_slice() {
-        [] => return,
+        // A name that leads nowhere is no failure of the server that has it.
+        [] => match state.heard().attempt.clone() {
+            Some(why) => why,
+            None => return,
+        },
         [(_, why)] if servers.len() == 1 => (*why).to_owned(),
         several => several.iter().map(|(server, why)| format!("{server}: {why}")).collect::<Vec<_>>().join("; "),
     };
@@ -147,6 +166,10 @@ fn set(link: &mut Link, to: Link) -> bool {
 }
 
 impl State {
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().expect("no holder panics")
+    }
+
     fn hear(&self, event: &Event) {
         match event {
             Event::Connected => {
@@ -158,10 +181,19 @@ impl State {
                     _ => false,
                 });
             }
-            // Of these, who has asked for something hears only that no answer came.
-            Event::ServerError(error) => tracing::warn!(server = self.name, "{error}"),
-            Event::SlowConsumer(_) | Event::LameDuckMode => tracing::debug!(server = self.name, "{event}"),
-            Event::ClientError(_) | Event::Draining => {}
+            // Who has asked for what he may not have hears only that no answer came.
+            Event::ServerError(error) => {
+                let complaint = error.to_string();
+                let mut heard = self.heard();
+                if heard.complaint.as_ref() != Some(&complaint) {
+                    tracing::warn!(server = self.name, "{complaint}");
+                    heard.complaint = Some(complaint);
+                }
+            }
+            Event::ClientError(ClientError::Other(why)) => self.heard().attempt = Some(why.clone()),
+            Event::ClientError(_) | Event::SlowConsumer(_) | Event::LameDuckMode | Event::Draining => {
+                tracing::debug!(server = self.name, "{event}")
+            }
         }
     }
 }
@@ -191,14 +223,31 @@ mod tests {
         assert!((0..10).any(|_| pause(20) != pause(20)));
     }
 
+    /// Why a server cannot be reached.
+    async fn why_not(url: &str) -> String {
+        let nats = Nats::new(url.parse().expect("a URL"), Handle::current());
+        e2e::soon("why not", nats.connected()).await.expect_err("nobody is there").to_string()
+    }
+
     #[tokio::test]
     async fn a_server_that_is_not_there_is_told_with_the_reason() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("nats://ann:cret@{}", free.local_addr().expect("it is bound"));
+        let address = free.local_addr().expect("it is bound");
         drop(free);
-        let nats = Nats::new(url.parse().expect("a URL"), Handle::current());
-        let error =
-            tokio::time::timeout(Duration::from_secs(30), nats.connected()).await.expect("it is told").expect_err("nobody is there");
-        assert!(error.to_string().contains("refused") && !error.to_string().contains("cret"), "{error}");
+        let error = why_not(&format!("nats://ann:cret@{address}")).await;
+        assert!(error.contains("refused") && !error.contains("cret"), "{error}");
+        // A name that is nobody's, wherever names are looked up.
+        let error = why_not("nats://ann:cret@nobody.invalid").await;
+        assert!(error.contains("DNS") && !error.contains("cret"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_nobody_holds_tries_no_more() {
+        let state =
+            Arc::new(State { name: String::new(), link: watch::Sender::new(Link::New), made: AtomicU64::new(0), heard: Mutex::default() });
+        let weak = Arc::downgrade(&state);
+        attempted(&weak, &[]).await;
+        drop(state);
+        assert_eq!(futures::FutureExt::now_or_never(attempted(&weak, &[])), None);
     }
 }

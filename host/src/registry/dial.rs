@@ -26,7 +26,7 @@ pub(super) async fn dial(address: &Address, tls: Option<&Arc<ClientConfig>>) -> 
         Address::Tcp { host, port, tls: true } => {
             let config = match tls {
                 Some(config) => Arc::clone(config),
-                None => Arc::new(trust::config(&[b"http/1.1"]).await.map_err(io::Error::other)?),
+                None => trust::client(&[b"http/1.1"]).await.map_err(io::Error::other)?,
             };
             let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
             Ok(Box::new(TlsConnector::from(config).connect(name, connect(host, *port).await?).await?))

@@ -258,6 +258,42 @@ async fn who_is_not_let_in_is_told_so_without_the_password() {
     assert!(why.contains("authorization") && !why.contains("wrong"), "{why}");
 }
 
+/// A user who may do what the documentation says, and nothing else.
+const RIGHTS: &str = r#"
+authorization {
+    users = [{
+        user: ann, password: right
+        permissions: { publish: ["$KV.microhost_nodes_default.>", "$JS.API.>", "$JS.FC.>"], subscribe: ["_INBOX.>"] }
+    }]
+}
+"#;
+
+#[tokio::test]
+async fn the_rights_that_are_asked_for_are_enough() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("nats.conf").display().to_string();
+    std::fs::write(&path, RIGHTS).expect("it can be written");
+    let Some(server) = Server::with(&["--config", &path]).await else { return };
+    let registry = registry(&format!("nats://ann:right@{}", server.address()));
+    let mut changes = registry.watch();
+    assert_eq!(all(&mut changes).await, []);
+    // Enough for the server to ask whether they arrive.
+    let ids: Vec<String> = (0..200).map(|number| format!("{number:03}")).collect();
+    for id in &ids {
+        let mut node = Node::clone(&node(id, 1));
+        let mut noise = vec![0; 8 << 10];
+        getrandom::fill(&mut noise).expect("random bytes");
+        node.labels.insert("noise".into(), noise.iter().map(|byte| format!("{byte:02x}")).collect());
+        registry.register(Arc::new(node), LEASE).await.expect("registered");
+    }
+    for id in &ids {
+        assert!(is_put(&heard(&mut changes).await, id, 1));
+    }
+    assert_eq!(all(&mut registry.watch()).await.len(), ids.len());
+    registry.deregister("000").await.expect("said goodbye");
+    assert_eq!(heard(&mut changes).await, Change::Gone("000".into()));
+}
+
 #[tokio::test]
 async fn one_of_several_servers_is_enough_and_clusters_do_not_see_one_another() {
     let Some(server) = Server::start().await else { return };
@@ -277,4 +313,60 @@ async fn a_server_without_jetstream_is_told_what_it_lacks() {
     assert!(error.contains("-js"), "{error}");
     let why = lost(&mut registry.watch()).await;
     assert!(why.contains("-js"), "{why}");
+}
+
+#[tokio::test]
+async fn a_cluster_of_servers_goes_on_without_any_one_of_them() {
+    let Some(mut servers) = Server::cluster::<3>().await else { return };
+    let registry = registry(&servers.each_ref().map(Server::url).join(","));
+    let put = async |revision| while registry.register(node("a", revision), LEASE).await.is_err() {};
+    // They elect a leader first.
+    soon("a cluster with a leader", put(1)).await;
+    let other = jetstream::new(async_nats::connect(servers[0].url()).await.expect("connected"));
+    let mut stream = other.get_stream(format!("KV_{BUCKET}")).await.expect("a bucket");
+    assert_eq!(stream.info().await.expect("it is there").config.num_replicas, 3);
+    for (revision, number) in [(2, 0), (3, 1), (4, 2)] {
+        servers[number].kill().await;
+        soon("a cluster of two", put(revision)).await;
+        assert_eq!(soon("all there is", survivors(&registry)).await, [("a".into(), revision)]);
+        servers[number].restart().await;
+    }
+}
+
+/// All there is, however often the registry is lost before.
+async fn survivors(registry: &Nats) -> Vec<(String, u64)> {
+    back(&mut registry.watch()).await
+}
+
+/// Names the authority that the test's server is of, to the test that is run for it.
+const AUTHORITY: &str = "SSL_CERT_FILE";
+
+#[test]
+fn servers_are_reached_by_tls() {
+    let name = std::thread::current().name().expect("tests have names").to_owned();
+    if std::env::var_os("MICROHOST_TLS_TEST").is_some() {
+        return tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(by_tls());
+    }
+    // The authorities are those of the process, so it has to be one of its own.
+    let folder = tempfile::tempdir().expect("a folder");
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|file| folder.path().join(file));
+    std::fs::write(&certificate, certified.cert.pem()).expect("it can be written");
+    std::fs::write(&key, certified.signing_key.serialize_pem()).expect("it can be written");
+    let mut test = std::process::Command::new(std::env::current_exe().expect("this program"));
+    test.args(["--exact", &name]).env(AUTHORITY, &certificate).env("MICROHOST_TLS_TEST", folder.path());
+    let ended = test.output().expect("it runs");
+    let told = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success() && told.contains("1 passed"), "{told}");
+}
+
+async fn by_tls() {
+    let folder = std::path::PathBuf::from(std::env::var_os("MICROHOST_TLS_TEST").expect("the caller sets it"));
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|file| folder.join(file).display().to_string());
+    let Some(server) = Server::with(&["--tls", "--tlscert", &certificate, "--tlskey", &key]).await else { return };
+    let url = |host: &str| server.address().replace("127.0.0.1", host);
+    registry(&format!("tls://{}", url("localhost"))).register(node("a", 1), LEASE).await.expect("registered");
+    let other = registry(&format!("tls://{}", url("127.0.0.1")));
+    let error = other.register(node("a", 1), LEASE).await.expect_err("the certificate is of another name").to_string();
+    assert!(error.contains("certificate"), "{error}");
 }

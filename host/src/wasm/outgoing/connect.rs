@@ -159,7 +159,7 @@ impl Ways {
                     ServerName::try_from(name.to_string()).map_err(|error| ConnectError::Tls(std::io::Error::other(error)))?
                 }
             };
-            let stream = TlsConnector::from(trusted().await?).connect(name, stream).await.map_err(ConnectError::Tls)?;
+            let stream = TlsConnector::from(trusting().await?).connect(name, stream).await.map_err(ConnectError::Tls)?;
             Ok(Stream::tls(stream, places))
         })
         .await
@@ -181,10 +181,10 @@ async fn any(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
     Err(last)
 }
 
-/// Whom this machine trusts, read once. HTTP/2 where the other side speaks it.
-async fn trusted() -> Result<Arc<ClientConfig>, ConnectError> {
-    static TRUST: OnceCell<Arc<ClientConfig>> = OnceCell::const_new();
-    let config = TRUST.get_or_try_init(|| async { trust::config(&[b"h2", b"http/1.1"]).await.map(Arc::new).map_err(ConnectError::Trust) });
+/// HTTP/2 where the other side speaks it.
+async fn trusting() -> Result<Arc<ClientConfig>, ConnectError> {
+    static CONFIG: OnceCell<Arc<ClientConfig>> = OnceCell::const_new();
+    let config = CONFIG.get_or_try_init(|| async { trust::client(&[b"h2", b"http/1.1"]).await.map_err(ConnectError::Trust) });
     config.await.cloned()
 }
 

@@ -214,8 +214,8 @@ impl Asked {
             Some(folder) => Cache::Folder(folder.clone()),
             None => Cache::usual(),
         };
-        let Plan { listen, cluster, door, host: name, .. } = plan;
+        let Plan { listen, cluster, calls, door, host: name, .. } = plan;
         let Begin { services, failed, must_start, on_ready } = begin;
-        Ok(app::run(Options { listen, cluster, door, name, journal, services, failed, must_start, cache, on_ready })?)
+        Ok(app::run(Options { listen, cluster, calls, door, name, journal, services, failed, must_start, cache, on_ready })?)
     }
 }

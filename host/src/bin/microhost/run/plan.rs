@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use microhost::app::{Entrance, Load};
 use microhost::project::{self, Cancel, ProjectError, Source};
-use microhost::settings::{Admin, Cluster, HostName, Limits, Listen, Service, Settings, SettingsError, Tls};
+use microhost::settings::{Admin, Calls, Cluster, HostName, Limits, Listen, Service, Settings, SettingsError, Tls};
 
 use super::{AdminArgs, ClusterArgs, Overrides};
 use crate::exit::Exit;
@@ -19,6 +19,8 @@ pub struct Plan {
     pub listen: Listen,
     /// How it finds other hosts.
     pub cluster: Cluster,
+    /// How calls of services fail well.
+    pub calls: Calls,
     /// How commands reach the host.
     pub door: Entrance,
     /// What commands call it.
@@ -84,6 +86,7 @@ pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &
     let mut plan = Plan {
         listen: Listen::default(),
         cluster: Cluster::default(),
+        calls: Calls::default(),
         door: Entrance::Usual,
         host: None,
         strict: false,
@@ -91,6 +94,7 @@ pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &
     };
     let mut admins: Vec<(PathBuf, Admin)> = Vec::new();
     let mut listens: Vec<(PathBuf, Listen)> = Vec::new();
+    let mut calls: Vec<(PathBuf, Calls)> = Vec::new();
     let mut clusters: Vec<(PathBuf, Cluster)> = Vec::new();
     for path in paths {
         match project::locate(path)? {
@@ -103,6 +107,7 @@ pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &
                 let base = file.parent().map(Path::to_owned).unwrap_or_default();
                 plan.strict |= settings.strict;
                 listens.extend(settings.listen.map(|listen| (file.clone(), at(listen, &base, place))));
+                calls.extend((settings.calls != Calls::default()).then_some((file.clone(), settings.calls)));
                 clusters.extend(settings.cluster.map(|cluster| (file.clone(), cluster.at(&base))));
                 admins.extend(settings.admin.map(|admin| (file.clone(), admin.at(&base))));
                 plan.services.extend(services(settings.service, &file, &base, overrides)?);
@@ -111,6 +116,7 @@ pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &
     }
     plan.listen = one(listens, "listen", "; where only the addresses differ, --listen ADDRESS is enough")?
         .unwrap_or_else(|| at(Listen::default(), Path::new(""), place));
+    plan.calls = one(calls, "calls", "")?.unwrap_or_default();
     plan.cluster = place.cluster.over(one(clusters, "cluster", "")?.unwrap_or_default());
     (plan.door, plan.host) = entrance(one(admins, "admin", "")?.unwrap_or_default(), &place.admin);
     if let Some(name) = name {

@@ -1,0 +1,82 @@
+//! Makes sockets: TCP, TLS and Unix.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::sync::OnceCell;
+use tokio_rustls::TlsConnector;
+
+use crate::registry::Address;
+use crate::trust;
+
+/// What the other side of a connection that carries HTTP/2 by TLS must agree to.
+const PROTOCOL: &[u8] = b"h2";
+
+/// Addresses of one name that are tried, one after the other.
+const MAX_ADDRESSES: usize = 8;
+
+/// A connection's bytes, whatever carries them.
+pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
+
+/// Whose certificates are taken. Those of the machine are read when the first one is looked at.
+#[derive(Default)]
+pub struct Trust(OnceCell<Arc<ClientConfig>>);
+
+impl Trust {
+    /// Trusts whom `roots` name, and nobody else.
+    #[cfg(test)]
+    pub fn only(roots: rustls::RootCertStore) -> Trust {
+        Trust(OnceCell::new_with(Some(trust::with_roots(Arc::new(roots), &[PROTOCOL]).expect("a protocol version"))))
+    }
+
+    async fn config(&self) -> io::Result<Arc<ClientConfig>> {
+        self.0.get_or_try_init(|| async { trust::client(&[PROTOCOL]).await.map_err(io::Error::other) }).await.cloned()
+    }
+}
+
+/// Connects. What was sent and not acknowledged for `patience` ends the connection.
+pub async fn connect(address: &Address, trust: &Trust, patience: Duration) -> io::Result<Box<dyn Socket>> {
+    match address {
+        Address::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
+        Address::Tcp { host, port, tls } => {
+            let stream = any(host, *port).await?;
+            stream.set_nodelay(true)?;
+            tended(&stream, patience)?;
+            if !tls {
+                return Ok(Box::new(stream));
+            }
+            let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+            let stream = TlsConnector::from(trust.config().await?).connect(name, stream).await?;
+            if stream.get_ref().1.alpn_protocol() != Some(PROTOCOL) {
+                return Err(io::Error::other("the other side does not speak HTTP/2"));
+            }
+            Ok(Box::new(stream))
+        }
+    }
+}
+
+/// Connects to the first address of a name that takes it.
+async fn any(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in lookup_host((host, port)).await?.take(MAX_ADDRESSES) {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Pings tell that nothing comes any more; this is for what still waits to be sent when a network is cut.
+#[cfg(target_os = "linux")]
+fn tended(stream: &TcpStream, patience: Duration) -> io::Result<()> {
+    SockRef::from(stream).set_tcp_user_timeout(Some(patience))
+}
