@@ -6,7 +6,7 @@ use futures::StreamExt;
 use tokio::runtime::Handle;
 
 use crate::connections::Connections;
-use crate::registry::mdns::{Mdns, Options};
+use crate::registry::mdns::{Mdns, Networks, Options};
 use crate::registry::{Address, Addresses, File, Nats, Peers, Registry};
 use crate::settings::{Backend, Cluster};
 
@@ -31,7 +31,7 @@ pub fn open(cluster: &Cluster) -> Registries {
     let mut listed = Vec::new();
     for backend in &cluster.registry {
         all.push(match backend {
-            Backend::Mdns => Arc::new(Mdns::new(Options::of(name))),
+            Backend::Mdns => Arc::new(Mdns::new(Options { networks: Networks::named(&cluster.interfaces), ..Options::of(name) })),
             Backend::Nats(servers) => Arc::new(Nats::new(connections.nats(servers), &cluster.name)),
             Backend::File(path) => {
                 let file = File::new(path);

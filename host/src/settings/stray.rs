@@ -11,7 +11,7 @@ const TABLES: &Tables = &[
     ("the top of the file", &["listen", "admin", "cluster", "strict", "build", "calls", "service"]),
     ("[listen]", &["address", "tls", "admin-token", "connections", "streams", "header-bytes", "headers"]),
     ("[admin]", &["name", "socket", "enabled"]),
-    ("[cluster]", &["registry", "peers", "advertise", "name", "zone", "labels", "lease"]),
+    ("[cluster]", &["registry", "peers", "advertise", "interfaces", "name", "zone", "labels", "lease"]),
     ("[build]", &["command", "component"]),
     ("[calls.balance.outliers]", &["most", "calls", "worse-by", "pause", "longest-pause"]),
     ("[calls.balance.breaker]", &["failures", "share", "calls", "pause", "longest-pause", "probes"]),

@@ -107,8 +107,10 @@ impl Hosts {
                     Ok(_) => {}
                     Err(_) => return "more was heard at once than could be taken in".to_owned(),
                 },
-                ended = self.followers.join_next(), if !self.followers.is_empty() => if let Some(Ok(id)) = ended {
-                    // One that was aborted is forgotten already.
+                // One that was aborted is forgotten already.
+                ended = self.followers.join_next_with_id(), if !self.followers.is_empty() => if let Some(Ok((task, id))) = ended
+                    && self.heard.get(&id).is_some_and(|(_, follower)| follower.id() == task)
+                {
                     self.heard.remove(&id);
                 },
                 id = self.shared.lapsed() => {

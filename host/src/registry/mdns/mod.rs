@@ -144,7 +144,8 @@ impl Registry for Mdns {
 impl Shared {
     async fn register(&self, node: Arc<Node>, lease: Duration) -> Result<(), RegistryError> {
         let refused = |why: announce::Unfit| RegistryError::Refused(NAME.into(), why.to_string());
-        let mine: Vec<IpAddr> = self.options.networks.of_this_machine().iter().map(if_addrs::Interface::ip).collect();
+        // Of those that are not used, too: they are no addresses of somebody else.
+        let mine: Vec<IpAddr> = if_addrs::get_if_addrs().unwrap_or_default().iter().map(if_addrs::Interface::ip).collect();
         let (mut note, ips) = Note::of(&node, &self.options.cluster, lease, &mine).map_err(refused)?;
         let (fresh, due) = match self.own().get_mut(&node.id) {
             None => (true, true),

@@ -70,7 +70,7 @@ fn port() -> u16 {
 }
 
 fn options(port: u16, cluster: &str) -> Options {
-    Options { cluster: cluster.to_owned(), networks: Networks::named(["lo"]), port }
+    Options { cluster: cluster.to_owned(), networks: Networks::named(&["lo"]), port }
 }
 
 fn host(network: &Network, port: u16) -> Answering {
