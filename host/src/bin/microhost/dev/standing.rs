@@ -24,7 +24,7 @@ impl Standing {
     /// The keys of the settings that say something else in `other`.
     pub fn differing(&self, other: &Standing) -> Vec<&'static str> {
         let Listen { address, tls, admin_token, connections, streams, header_bytes, headers } = &other.listen;
-        let Cluster { registry, peers, advertise, name, zone, labels, lease } = &other.cluster;
+        let Cluster { registry, peers, interfaces, advertise, name, zone, labels, lease } = &other.cluster;
         let is_shut = |door: &Entrance| *door == Entrance::Shut;
         let keys = [
             ("[listen] address", self.listen.address != *address),
@@ -39,6 +39,7 @@ impl Standing {
             ("[admin] socket", self.door != other.door && !is_shut(&self.door) && !is_shut(&other.door)),
             ("[cluster] registry", self.cluster.registry != *registry),
             ("[cluster] peers", self.cluster.peers != *peers),
+            ("[cluster] interfaces", self.cluster.interfaces != *interfaces),
             ("[cluster] advertise", self.cluster.advertise != *advertise),
             ("[cluster] name", self.cluster.name != *name),
             ("[cluster] zone", self.cluster.zone != *zone),
