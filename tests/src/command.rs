@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
+use crate::network::Machine;
 use crate::program;
 
 /// A build of a fresh project, dependencies and all, on two cores that others use too.
@@ -95,6 +96,14 @@ impl Command {
     #[must_use]
     pub fn within(mut self, folder: &Path) -> Command {
         self.command.current_dir(folder);
+        self
+    }
+
+    /// Runs it on a machine of a test's network.
+    #[must_use]
+    pub fn on(mut self, machine: &Machine) -> Command {
+        // SAFETY: one system call, which is safe between fork and exec.
+        unsafe { self.command.pre_exec(machine.entrance()) };
         self
     }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::log::{Log, message};
+use crate::network::Machine;
 use crate::{guests, program, soon};
 
 /// A host about to be started.
@@ -25,8 +26,12 @@ pub struct Start {
     cache: Option<PathBuf>,
     /// The cluster that it belongs to; without, it neither looks for other hosts nor tells them of itself.
     cluster: Option<String>,
+    /// What has it begin on a machine of its own.
+    entrance: Option<Entrance>,
     folder: TempDir,
 }
+
+type Entrance = Box<dyn FnMut() -> std::io::Result<()> + Send + Sync>;
 
 impl Start {
     /// A host for a component, a folder or a settings file.
@@ -41,6 +46,7 @@ impl Start {
             log: "json",
             cache: Some(program::shared_cache().to_owned()),
             cluster: None,
+            entrance: None,
             folder,
         }
     }
@@ -137,6 +143,14 @@ impl Start {
         self
     }
 
+    /// Runs on this machine, with no settings that say how other hosts are found, and listens there for all.
+    #[must_use]
+    pub fn on(mut self, machine: &Machine, port: u16) -> Start {
+        self.listen = Some(format!("[::]:{port}"));
+        self.entrance = Some(Box::new(machine.entrance()));
+        self
+    }
+
     /// Logs for people instead of machines.
     #[must_use]
     pub fn text_log(mut self) -> Start {
@@ -164,10 +178,12 @@ impl Start {
         // A folder of its own for the admin socket: hosts of other tests, and of whoever runs them, are none
         // of this one's affair.
         command.env("XDG_RUNTIME_DIR", self.folder.path());
-        match self.cluster {
-            Some(name) => command.env("MICROHOST_CLUSTER_NAME", name),
-            None => command.env("MICROHOST_ALONE", "true"),
-        };
+        match (self.cluster, &self.entrance) {
+            (Some(name), _) => drop(command.env("MICROHOST_CLUSTER_NAME", name)),
+            // Nobody else is in its network.
+            (None, Some(_)) => {}
+            (None, None) => drop(command.env("MICROHOST_ALONE", "true")),
+        }
         command.envs(self.environment);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         // SAFETY: `prctl` with plain numbers is safe to call between fork and exec. A host does not
@@ -177,6 +193,10 @@ impl Start {
                 0 => Ok(()),
                 _ => Err(std::io::Error::last_os_error()),
             });
+        }
+        if let Some(entrance) = self.entrance {
+            // SAFETY: one system call, which is safe between fork and exec.
+            unsafe { command.pre_exec(entrance) };
         }
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let log = Log::of(child.stderr.take().expect("stderr is piped"));

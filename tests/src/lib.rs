@@ -16,6 +16,7 @@ pub mod log;
 pub mod metrics;
 pub mod nats;
 pub mod neighbour;
+pub mod network;
 pub mod peer;
 pub mod program;
 pub mod raw;

@@ -1,7 +1,6 @@
 //! The page on which this host tells others of itself, as [`registry::fetch`](crate::registry::fetch)
 //! asks for it. It answers when there is something new, so that others hear of changes at once.
 
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -69,7 +68,7 @@ impl Question {
     }
 }
 
-fn seconds(text: &Cow<'_, str>) -> Option<Duration> {
+fn seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(text.parse().ok()?).ok()
 }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Running;
 use crate::admin::Snapshot;
+use crate::registry::mdns::Networks;
 use crate::registry::{Interface, Kind, Method, Node, Service};
 use crate::schema::MethodKind;
 use crate::settings::{Address, Cluster};
@@ -109,7 +110,7 @@ pub fn addresses(cluster: &Cluster, bound: SocketAddr, tls: bool) -> Vec<Address
     if !bound.ip().is_unspecified() {
         return vec![at(bound.ip())];
     }
-    let mut found: Vec<IpAddr> = interfaces().into_iter().filter(|ip| bound.is_ipv6() || ip.is_ipv4()).collect();
+    let mut found: Vec<IpAddr> = interfaces(cluster).into_iter().filter(|ip| bound.is_ipv6() || ip.is_ipv4()).collect();
     // The fewest surprises first: what has a way out, then the rest.
     let way_out = way_out();
     found.sort_by_key(|ip| (Some(*ip) != way_out, ip.is_ipv6(), *ip));
@@ -129,12 +130,9 @@ fn way_out() -> Option<IpAddr> {
 
 /// The addresses of the machine's interfaces that are up, without those that nobody else can have a way
 /// to: loopback, link-local ones of version 6, which need a scope, and bridges of containers.
-fn interfaces() -> Vec<IpAddr> {
+fn interfaces(cluster: &Cluster) -> Vec<IpAddr> {
     let Ok(all) = if_addrs::get_if_addrs() else { return Vec::new() };
-    let outside = |name: &str| !BRIDGES.iter().any(|bridge| name.starts_with(bridge));
-    let all = all.into_iter().filter(|interface| !interface.is_loopback() && outside(&interface.name));
+    let networks = Networks::named(&cluster.interfaces);
+    let all = all.into_iter().filter(|interface| !interface.is_loopback() && networks.reach(interface));
     all.map(|interface| interface.ip()).filter(|ip| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())).collect()
 }
-
-/// How the bridges of container engines and virtual machines are called, behind which nobody else is.
-const BRIDGES: [&str; 5] = ["docker", "br-", "virbr", "veth", "cni"];

@@ -1,16 +1,13 @@
 //! The registries of a host, by the settings.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt;
-use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 
 use crate::connections::Connections;
-use crate::registry::fetch::{self, Answer, Seen};
-use crate::registry::mdns::{Mdns, Options, Source};
-use crate::registry::{Address, Addresses, File, Nats, Node, Peers, Registry, RegistryError};
+use crate::registry::mdns::{Mdns, Networks, Options};
+use crate::registry::{Address, Addresses, File, Nats, Peers, Registry};
 use crate::settings::{Backend, Cluster};
 
 /// What tells of other hosts.
@@ -34,7 +31,7 @@ pub fn open(cluster: &Cluster) -> Registries {
     let mut listed = Vec::new();
     for backend in &cluster.registry {
         all.push(match backend {
-            Backend::Mdns => Arc::new(Mdns::new(Options::of(name), Arc::new(Page))),
+            Backend::Mdns => Arc::new(Mdns::new(Options { networks: Networks::named(&cluster.interfaces), ..Options::of(name) })),
             Backend::Nats(servers) => Arc::new(Nats::new(connections.nats(servers), &cluster.name)),
             Backend::File(path) => {
                 let file = File::new(path);
@@ -56,27 +53,5 @@ async fn follow(peers: Arc<Peers>, of_settings: Vec<Address>, files: Vec<Address
     while let Some((place, now)) = changes.next().await {
         named[place] = now;
         peers.set(of_settings.iter().chain(named.iter().flatten()).cloned().collect());
-    }
-}
-
-/// Asks hosts by the page on which they tell of themselves.
-struct Page;
-
-impl Source for Page {
-    fn node<'a>(
-        &'a self,
-        id: &'a str,
-        address: &'a Address,
-        after: Option<u64>,
-        wait: Duration,
-    ) -> BoxFuture<'a, Result<Option<Node>, RegistryError>> {
-        Box::pin(async move {
-            let seen = after.map(|revision| Seen { id: id.to_owned(), revision });
-            match fetch::once(address, seen.as_ref(), wait).await? {
-                Answer::Node(node) => Ok(Some(Arc::unwrap_or_clone(node))),
-                Answer::Unchanged => Ok(None),
-                Answer::Leaving => Err(RegistryError::Refused(address.to_string(), "it says goodbye".to_owned())),
-            }
-        })
     }
 }

@@ -29,6 +29,11 @@ struct Shared {
 }
 
 impl Shared {
+    /// Has those gone whose leases have run out.
+    fn expire(&self) {
+        self.change(|_| ());
+    }
+
     /// Changes the leases, after those that have run out are gone.
     fn change<T>(&self, change: impl FnOnce(&mut HashMap<String, Instant>) -> T) -> T {
         let now = Instant::now();
@@ -77,7 +82,7 @@ impl Registry for Memory {
     }
 
     fn watch(&self) -> Changes {
-        self.0.change(|_| ());
+        self.0.expire();
         self.0.board.complete();
         let next = self.0.next.subscribe();
         let state = (self.0.board.watch(), next, Arc::downgrade(&self.0));
@@ -88,7 +93,7 @@ impl Registry for Memory {
                     change = changes.next() => return Some((change?, (changes, next, shared))),
                     // It fails when the registry ends, which the changes tell too.
                     Ok(()) = next.changed() => {}
-                    () = until(ends) => drop(Weak::upgrade(&shared)?.change(|_| ())),
+                    () = until(ends) => Weak::upgrade(&shared)?.expire(),
                 }
             }
         }))

@@ -57,6 +57,14 @@ pub struct Node {
     pub services: Vec<Service>,
 }
 
+impl Node {
+    /// What people call it: its name, else the beginning of its id, which is enough to tell a few apart.
+    pub fn called(&self) -> &str {
+        const ENOUGH: usize = 8;
+        self.name.as_deref().unwrap_or_else(|| self.id.get(..ENOUGH).unwrap_or(&self.id))
+    }
+}
+
 /// A service of a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Service {

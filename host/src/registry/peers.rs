@@ -224,14 +224,16 @@ impl Shared {
         self.followed().get(address).filter(|entry| !entry.listed).and_then(|entry| entry.asked).map(|asked| asked + self.lease)
     }
 
-    /// What requests say of this host.
-    fn headers(&self) -> HeaderMap {
+    /// What requests to an address say of this host. Only those of the list are told where it is: two hosts
+    /// that each follow the other for its asking alone would never stop.
+    fn headers(&self, to: &Address) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Ok(cluster) = HeaderValue::try_from(&self.cluster) {
             headers.insert(CLUSTER, cluster);
         }
+        let listed = self.followed().get(to).is_some_and(|entry| entry.listed);
         let own = self.own.borrow();
-        let address = own.as_ref().and_then(|own| Some((&own.id, own.addresses.first()?)));
+        let address = own.as_ref().filter(|_| listed).and_then(|own| Some((&own.id, own.addresses.first()?)));
         if let Some((id, address @ Address::Tcp { .. })) = address
             && let Ok(value) = HeaderValue::try_from(format!("{id} {address}"))
         {
@@ -245,8 +247,8 @@ impl Shared {
 async fn follow(shared: Weak<Shared>, address: Address) {
     let Some(lease) = shared.upgrade().map(|shared| shared.lease) else { return };
     let headers = {
-        let shared = Weak::clone(&shared);
-        move || shared.upgrade().map(|shared| shared.headers()).unwrap_or_default()
+        let (shared, address) = (Weak::clone(&shared), address.clone());
+        move || shared.upgrade().map(|shared| shared.headers(&address)).unwrap_or_default()
     };
     let mut answers = pin!(fetch::follow(address.clone(), (lease / SIGNS).min(MAX_WAIT), headers));
     // When the node that it leads to is gone without a sign of life.
@@ -323,5 +325,61 @@ impl Registry for Peers {
 
     fn watch(&self) -> Changes {
         self.0.board.watch()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::LEASE;
+    use crate::registry::conformance::node;
+
+    fn asks(who: &str) -> HeaderMap {
+        HeaderMap::from_iter([(PEER, who.parse().expect("valid"))])
+    }
+
+    #[tokio::test]
+    async fn hosts_that_ask_are_followed_up_to_a_bound() {
+        let peers = Peers::new("c", Vec::new(), LEASE);
+        for port in 1..=MAX_CALLERS + 10 {
+            assert_eq!(peers.asked(&asks(&format!("id-{port} http://127.0.0.1:{port}"))), Ok(()));
+        }
+        assert_eq!(peers.0.followed().len(), MAX_CALLERS);
+    }
+
+    #[tokio::test]
+    async fn nonsense_sockets_and_oneself_are_not_followed() {
+        let peers = Peers::new("c", Vec::new(), LEASE);
+        peers.register(Arc::new(node("own", 1)), LEASE).await.expect("it registers");
+        for who in ["", "id", "id nonsense", "id unix:/run/a.sock", "id http://a/path", "own http://127.0.0.1:1"] {
+            assert_eq!(peers.asked(&asks(who)), Ok(()));
+        }
+        assert_eq!(peers.0.followed().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn those_of_the_list_are_told_where_this_host_is_and_those_that_ask_are_not() {
+        let (listed, asking) = ("http://127.0.0.1:1".parse::<Address>().expect("valid"), "http://127.0.0.1:2".parse().expect("valid"));
+        let peers = Peers::new("c", vec![listed.clone()], LEASE);
+        peers.register(Arc::new(node("own", 1)), LEASE).await.expect("it registers");
+        assert_eq!(peers.asked(&asks("id http://127.0.0.1:2")), Ok(()));
+        assert_eq!(peers.0.headers(&listed)[PEER], "own http://127.0.0.1:9");
+        assert!(!peers.0.headers(&asking).contains_key(PEER));
+    }
+
+    #[tokio::test]
+    async fn one_of_another_cluster_is_told_so() {
+        let peers = Peers::new("ours", Vec::new(), LEASE);
+        let headers = |name: &str| HeaderMap::from_iter([(CLUSTER, name.parse().expect("valid"))]);
+        assert_eq!(peers.asked(&headers("ours")), Ok(()));
+        assert_eq!(peers.asked(&headers("theirs")), Err(NotOurs("theirs".into())));
+    }
+
+    #[tokio::test]
+    async fn who_has_peers_no_more_leaves_no_task() {
+        let peers = Peers::new("c", vec!["http://127.0.0.1:1".parse().expect("an address")], LEASE);
+        let shared = Arc::downgrade(&peers.0);
+        drop(peers);
+        assert!(shared.upgrade().is_none());
     }
 }

@@ -4,13 +4,14 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use futures::task::AtomicWaker;
 use h2::client::{Connection, ResponseFuture, SendRequest};
-use h2::{Ping, PingPong, SendStream};
+use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep};
@@ -73,12 +74,33 @@ struct Gauge {
     most: AtomicUsize,
     /// Something came since the last tick.
     heard: AtomicBool,
+    /// Calls that their callers have given up; see [`Response`].
+    given_up: Mutex<Vec<(ResponseFuture, Place)>>,
+    /// The connection's.
+    task: AtomicWaker,
 }
 
 impl Gauge {
-    /// Notes how many calls the other host takes at once, which it says first when the connection is open.
+    /// Notes how many calls the other host takes at once.
     fn take_most(&self, connection: &Connection<Heard, Enveloped>) {
         self.most.store(connection.max_concurrent_send_streams().min(MAX_CALLS), Relaxed);
+    }
+
+    /// Has the other host told that nobody waits for a call.
+    fn give_up(&self, call: (ResponseFuture, Place)) {
+        let mut given_up = self.given_up.lock().expect("no holder panics");
+        if self.calls.load(Relaxed) < CLOSED {
+            given_up.push(call);
+            drop(given_up);
+            self.task.wake();
+        }
+    }
+
+    /// No more calls from now on.
+    fn close(&self) {
+        let mut given_up = self.given_up.lock().expect("no holder panics");
+        self.calls.fetch_or(CLOSED, Relaxed);
+        given_up.clear();
     }
 }
 
@@ -94,6 +116,32 @@ pub struct Turn {
     place: Place,
 }
 
+/// The response to a call, until it begins. Dropping it cancels the call.
+///
+/// Where many calls are given up as soon as they are made, the other host would find each one canceled before
+/// it has taken it up, which is how an attack looks (CVE-2023-44487): it would close the connection, and with it
+/// end the calls of all others. So it hears of it when it has answered a ping that was sent after the call.
+pub struct Response(Option<(ResponseFuture, Place)>);
+
+impl Response {
+    /// The response, and the call's place, to be kept until it is over.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(http::Response<RecvStream>, Place), h2::Error>> {
+        let Some((response, _)) = &mut self.0 else { return Poll::Pending };
+        let response = ready!(Pin::new(response).poll(cx));
+        let place = self.0.take().map(|(_, place)| place);
+        Poll::Ready(response.map(|response| (response, place.expect("it was there with the response"))))
+    }
+}
+
+impl Drop for Response {
+    fn drop(&mut self) {
+        if let Some((response, place)) = self.0.take() {
+            let gauge = Arc::clone(&place.0);
+            gauge.give_up((response, place));
+        }
+    }
+}
+
 /// A place on a connection for one call, until it is dropped.
 pub struct Place(Arc<Gauge>);
 
@@ -104,9 +152,16 @@ impl Drop for Place {
 }
 
 impl Line {
-    /// Speaks HTTP/2 on a socket. The task drives the connection until it ends.
-    pub async fn open(socket: Box<dyn Socket>, patience: Patience) -> Result<(Arc<Line>, impl Future<Output = ()> + Send), h2::Error> {
-        let gauge = Arc::new(Gauge { calls: AtomicUsize::new(0), most: AtomicUsize::new(0), heard: AtomicBool::new(true) });
+    /// Speaks HTTP/2 on a socket, until the other host has answered in it: a call that is sent to what does
+    /// not answer may have been seen. The task drives the connection until it ends.
+    pub async fn open(socket: Box<dyn Socket>, patience: Patience) -> io::Result<(Arc<Line>, impl Future<Output = ()> + Send)> {
+        let gauge = Arc::new(Gauge {
+            calls: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            heard: AtomicBool::new(true),
+            given_up: Mutex::default(),
+            task: AtomicWaker::new(),
+        });
         let socket = Heard { socket, gauge: Arc::clone(&gauge) };
         let (sender, mut connection) = h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
@@ -115,10 +170,19 @@ impl Line {
             .max_header_list_size(MAX_HEADER_BYTES)
             .enable_push(false)
             .handshake(socket)
-            .await?;
+            .await
+            .map_err(io::Error::other)?;
+        let mut pings = connection.ping_pong().ok_or_else(|| io::Error::other("no pings"))?;
+        pings.send_ping(Ping::opaque()).map_err(io::Error::other)?;
+        poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(ended.and(Err(Reason::NO_ERROR.into()))),
+            Poll::Pending => pings.poll_pong(cx).map_ok(drop),
+        })
+        .await
+        .map_err(io::Error::other)?;
+        // By now it has said how many calls it takes at once, too, as that comes first.
         gauge.take_most(&connection);
-        let pings = connection.ping_pong();
-        let watch = Watch { gauge: Arc::clone(&gauge), patience, pings, silent: 0, asked: None, idle: 0 };
+        let watch = Watch { gauge: Arc::clone(&gauge), patience, pings, silent: 0, asked: None, idle: 0, parting: Vec::new() };
         Ok((Arc::new(Line { sender, gauge }), run(connection, watch)))
     }
 
@@ -154,10 +218,10 @@ impl Line {
 }
 
 impl Turn {
-    /// Begins a call: its response, where its messages go, and its place, to be kept until it is over.
-    pub fn begin(mut self, head: Request<()>) -> Result<(ResponseFuture, SendStream<Enveloped>, Place), Status> {
+    /// Begins a call: its response, and where its messages go.
+    pub fn begin(mut self, head: Request<()>) -> Result<(Response, SendStream<Enveloped>), Status> {
         let (response, send) = self.sender.send_request(head, false).map_err(fault::unsent)?;
-        Ok((response, send, self.place))
+        Ok((Response(Some((response, self.place))), send))
     }
 }
 
@@ -171,7 +235,7 @@ async fn run(connection: Connection<Heard, Enveloped>, mut watch: Watch) {
                 return Poll::Ready(result.map_err(|error| error.to_string()));
             }
             watch.gauge.take_most(&connection);
-            watch.answered(cx);
+            watch.ask(cx);
             if tick.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -183,8 +247,6 @@ async fn run(connection: Connection<Heard, Enveloped>, mut watch: Watch) {
         }
     })
     .await;
-    // Nobody is to take it up in the moment before it is gone.
-    watch.gauge.calls.fetch_or(CLOSED, Relaxed);
     if let Err(why) = ended {
         tracing::debug!(why, "a connection to another host ended");
     }
@@ -202,23 +264,41 @@ enum Verdict {
 struct Watch {
     gauge: Arc<Gauge>,
     patience: Patience,
-    pings: Option<PingPong>,
+    pings: PingPong,
     /// Ticks in which nothing came.
     silent: u32,
     /// Ticks since it was asked whether it is there.
     asked: Option<u32>,
     /// Ticks without a call.
     idle: u32,
+    /// Calls that are given up when the ping is answered.
+    parting: Vec<(ResponseFuture, Place)>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // Nobody is to take the connection up in the moment before it is gone.
+        self.gauge.close();
+    }
 }
 
 impl Watch {
-    /// Takes the answer to a ping, if there is one.
-    fn answered(&mut self, cx: &mut Context<'_>) {
-        if self.asked.is_some()
-            && let Some(pings) = &mut self.pings
-            && pings.poll_pong(cx).is_ready()
-        {
+    /// Takes the answer to a ping, if there is one, and sends the next one where calls are given up.
+    fn ask(&mut self, cx: &mut Context<'_>) {
+        if self.asked.is_some() && self.pings.poll_pong(cx).is_ready() {
             self.asked = None;
+            self.parting.clear();
+        }
+        if self.asked.is_none() {
+            self.gauge.task.register(cx.waker());
+            let mut given_up = self.gauge.given_up.lock().expect("no holder panics");
+            if !given_up.is_empty() && self.pings.send_ping(Ping::opaque()).is_ok() {
+                self.asked = Some(0);
+                std::mem::swap(&mut self.parting, &mut *given_up);
+                drop(given_up);
+                // The answer wakes whoever has looked for it.
+                let _ = self.pings.poll_pong(cx);
+            }
         }
     }
 
@@ -238,10 +318,7 @@ impl Watch {
             return if *ticks >= self.patience.answer { Verdict::End("the other host does not answer") } else { Verdict::Fine };
         }
         let silence = if busy { self.patience.silence.0 } else { self.patience.silence.1 };
-        if self.silent >= silence
-            && let Some(pings) = &mut self.pings
-            && pings.send_ping(Ping::opaque()).is_ok()
-        {
+        if self.silent >= silence && self.pings.send_ping(Ping::opaque()).is_ok() {
             self.asked = Some(0);
         }
         Verdict::Fine

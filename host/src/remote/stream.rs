@@ -33,7 +33,7 @@ pub async fn open(
 ) -> Result<StreamReply, Status> {
     let limit = pool.target.context.bounds.message;
     let manner = Arc::new(manner);
-    let (mut response, send, place) = pool.turn(deadline).await?.begin(head)?;
+    let (mut response, send) = pool.turn(deadline).await?.begin(head)?;
     let mut sending = Some(Sending::new(send, Arc::clone(&manner), limit, messages));
     let mut late_at = deadline.map(|deadline| Box::pin(sleep_until(deadline.into())));
     let response = poll_fn(|cx| {
@@ -41,12 +41,13 @@ pub async fn open(
             sending = None;
             sent?;
         }
-        if let Poll::Ready(response) = Pin::new(&mut response).poll(cx) {
+        if let Poll::Ready(response) = response.poll(cx) {
             return Poll::Ready(response.map_err(|error| lost(error, false)));
         }
         poll_late(&mut late_at, cx).map(|()| Err(late()))
     });
-    let (head, body) = response.await?.into_parts();
+    let (response, place) = response.await?;
+    let (head, body) = response.into_parts();
     let headers = match head::began(head) {
         Began::Reply(headers) => headers,
         Began::Ended(Err(status)) => return Err(manner.failed(status, false)),

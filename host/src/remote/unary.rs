@@ -5,12 +5,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use h2::client::ResponseFuture;
 use http::{HeaderMap, Request};
 use tokio::time::timeout_at;
 
 use super::fault::{self, late, lost};
 use super::head::{self, Began};
+use super::line::Response;
 use super::manner::Manner;
 use super::pool::Pool;
 use crate::rpc::envelope::{self, Enveloped, Pieces};
@@ -28,7 +28,7 @@ pub async fn call(
     let limit = pool.target.context.bounds.message;
     let message = manner.write(message, limit)?;
     let turn = pool.turn(deadline).await?;
-    let (response, mut send, _place) = turn.begin(head)?;
+    let (response, mut send) = turn.begin(head)?;
     // Whole, as the caller holds it anyway; h2 sends it as the other host has room. Where the stream has ended
     // already, the response tells.
     let _ = send.send_data(Enveloped::new(envelope::head(0, message.len()), message), true);
@@ -40,8 +40,9 @@ pub async fn call(
 }
 
 /// Reads a reply of one message.
-async fn read(response: ResponseFuture, manner: &Manner, limit: usize) -> Result<Reply, Status> {
-    let (head, mut body) = response.await.map_err(|error| lost(error, false))?.into_parts();
+async fn read(mut response: Response, manner: &Manner, limit: usize) -> Result<Reply, Status> {
+    let (response, _place) = poll_fn(|cx| response.poll(cx)).await.map_err(|error| lost(error, false))?;
+    let (head, mut body) = response.into_parts();
     let headers = match head::began(head) {
         Began::Reply(headers) => headers,
         Began::Ended(Err(status)) => return Err(manner.failed(status, false)),

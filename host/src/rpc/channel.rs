@@ -11,7 +11,8 @@ use super::{CallFuture, OpenFuture, Request, StreamRequest};
 /// - `unavailable` where no service of that name is known or reachable; the handler has not seen the call.
 /// - `unimplemented` where the service has no such method, or one of another kind or form.
 ///
-/// Dropping a future, or the events of a reply, cancels the call. A channel neither looks at grants nor
+/// A future resolves at the request's deadline at the latest, as that of a [`super::Handler`] does.
+/// Dropping it, or the events of a reply, cancels the call. A channel neither looks at grants nor
 /// shortens deadlines: [`crate::middleware::Client`] does.
 pub trait Channel: Send + Sync {
     /// Begins a unary call.

@@ -5,7 +5,6 @@ use bytes::Bytes;
 
 use super::fault::Fault;
 use super::flow::Passing;
-use super::model::EMPTY;
 use super::{Codec, Method, Value};
 use crate::status::{Code, Status};
 
@@ -36,7 +35,8 @@ impl Method {
         if self.plan.returns != Passing::Values || !self.plan.fallible {
             return Ok(value);
         }
-        let nothing = self.plan.reply == EMPTY;
+        // WIT has no record without fields: a message without any stands for no value.
+        let nothing = reply.fields.is_empty();
         Ok(Value::Variant(0, (!nothing).then(|| Box::new(value))))
     }
 

@@ -16,7 +16,7 @@ use super::outliers;
 use super::rules::Rules;
 use super::target::Target;
 use super::tried::Tried;
-use super::turns::{Counter, Turns};
+use super::turns::{Comparison, Counter, Turns};
 
 /// How often the policy is asked for another one where some are left alone or have been tried, before the
 /// list is walked; in the own zone, before the others are asked.
@@ -42,6 +42,7 @@ pub struct Candidates<T> {
     spill: u64,
     summary: Summary,
     turns: Arc<Turns>,
+    comparison: Arc<Comparison>,
     /// Calls in flight, where somebody has to know.
     under_way: Option<Arc<AtomicUsize>>,
     /// Until when nobody walks the list.
@@ -107,9 +108,35 @@ impl<T: Listed> Candidates<T> {
     /// Takes a list in. What was seen of targets that `previous` knew, by node and service, stays known;
     /// and turns go on where they were.
     pub fn build(targets: impl IntoIterator<Item = T>, rules: &Rules, previous: Option<&Candidates<T>>) -> Candidates<T> {
-        let known: HashMap<(&str, &str), &Arc<Gauge>> = previous
-            .into_iter()
-            .flat_map(|previous| &previous.targets)
+        let comparison = previous.map_or_else(|| Arc::new(Comparison::new()), |previous| Arc::clone(&previous.comparison));
+        Candidates::of(targets, rules, previous.into_iter().flat_map(Candidates::targets), previous, comparison)
+    }
+
+    /// Takes in a list of some of those of `whole`, or of all by other rules: what is seen of one is seen
+    /// of it in both lists, and each takes turns of its own, which go on from `previous`, this list before.
+    pub fn some_of(
+        whole: &Candidates<T>,
+        targets: impl IntoIterator<Item = T>,
+        rules: &Rules,
+        previous: Option<&Candidates<T>>,
+    ) -> Candidates<T> {
+        // It may have been the whole list.
+        let previous = previous.filter(|previous| !Arc::ptr_eq(&previous.turns, &whole.turns));
+        let seen = previous.into_iter().flat_map(Candidates::targets).chain(&whole.targets);
+        Candidates::of(targets, rules, seen, previous, Arc::clone(&whole.comparison))
+    }
+
+    fn of<'a>(
+        targets: impl IntoIterator<Item = T>,
+        rules: &Rules,
+        seen: impl Iterator<Item = &'a Target<T>>,
+        previous: Option<&Candidates<T>>,
+        comparison: Arc<Comparison>,
+    ) -> Candidates<T>
+    where
+        T: 'a,
+    {
+        let known: HashMap<(&str, &str), &Arc<Gauge>> = seen
             .filter(|target| target.gauge.is_of(&rules.breaker))
             .map(|target| (target.value.facts(), &target.gauge))
             .map(|(facts, gauge)| ((facts.node, facts.service), gauge))
@@ -161,6 +188,7 @@ impl<T: Listed> Candidates<T> {
             spill,
             summary,
             turns: previous.map_or_else(|| Arc::new(Turns::new()), |previous| Arc::clone(&previous.turns)),
+            comparison,
             under_way: rules.hash_by.is_some().then_some(under_way),
             drought: AtomicU64::new(0),
             rules: rules.clone(),
@@ -176,7 +204,7 @@ impl<T: Listed> Candidates<T> {
 
     /// The same, at a moment that is known already.
     pub fn choose_at(&self, key: Option<&str>, tried: &Tried, now: Moment) -> Option<Choice<'_, T>> {
-        if self.turns.compares(now) {
+        if self.comparison.is_due(now) {
             outliers::eject(self.chosen_from(), now, &self.rules.outliers);
         }
         let (place, pass) = self.find(key, tried, now)?;
@@ -223,7 +251,7 @@ impl<T: Listed> Candidates<T> {
         }
         match first.0.choose(&look, first.1, LOOKS_NEAR) {
             Some((near, Pass::Free)) if look.key.is_none() => {
-                let far = rest.0.other(&look, rest.1).filter(|far| gives_way(&look, near, *far));
+                let far = rest.0.other(&look, &self.turns.aside).filter(|far| gives_way(&look, near, *far));
                 far.and_then(|far| look.take(far)).or(Some((near, Pass::Free)))
             }
             Some(found) => Some(found),
@@ -247,8 +275,8 @@ impl<T: Listed> Candidates<T> {
 
 /// The first one that has not been tried, else the first one that has, from anywhere in the list.
 fn walk<T: Listed>(look: &Look<'_, T>, groups: &[(&Group, &Counter)]) -> Option<Found> {
-    let mut places = groups.iter().flat_map(|(group, counter)| group.from_anywhere(counter));
+    let mut places = groups.iter().flat_map(|(group, counter)| group.rotated(counter));
     let untried = places.find_map(|place| look.take(place));
-    let mut again = groups.iter().flat_map(|(group, counter)| group.from_anywhere(counter));
+    let mut again = groups.iter().flat_map(|(group, counter)| group.rotated(counter));
     untried.or_else(|| again.find_map(|place| look.take_even_tried(place)))
 }

@@ -111,7 +111,7 @@ impl Group {
     }
 
     /// All members once, the first of them by chance.
-    pub(super) fn from_anywhere(&self, counter: &Counter) -> impl Iterator<Item = u32> + use<'_> {
+    pub(super) fn rotated(&self, counter: &Counter) -> impl Iterator<Item = u32> + use<'_> {
         let (before, from) = self.members.split_at(part_of(self.members.len() as u64, counter.next().chance(0)) as usize);
         from.iter().chain(before).copied()
     }
@@ -131,7 +131,7 @@ impl Group {
 
     /// A good one, drawn by weight, to be compared with one of another group.
     pub(super) fn other<T: Listed>(&self, look: &Look<'_, T>, counter: &Counter) -> Option<u32> {
-        let place = self.members[self.draw(look.policy, counter.next())];
+        let place = self.members[self.shares.at(part_of(self.shares.total(), counter.next().spread()))];
         (look.standing(place) == Some(Standing::Good)).then_some(place)
     }
 

@@ -80,7 +80,7 @@ impl BreakerRules {
         let pause = settings.pause.unwrap_or(Duration::from_secs(1));
         BreakerRules {
             failures: settings.failures.unwrap_or(5),
-            share: settings.share.unwrap_or(Share::HALF),
+            share: settings.share.unwrap_or(Share::percent(50)),
             calls: settings.calls.unwrap_or(20),
             pause,
             longest_pause: settings.longest_pause.unwrap_or(Duration::from_secs(30)).max(pause),
@@ -94,9 +94,9 @@ impl OutlierRules {
     fn of(settings: &OutlierSettings) -> OutlierRules {
         let pause = settings.pause.unwrap_or(Duration::from_secs(30));
         OutlierRules {
-            most: settings.most.unwrap_or(Share::TENTH),
+            most: settings.most.unwrap_or(Share::percent(10)),
             calls: settings.calls.unwrap_or(100),
-            worse_by: settings.worse_by.unwrap_or(Share::TENTH),
+            worse_by: settings.worse_by.unwrap_or(Share::percent(10)),
             pause,
             longest_pause: settings.longest_pause.unwrap_or(Duration::from_secs(300)).max(pause),
         }

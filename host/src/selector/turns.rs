@@ -28,7 +28,8 @@ pub(super) struct Turn {
 
 impl Counter {
     fn new() -> Counter {
-        Counter { count: AtomicU64::new(0), seed: seed() }
+        // From anywhere: were it from 0, the first target would have more of many short lists.
+        Counter { count: AtomicU64::new(seed() >> 1), seed: seed() }
     }
 
     /// The next one: nobody else gets it.
@@ -64,22 +65,30 @@ pub(super) struct Turns {
     /// Choices among those that come first, and among the others.
     pub(super) first: Counter,
     pub(super) rest: Counter,
-    /// Choices between these two.
+    /// Choices between these two, and looks from the first at the others.
     pub(super) spilled: Counter,
-    /// When targets are to be compared again.
-    compare: AtomicU64,
+    pub(super) aside: Counter,
 }
 
 impl Turns {
     pub(super) fn new() -> Turns {
-        let compare = AtomicU64::new((Moment::now() + WINDOW).0);
-        Turns { first: Counter::new(), rest: Counter::new(), spilled: Counter::new(), compare }
+        Turns { first: Counter::new(), rest: Counter::new(), spilled: Counter::new(), aside: Counter::new() }
+    }
+}
+
+/// When targets are to be compared again.
+#[derive(Debug)]
+pub(super) struct Comparison(AtomicU64);
+
+impl Comparison {
+    pub(super) fn new() -> Comparison {
+        Comparison(AtomicU64::new((Moment::now() + WINDOW).0))
     }
 
-    /// Whether targets are to be compared now; true for one of all that ask.
-    pub(super) fn compares(&self, now: Moment) -> bool {
-        let due = self.compare.load(Relaxed);
-        now.0 >= due && self.compare.compare_exchange(due, (now + WINDOW).0, Relaxed, Relaxed).is_ok()
+    /// Whether they are now; true for one of all that ask.
+    pub(super) fn is_due(&self, now: Moment) -> bool {
+        let due = self.0.load(Relaxed);
+        now.0 >= due && self.0.compare_exchange(due, (now + WINDOW).0, Relaxed, Relaxed).is_ok()
     }
 }
 
@@ -91,6 +100,8 @@ mod tests {
     fn chance_is_even_within_a_row_and_no_row_is_like_another() {
         let counter = Counter::new();
         let row = || (0..ROW).map(|_| counter.next().even_chance() >> 58).collect::<Vec<_>>();
+        // To where a row begins.
+        while counter.next().number % ROW != ROW - 1 {}
         let (one, other) = (row(), row());
         assert_ne!(one, other);
         for mut parts in [one, other] {
@@ -101,9 +112,9 @@ mod tests {
 
     #[test]
     fn one_of_all_that_ask_compares_and_then_nobody_for_a_while() {
-        let (turns, later) = (Turns::new(), Moment::now() + 2 * WINDOW);
-        assert!(!turns.compares(Moment::now()));
-        assert_eq!((0..10).filter(|_| turns.compares(later)).count(), 1);
-        assert!(turns.compares(later + WINDOW));
+        let (comparison, later) = (Comparison::new(), Moment::now() + 2 * WINDOW);
+        assert!(!comparison.is_due(Moment::now()));
+        assert_eq!((0..10).filter(|_| comparison.is_due(later)).count(), 1);
+        assert!(comparison.is_due(later + WINDOW));
     }
 }

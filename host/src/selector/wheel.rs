@@ -8,10 +8,8 @@
 
 use super::mix::{mix, part_of};
 
-/// Places of the table, a prime; and of that for lists longer than [`LONG`]. The paper's sizes.
-const PLACES: u64 = 65_537;
-const MANY_PLACES: u64 = 655_373;
-const LONG: usize = 2_000;
+/// Places of the table, each a prime, for lists up to so long. The paper's sizes, and one between them.
+const PLACES: [(usize, u64); 3] = [(5_000, 65_537), (20_000, 262_147), (usize::MAX, 655_373)];
 
 /// How many times as many places the heaviest may have as the lightest.
 const MOST: u64 = 1_000;
@@ -40,7 +38,7 @@ struct Wish {
 impl Wheel {
     /// Of targets by identity and weight, in any order, one at least.
     pub(super) fn new(made_of: Vec<(u64, u32)>) -> Wheel {
-        let size = if made_of.len() > LONG { MANY_PLACES } else { PLACES };
+        let (_, size) = PLACES.into_iter().find(|(most, _)| made_of.len() <= *most).expect("the last one is for any length");
         let most = made_of.iter().map(|(_, weight)| u64::from(*weight)).max().unwrap_or(1);
         let wish = |(member, (identity, weight)): (usize, &(u64, u32))| Wish {
             member: member as u32,

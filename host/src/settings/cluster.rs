@@ -30,6 +30,9 @@ pub struct Cluster {
     pub peers: Vec<Address>,
     /// Where others reach this host; worked out from where it listens unless set.
     pub advertise: Vec<Address>,
+    /// The machine's interfaces by which hosts find and reach one another, by name: `eth0`, `eth*`, `!eth1`;
+    /// all that others may be behind where none is named.
+    pub interfaces: Vec<String>,
     /// Which hosts belong together: those of another name are not seen.
     pub name: HostName,
     /// Where the host stands: a data centre, a rack.
@@ -48,6 +51,7 @@ impl Default for Cluster {
             registry: vec![Backend::Mdns],
             peers: Vec::new(),
             advertise: Vec::new(),
+            interfaces: Vec::new(),
             name: HostName::usual(),
             zone: None,
             labels: BTreeMap::new(),

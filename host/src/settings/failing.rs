@@ -90,9 +90,13 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// Whether no service and no method is named.
-    pub fn is_same_for_all(&self) -> bool {
-        self.named.is_empty()
+    /// Whether a service or a method of it has a table of its own.
+    pub fn names(&self, service: &str) -> bool {
+        if self.named.is_empty() {
+            return false;
+        }
+        let own = |name: &String| name.strip_prefix(service).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.named.range(service.to_owned()..).map(|(name, _)| name).take_while(|name| name.starts_with(service)).any(own)
     }
 
     /// What holds for a method.

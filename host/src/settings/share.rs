@@ -17,10 +17,6 @@ impl Share {
     pub const NONE: Share = Share(0);
     /// Everything.
     pub const ALL: Share = Share(WHOLE);
-    /// 50%.
-    pub const HALF: Share = Share(WHOLE / 2);
-    /// 10%.
-    pub const TENTH: Share = Share(WHOLE / 10);
 
     /// So many of a hundred; all, of more than that.
     pub const fn percent(percent: u8) -> Share {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use semver::Version;
 
-use crate::registry::{Interface, View};
+use crate::registry::{Interface, Offer, View};
 use crate::schema::{Schema, Service};
 use crate::settings::Grants;
 
@@ -84,10 +84,11 @@ impl Directory {
         self.own().remove(name);
     }
 
-    /// The service, by its name in the settings, that exports a service of this full name.
+    /// Who exports a service of this full name: a service by its name in the settings, and its host where
+    /// that is another.
     pub fn offering(&self, service: &str) -> Option<String> {
-        let offers = self.own();
-        offers.iter().find(|(_, schema)| schema.names().any(|name| name == service)).map(|(by, _)| by.clone())
+        let own = self.own().iter().find(|(_, schema)| schema.names().any(|name| name == service)).map(|(by, _)| by.clone());
+        own.or_else(|| self.elsewhere.nodes().offering(service).iter().find(|offer| offer.service().ready).map(called))
     }
 
     /// Whether all that the service called `name` imports of others can be had: each import is granted,
@@ -125,13 +126,15 @@ impl Directory {
         let mut first = None;
         for offer in nodes.offering(&need.name).iter() {
             let why = unfit_there(need, offer.interface())?;
-            first.get_or_insert_with(|| {
-                let host = offer.node.name.as_deref().unwrap_or(&offer.node.id);
-                NeedError::Unfit { import: import.clone(), by: format!("{} of the host {host}", offer.service().name), why }
-            });
+            first.get_or_insert_with(|| NeedError::Unfit { import: import.clone(), by: called(offer), why });
         }
         first
     }
+}
+
+/// What people call another host's service.
+fn called(offer: &Offer) -> String {
+    format!("{} of the host {}", offer.service().name, offer.node.called())
 }
 
 /// Why what another host offers cannot stand for `need`; `None` where it can. Its types are known by

@@ -28,6 +28,7 @@ mod load;
 mod logs;
 mod many;
 mod messages;
+mod networks;
 mod peers;
 mod pool;
 mod proto_first;

@@ -152,8 +152,13 @@ async fn a_call_that_fails_by_itself_is_told_in_the_functions_own_error_type(hos
 async fn identity_and_trace_pass_by_the_hosts_hand(host: Pair) {
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let who = host.call(&front("Who"), &json!({})).header("traceparent", trace).ok().await;
-    assert_eq!(who, json!({"value": format!("front nobody {trace}")}));
-    assert_eq!(ok(&host, "Who", json!({})).await, json!({"value": "front nobody untraced"}));
+    let who = who["value"].as_str().expect("a text").to_owned();
+    let untraced = ok(&host, "Who", json!({})).await["value"].as_str().expect("a text").to_owned();
+    match &host.back {
+        None => assert_eq!((who, untraced.as_str()), (format!("front nobody {trace}"), "front nobody untraced")),
+        // Which service of another host it is, only that host could say, which has no way to prove it.
+        Some(_) => assert!(who.starts_with(" 127.0.0.1:") && who.ends_with(trace) && untraced.ends_with(" untraced"), "{who}, {untraced}"),
+    }
 }
 
 async fn a_deadline_goes_down_the_chain(host: Pair) {

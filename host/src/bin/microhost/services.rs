@@ -77,7 +77,7 @@ struct Elsewhere {
 }
 
 fn of(node: &Node) -> impl Iterator<Item = Elsewhere> {
-    let host = node.name.clone().unwrap_or_else(|| node.id.clone());
+    let host = node.called().to_owned();
     let address = node.addresses.first().map(ToString::to_string);
     node.services.iter().map(move |service| Elsewhere {
         name: service.name.clone(),

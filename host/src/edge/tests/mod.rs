@@ -1,6 +1,7 @@
 //! The edge from outside: a real listener on a free port, and clients that are well and badly
 //! behaved.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -31,7 +32,9 @@ mod connect;
 mod grpc;
 mod hostile;
 mod life;
+mod peers;
 mod pressure;
+mod remote;
 mod streams;
 mod talk;
 mod web;
@@ -191,6 +194,14 @@ impl TestEdge {
     }
 
     fn with(patience: Patience, listen: Listen) -> TestEdge {
+        TestEdge::open(patience, &Listen { address: ([127, 0, 0, 1], 0).into(), ..listen })
+    }
+
+    fn at(address: SocketAddr) -> TestEdge {
+        TestEdge::open(PATIENCE, &Listen { address, ..Listen::default() })
+    }
+
+    fn open(patience: Patience, listen: &Listen) -> TestEdge {
         let (moment, moments) = mpsc::unbounded_channel();
         let go = Arc::new(tokio::sync::Semaphore::new(0));
         let handlers: [(&str, bool, Arc<dyn Handler>); 5] = [
@@ -212,8 +223,7 @@ impl TestEdge {
         overview.health.enter(Phase::Ready);
         overview.health.set("t.Test", true);
         let lanes = Lanes::start(NonZeroUsize::new(2).expect("two is not zero")).expect("lanes start");
-        let listen = Listen { address: ([127, 0, 0, 1], 0).into(), ..listen };
-        let serving = serve_with(patience, &listen, overview.clone(), None, &lanes).expect("a free port");
+        let serving = serve_with(patience, listen, overview.clone(), None, &lanes).expect("a free port");
         TestEdge { serving, lanes, overview, moments, go }
     }
 

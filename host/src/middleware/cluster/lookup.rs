@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 
 use arc_swap::ArcSwap;
 
-use super::way::{GATEWAY, Way};
+use super::way::{GATEWAY, Via, Way};
 use super::{Reach, now};
 use crate::registry::{Nodes, Offer, View};
 use crate::rpc::Channel;
 use crate::settings::Calls;
 use crate::stats::CalleesStats;
+use crate::status::Status;
 
 /// What ways are made of.
 pub(super) struct Known {
@@ -34,7 +35,7 @@ pub(super) struct Known {
 struct Table {
     /// Told apart from others by its place in memory, which it keeps while this is here.
     nodes: Weak<Nodes>,
-    /// Of services that somebody offers alone.
+    /// Of services that somebody offers, and no others.
     ways: HashMap<Arc<str>, Arc<Way>>,
 }
 
@@ -57,28 +58,41 @@ impl Ways {
         Ways { view, known, table: ArcSwap::default(), writing: Mutex::default() }
     }
 
-    /// How calls fail.
-    pub(super) fn settings(&self) -> &Calls {
-        &self.known.settings
+    /// What ways are made of.
+    pub(super) fn known(&self) -> &Known {
+        &self.known
     }
 
     /// The ways to a service; to the gateways that take it, where nobody offers it by name. `None` where
     /// no host is known that could take it.
-    pub(super) fn to(&self, service: &str) -> Option<(Arc<Way>, Via)> {
+    pub(super) fn to(&self, service: &str) -> Option<Arc<Way>> {
         let nodes = self.view.nodes();
         let table = self.table.load();
         let fresh = table.is_of(&nodes);
         if fresh && let Some(way) = table.ways.get(service) {
-            return Some((Arc::clone(way), Via::Name));
+            // Most calls of this host's own services end here, so it costs them little.
+            return way.is_open().then(|| Arc::clone(way));
         }
         let offers = nodes.offering(service);
-        let (name, via) = match offers.first()?.interface().name.as_str() {
-            GATEWAY => (GATEWAY, Via::Gateway),
-            _ => (service, Via::Name),
+        let name = self.name(service, Via::of(offers)?);
+        let way = match table.ways.get(name) {
+            Some(way) if fresh => Arc::clone(way),
+            way => self.make(name, &nodes, offers, way)?,
         };
-        match table.ways.get(name) {
-            Some(way) if fresh => Some((Arc::clone(way), via)),
-            way => Some((self.make(name, &nodes, offers, way)?, via)),
+        way.is_open().then_some(way)
+    }
+
+    /// Why nobody takes calls of a service that somebody offers.
+    pub(super) fn nobody(&self, service: &str) -> Option<Status> {
+        self.table.load().ways.get(service).map(|way| way.nobody())
+    }
+
+    /// What the way to a service is called: those to gateways are one and the same for all services that
+    /// nothing is set for.
+    fn name<'a>(&self, service: &'a str, via: Via) -> &'a str {
+        match via {
+            Via::Gateway if !self.known.settings.names(service) => GATEWAY,
+            _ => service,
         }
     }
 
@@ -101,7 +115,7 @@ impl Ways {
         for (name, way) in &table.ways {
             let offers = nodes.offering(name);
             // One that nobody offers any longer is forgotten.
-            if offers.first().is_some_and(|offer| *offer.interface().name == **name) {
+            if Via::of(offers).is_some_and(|via| self.name(name, via) == &**name) {
                 let new = if way.is_of(offers) { Arc::clone(way) } else { Arc::new(Way::new(name, offers, &self.known, Some(way), now)) };
                 ways.insert(Arc::clone(name), new);
             }
@@ -118,13 +132,4 @@ impl Ways {
     fn writing(&self) -> MutexGuard<'_, ()> {
         self.writing.lock().expect("no writer panics")
     }
-}
-
-/// What a service is offered by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Via {
-    /// Its name.
-    Name,
-    /// A gateway, which takes whatever nobody else serves.
-    Gateway,
 }

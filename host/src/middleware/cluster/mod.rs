@@ -11,8 +11,9 @@ use crate::rpc::{CallFuture, Channel, OpenFuture, Request, Route, Router, Stream
 use crate::settings::Calls;
 use crate::stats::CalleesStats;
 use crate::status::Status;
-use lookup::{Known, Via, Ways};
+use lookup::{Known, Ways};
 use tries::Tries;
+use way::Via;
 
 mod budget;
 mod hedge;
@@ -83,13 +84,13 @@ impl Cluster {
             return Err(self.local.missing(path));
         };
         let (named, rest) = (self.local.named(path), || self.local.rest(path));
-        let Some((way, via)) = self.ways.to(service) else {
-            return named.or_else(rest).map(Found::Here).ok_or_else(|| self.local.missing(path));
+        let Some(way) = self.ways.to(service) else {
+            return named.or_else(rest).map(Found::Here).ok_or_else(|| self.nobody(service, path));
         };
-        let there = way.method(service, method, self.ways.settings());
-        let route = if via == Via::Name && there.is_some() { named } else { named.or_else(rest) };
+        let there = way.method(method, self.ways.known());
+        let route = if way.via == Via::Name && there.is_some() { named } else { named.or_else(rest) };
         match (route, there) {
-            (route, Some(method)) if via == Via::Name || route.is_none() => {
+            (route, Some(method)) if way.via == Via::Name || route.is_none() => {
                 let here = route.filter(|_| way.retrying.local_first && !way.unwell_here);
                 let path = method.path.clone().unwrap_or_else(|| path.into());
                 Ok(Found::Anywhere(Tries { way, method, path, here }))
@@ -98,6 +99,11 @@ impl Cluster {
             (None, _) if self.local.offers(service) => Err(self.local.missing(path)),
             (None, _) => Err(way.nobody()),
         }
+    }
+
+    fn nobody(&self, service: &str, path: &str) -> Status {
+        let elsewhere = if self.local.offers(service) { None } else { self.ways.nobody(service) };
+        elsewhere.unwrap_or_else(|| self.local.missing(path))
     }
 }
 

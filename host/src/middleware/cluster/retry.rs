@@ -11,7 +11,9 @@ use crate::status::{Code, Status};
 pub(super) enum Verdict {
     /// It has failed.
     Final,
-    /// Another node may do better.
+    /// Another node may do better, and this one will not.
+    Others,
+    /// Another node may do better; or this one, after a while.
     Elsewhere,
     /// So it may, but not at once: the callee has more calls than it can take, and so may the others.
     Later,
@@ -24,8 +26,10 @@ pub(super) enum Verdict {
 pub(super) fn verdict(status: &Status, idempotent: bool) -> Verdict {
     match (status.code(), status.is_unseen()) {
         (Code::ResourceExhausted, true) => Verdict::Later,
-        // A node may have an older version, without the method; or be too busy to look at the call in time.
-        (Code::Unavailable | Code::Unimplemented | Code::DeadlineExceeded, true) => Verdict::Elsewhere,
+        // It may have another version, without the method or with another type.
+        (Code::Unimplemented, true) => Verdict::Others,
+        // It may be too busy to look at the call in time.
+        (Code::Unavailable | Code::DeadlineExceeded, true) => Verdict::Elsewhere,
         (Code::Unavailable | Code::DeadlineExceeded, false) if idempotent => Verdict::Elsewhere,
         _ => Verdict::Final,
     }
@@ -76,6 +80,7 @@ mod tests {
         }
         assert_eq!(verdict(&status(Code::Unavailable).unseen(), false), Verdict::Elsewhere);
         assert_eq!(verdict(&status(Code::ResourceExhausted).unseen(), false), Verdict::Later);
+        assert_eq!(verdict(&status(Code::Unimplemented).unseen(), false), Verdict::Others);
         assert_eq!(verdict(&status(Code::InvalidArgument).unseen(), true), Verdict::Final);
     }
 

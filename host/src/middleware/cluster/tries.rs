@@ -17,7 +17,7 @@ use crate::middleware::local;
 use crate::rpc::{Form, Messages, Reply, Request, Route, StreamReply, StreamRequest};
 use crate::selector::{Moment, Tried};
 use crate::settings::Failing;
-use crate::status::{Code, Status};
+use crate::status::Status;
 
 /// A call with all that it may go to.
 pub(super) struct Tries {
@@ -164,7 +164,12 @@ impl Again<'_> {
     async fn after(&mut self, status: Status, idempotent: bool, places: &Places<'_>) -> Result<Instant, Status> {
         let (verdict, mut now) = (verdict(&status, idempotent), now());
         let in_time = |at: Instant| self.total.is_none_or(|total| at < total);
-        if verdict == Verdict::Final || places.left == 0 || !in_time(now) || !self.may(now) {
+        let hopeless = match verdict {
+            Verdict::Final => true,
+            Verdict::Others => !places.has_other(),
+            Verdict::Elsewhere | Verdict::Later => false,
+        };
+        if hopeless || places.left == 0 || !in_time(now) || !self.may(now) {
             return Err(status);
         }
         tracing::debug!(path = self.path, tries_left = places.left, %status, "a call is tried again");
@@ -201,12 +206,11 @@ impl Again<'_> {
 
 /// One try of a unary call, which is over at `until`.
 async fn attempt(place: Place<'_>, path: &str, mut request: Request, until: Option<Instant>) -> Result<Reply, Status> {
-    let total = std::mem::replace(&mut request.deadline, until);
+    request.deadline = until;
     match place {
-        // A handler keeps to the deadline by itself; it would take the time of a try for that of the call.
-        Place::Here(route) => in_time(until.filter(|_| until != total), local::call(route, request)).await,
+        Place::Here(route) => local::call(route, request).await,
         Place::There(watch) => {
-            let answer = in_time(until, watch.channel().call(path, request)).await;
+            let answer = watch.channel().call(path, request).await;
             watch.ended(answer.as_ref().err());
             answer
         }
@@ -217,22 +221,12 @@ async fn attempt(place: Place<'_>, path: &str, mut request: Request, until: Opti
 async fn begin(place: Place<'_>, path: &str, request: StreamRequest) -> Result<StreamReply, Status> {
     match place {
         Place::Here(route) => local::begin(route, request).await,
-        Place::There(watch) => match in_time(request.deadline, watch.channel().open(path, request)).await {
+        Place::There(watch) => match watch.channel().open(path, request).await {
             Ok(reply) => Ok(watch.follow(reply)),
             Err(status) => {
                 watch.ended(Some(&status));
                 Err(status)
             }
         },
-    }
-}
-
-/// What comes of a try, or that it took too long.
-async fn in_time<T>(until: Option<Instant>, answer: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
-    match until {
-        None => answer.await,
-        Some(until) => tokio::time::timeout_at(until.into(), answer)
-            .await
-            .unwrap_or_else(|_| Err(Status::new(Code::DeadlineExceeded, "the host that was called did not answer in time"))),
     }
 }

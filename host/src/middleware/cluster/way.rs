@@ -6,17 +6,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
+
 use super::budget::Budget;
 use super::lookup::Known;
 use crate::registry::{Address, Offer};
 use crate::rpc::{Channel, Form};
 use crate::selector::{self, Facts, Listed, Rules, Summary};
-use crate::settings::{Calls, Failing, Retrying};
+use crate::settings::{Balance, Failing, Retrying};
 use crate::stats::CalleeStats;
 use crate::status::{Code, Status};
 
 /// The name by which a gateway offers what nobody else serves.
 pub(super) const GATEWAY: &str = "*";
+
+/// The most methods of one service that are kept ready, and as many that nobody has; of more, each call
+/// looks for those who have it.
+const MAX_METHODS: usize = 1000;
 
 /// The most nodes that are named to who calls in vain.
 const MAX_NAMED: usize = 3;
@@ -62,13 +68,18 @@ fn name(offer: &Offer) -> &str {
     offer.node.name.as_deref().unwrap_or(&offer.node.id)
 }
 
+/// Whether two offers are one and the same.
+fn same(a: &Offer, b: &Offer) -> bool {
+    Arc::ptr_eq(&a.node, &b.node) && std::ptr::eq(a.interface(), b.interface())
+}
+
 /// One method, with those who serve it.
 pub(super) struct Method {
-    /// Free of side effects, as those say who serve it.
+    /// Free of side effects, as all say who serve it.
     pub(super) safe: bool,
     /// How its calls fail.
     pub(super) failing: Failing,
-    /// Its path, where it is known by name.
+    /// Its path, where its service is known by name.
     pub(super) path: Option<Arc<str>>,
     candidates: Arc<Candidates>,
     /// Those of them who have the function with this type, where they do not all have the same.
@@ -76,16 +87,6 @@ pub(super) struct Method {
 }
 
 impl Method {
-    /// Whether anybody is ready.
-    fn is_served(&self) -> bool {
-        self.candidates.summary().ready > 0
-    }
-
-    /// The same, where its calls fail otherwise.
-    fn with(&self, failing: Failing) -> Method {
-        Method { safe: self.safe, failing, path: None, candidates: Arc::clone(&self.candidates), typed: Box::default() }
-    }
-
     /// Those who may be called: of a function that a caller has a type for, those who have just that one,
     /// if any do. The others have it in another version, which is for the caller's linking to judge.
     pub(super) fn candidates(&self, form: Form) -> &Arc<Candidates> {
@@ -100,17 +101,36 @@ impl Method {
     }
 }
 
+/// What a service is offered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Via {
+    /// Its name.
+    Name,
+    /// A gateway, which takes whatever nobody else serves.
+    Gateway,
+}
+
+impl Via {
+    /// By what the hosts of this list offer a service.
+    pub(super) fn of(offers: &[Offer]) -> Option<Via> {
+        Some(if offers.first()?.interface().name == GATEWAY { Via::Gateway } else { Via::Name })
+    }
+}
+
 /// The ways to a service.
 pub(super) struct Way {
     service: Arc<str>,
+    pub(super) via: Via,
     /// Who was known to offer it when this was made.
     offers: Arc<[Offer]>,
-    /// By name.
-    methods: HashMap<Box<str>, Arc<Method>>,
-    /// What goes for methods that nobody names: nodes that take any.
-    any: Option<Arc<Method>>,
-    /// All of them.
+    /// Where it could be called, in the order of the offers.
+    places: Vec<Arc<Place>>,
+    /// The same, to choose from.
     all: Arc<Candidates>,
+    /// How they are chosen.
+    balance: Balance,
+    /// The methods that were called, and those that nobody has.
+    methods: ArcSwap<Methods>,
     /// This host's own service has said that it is not ready.
     pub(super) unwell_here: bool,
     /// What of its calls holds for all.
@@ -121,16 +141,24 @@ pub(super) struct Way {
     pub(super) stats: Arc<CalleeStats>,
 }
 
+type Methods = HashMap<Box<str>, Option<Arc<Method>>>;
+
 impl Way {
     /// The ways to those who offer a service, counting on from `before`.
     pub(super) fn new(service: &Arc<str>, offers: &Arc<[Offer]>, known: &Known, before: Option<&Way>, now: Instant) -> Way {
-        let (settings, retrying) = (&known.settings, known.settings.retrying(service));
-        let balance = settings.balance(service, None);
-        let rules = Rules::new(&balance, known.zone.as_deref());
+        let retrying = known.settings.retrying(service);
+        let balance = known.settings.balance(service, None);
         let own = |offer: &Offer| *offer.node.id == *known.own;
         let unwell_here = offers.iter().any(|offer| own(offer) && !offer.service().ready);
         let mut places = Vec::with_capacity(offers.len());
+        let mut old = before.map_or(&[][..], |way| &way.places).iter().peekable();
         for offer in offers.iter().filter(|offer| !(own(offer) && retrying.local_first)) {
+            // Both are in the order of the ids.
+            while old.next_if(|place| place.offer.node.id < offer.node.id).is_some() {}
+            if let Some(place) = old.next_if(|place| same(&place.offer, offer)) {
+                places.push(Arc::clone(place));
+                continue;
+            }
             let channels: Box<[_]> = match own(offer) {
                 true => [Arc::clone(&known.here)].into(),
                 false => {
@@ -141,83 +169,98 @@ impl Way {
                 places.push(Arc::new(Place { offer: offer.clone(), channels, at: AtomicUsize::new(0) }));
             }
         }
+        let rules = Rules::new(&balance, known.zone.as_deref());
         let all = Arc::new(Candidates::build(places.clone(), &rules, before.map(|way| &*way.all)));
-        // Some of them: with what is seen of all, and by the rules of a method where it has its own.
-        let some = |of: &[usize], rules: &Rules| match of.len() == places.len() && rules == all.rules() {
-            true => Arc::clone(&all),
-            false => Arc::new(Candidates::build(of.iter().map(|at| Arc::clone(&places[*at])), rules, Some(&all))),
-        };
-        // Who names no method takes any.
-        let takes_any: Vec<usize> = (0..places.len()).filter(|at| places[*at].offer.interface().methods.is_empty()).collect();
-        let any = Method {
-            safe: false,
-            failing: settings.failing(service, ""),
-            path: None,
-            candidates: some(&takes_any, &rules),
-            typed: Box::default(),
-        };
-        let mut named: HashMap<&str, Named> = HashMap::new();
-        for (at, place) in places.iter().enumerate() {
-            for method in &place.offer.interface().methods {
-                let named = named.entry(&method.name).or_insert_with(|| Named { at: takes_any.clone(), safe: true, types: Vec::new() });
-                named.at.push(at);
-                named.safe &= method.safe;
-                if let Some(fingerprint) = method.fingerprint {
-                    named.types.push((fingerprint, at));
-                }
-            }
-        }
-        let methods = named.into_iter().map(|(name, mut named)| {
-            named.at.sort_unstable();
-            let own = settings.balance(service, Some(name));
-            let rules = if own == balance { rules.clone() } else { Rules::new(&own, known.zone.as_deref()) };
-            let candidates = some(&named.at, &rules);
-            let typed = named.typed(|of| some(of, &rules));
-            let method = Method {
-                // Of those that take any method it is not known.
-                safe: named.safe && takes_any.is_empty(),
-                failing: settings.failing(service, name),
-                path: Some(format!("/{service}/{name}").into()),
-                candidates,
-                typed,
-            };
-            (name.into(), Arc::new(method))
-        });
-        // Where nobody is ready, nobody is found.
-        let methods: HashMap<Box<str>, Arc<Method>> = methods.filter(|(_, method)| method.is_served()).collect();
         Way {
             service: Arc::clone(service),
+            via: Via::of(offers).unwrap_or(Via::Name),
             offers: Arc::clone(offers),
-            methods,
-            any: any.is_served().then(|| Arc::new(any)),
+            places,
+            all,
+            balance,
+            methods: ArcSwap::default(),
             unwell_here,
             retrying,
             budget: before.map_or_else(|| Arc::new(Budget::new(retrying, now)), |before| Arc::clone(&before.budget)),
             stats: before.map_or_else(|| known.stats.callee(service), |before| Arc::clone(&before.stats)),
-            all,
         }
     }
 
     /// Whether it was made of these.
     pub(super) fn is_of(&self, offers: &Arc<[Offer]>) -> bool {
         Arc::ptr_eq(&self.offers, offers)
-            || self.offers.len() == offers.len()
-                && self
-                    .offers
-                    .iter()
-                    .zip(offers.iter())
-                    .all(|(a, b)| Arc::ptr_eq(&a.node, &b.node) && std::ptr::eq(a.interface(), b.interface()))
+            || self.offers.len() == offers.len() && self.offers.iter().zip(offers.iter()).all(|(a, b)| same(a, b))
     }
 
-    /// A method of the service, where anybody serves it; `service` is not this one's name for a gateway's.
-    pub(super) fn method(&self, service: &str, name: &str, settings: &Calls) -> Option<Arc<Method>> {
-        if let Some(method) = self.methods.get(name) {
-            return Some(Arc::clone(method));
+    /// Whether any other host takes calls.
+    pub(super) fn is_open(&self) -> bool {
+        self.all.summary().ready > 0
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.methods.load().len()
+    }
+
+    /// How many places it shares with another one.
+    #[cfg(test)]
+    pub(super) fn shared(&self, other: &Way) -> usize {
+        self.places.iter().filter(|place| other.places.iter().any(|old| Arc::ptr_eq(place, old))).count()
+    }
+
+    /// A method, where anybody serves it.
+    pub(super) fn method(&self, name: &str, known: &Known) -> Option<Arc<Method>> {
+        if let Some(method) = self.methods.load().get(name) {
+            return method.clone();
         }
-        let any = self.any.as_ref()?;
-        // Nobody could know of it before.
-        let failing = if settings.is_same_for_all() { None } else { Some(settings.failing(service, name)) };
-        Some(failing.filter(|failing| *failing != any.failing).map_or_else(|| Arc::clone(any), |failing| Arc::new(any.with(failing))))
+        let method = self.make(name, known).map(Arc::new);
+        // Apart, so that a service which asks for what there is not takes nobody's place.
+        let alike = |other: &&Option<Arc<Method>>| other.is_some() == method.is_some();
+        if self.methods.load().values().filter(alike).count() < MAX_METHODS {
+            self.methods.rcu(|methods| {
+                let mut methods = Methods::clone(methods);
+                methods.insert(name.into(), method.clone());
+                methods
+            });
+        }
+        method
+    }
+
+    fn make(&self, name: &str, known: &Known) -> Option<Method> {
+        let (mut at, mut safe, mut types) = (Vec::new(), true, Vec::new());
+        for (place, Place { offer, .. }) in self.places.iter().map(|place| &**place).enumerate() {
+            // Who names no method takes any, and does not say what it does.
+            let any = offer.interface().methods.is_empty();
+            let method = offer.method(name);
+            if any || method.is_some() {
+                at.push(place);
+            }
+            safe &= !any && method.is_none_or(|method| method.safe);
+            types.extend(method.and_then(|method| method.fingerprint).map(|fingerprint| (fingerprint, place)));
+        }
+        let balance = known.settings.balance(&self.service, Some(name));
+        let own = (balance != self.balance).then(|| Rules::new(&balance, known.zone.as_deref()));
+        let candidates = self.some(&at, own.as_ref());
+        if candidates.summary().ready == 0 {
+            return None;
+        }
+        types.sort_unstable();
+        let by_type = types.chunk_by(|a, b| a.0 == b.0).filter(|of| of.len() < at.len());
+        let typed = by_type.map(|of| (of[0].0, self.some(&of.iter().map(|(_, place)| *place).collect::<Vec<_>>(), own.as_ref())));
+        let typed = typed.filter(|(_, candidates)| candidates.summary().ready > 0).collect();
+        let path = (*self.service != *GATEWAY).then(|| format!("/{}/{name}", self.service).into());
+        Some(Method { safe, failing: known.settings.failing(&self.service, name), path, candidates, typed })
+    }
+
+    /// Some of all, with what is seen of all; by rules of their own where they have any.
+    fn some(&self, of: &[usize], own: Option<&Rules>) -> Arc<Candidates> {
+        match (own, of.len() == self.places.len()) {
+            (None, true) => Arc::clone(&self.all),
+            _ => {
+                let places = of.iter().map(|at| Arc::clone(&self.places[*at]));
+                Arc::new(Candidates::some_of(&self.all, places, own.unwrap_or(self.all.rules()), None))
+            }
+        }
     }
 
     /// Why no node takes a call.
@@ -238,27 +281,6 @@ impl Way {
             _ => format!("{service} is not ready anywhere: of {who}, none takes calls now"),
         };
         Status::new(Code::Unavailable, why).unseen()
-    }
-}
-
-/// Who serves a method.
-struct Named {
-    /// The places of their offers.
-    at: Vec<usize>,
-    /// All say that it is free of side effects.
-    safe: bool,
-    /// Who has it with which type.
-    types: Vec<(u64, usize)>,
-}
-
-impl Named {
-    /// Those with each type, where there are several.
-    fn typed(&mut self, some: impl Fn(&[usize]) -> Arc<Candidates>) -> Box<[(u64, Arc<Candidates>)]> {
-        self.types.sort_unstable();
-        let by_type = self.types.chunk_by(|a, b| a.0 == b.0);
-        let groups = by_type.map(|of| (of[0].0, of.iter().map(|(_, at)| *at).collect::<Vec<_>>()));
-        let some = groups.filter(|(_, of)| of.len() < self.at.len()).map(|(fingerprint, of)| (fingerprint, some(&of)));
-        some.filter(|(_, candidates)| candidates.summary().ready > 0).collect()
     }
 }
 

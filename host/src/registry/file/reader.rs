@@ -65,13 +65,13 @@ impl Reader {
             if self.print == Some(print) {
                 continue;
             }
-            while !first {
+            // Whoever writes it may not be done.
+            let mut settled = first;
+            while !settled {
                 sleep(SETTLED).await;
                 text = read(&self.path).await;
                 let before = std::mem::replace(&mut print, hash(&text));
-                if before == print {
-                    break;
-                }
+                settled = before == print;
             }
             if self.print.replace(print) != Some(print) {
                 return text;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::announce::{Heard, MAX_ADDRESSES};
 use super::networks;
 use crate::registry::board::Board;
+use crate::registry::fetch::{self, MAX_WAIT, Seen};
 use crate::registry::{Address, Node, PATIENCE, RegistryError};
 
 /// Signs of life in the time of a lease.
@@ -32,15 +33,31 @@ const ROUNDS: u32 = 2;
 
 /// Asks hosts for what they tell of themselves.
 pub trait Source: Send + Sync {
-    /// The node that is at an address, once its revision is above `after`; `None` where that did not come
-    /// within `wait`. `id` is who is meant to be there; somebody else may be.
-    fn node<'a>(
+    /// What is told at an address, where this id is meant to be: at once if it is newer than the revision
+    /// `after`, or after `wait`.
+    fn ask<'a>(
         &'a self,
         id: &'a str,
         address: &'a Address,
         after: Option<u64>,
         wait: Duration,
-    ) -> BoxFuture<'a, Result<Option<Node>, RegistryError>>;
+    ) -> BoxFuture<'a, Result<fetch::Answer, RegistryError>>;
+}
+
+/// The pages of the hosts themselves.
+pub struct Pages;
+
+impl Source for Pages {
+    fn ask<'a>(
+        &'a self,
+        id: &'a str,
+        address: &'a Address,
+        after: Option<u64>,
+        wait: Duration,
+    ) -> BoxFuture<'a, Result<fetch::Answer, RegistryError>> {
+        let seen = after.map(|revision| Seen { id: id.to_owned(), revision });
+        Box::pin(async move { fetch::once(address, seen.as_ref(), wait).await })
+    }
 }
 
 /// What is known of a host by multicast.
@@ -74,11 +91,13 @@ struct Known {
 
 enum Answer {
     /// This is what it tells, at this address.
-    Node(Address, Box<Node>),
+    Node(Address, Arc<Node>),
     /// Nothing is new.
     Same,
     /// Another host is where it was.
     Other,
+    /// It says goodbye.
+    Leaving,
     /// None, for this reason.
     None(String),
 }
@@ -93,12 +112,12 @@ impl Follower {
         loop {
             let Sighting { heard, silent } = self.sighting.borrow_and_update().clone();
             let (id, lease) = (heard.note.id.as_str(), heard.note.lease);
-            let every = lease / SIGNS;
+            let every = (lease / SIGNS).min(MAX_WAIT);
             let asked = Instant::now();
             let why = match self.ask(&heard, known.as_ref(), every).await {
                 Answer::Node(address, node) => {
                     known = Some(Known { address: address.clone(), revision: node.revision });
-                    self.board.put(Arc::new(reached(*node, address)));
+                    self.board.put(Arc::new(reached(&node, address)));
                     (alive, answered, failed) = (Instant::now(), true, 0);
                     continue;
                 }
@@ -111,6 +130,10 @@ impl Follower {
                 Answer::Other => {
                     self.board.remove(id);
                     "another host is where it was".to_owned()
+                }
+                Answer::Leaving => {
+                    self.board.remove(id);
+                    return;
                 }
                 Answer::None(why) => why,
             };
@@ -147,16 +170,17 @@ impl Follower {
         };
         let (revision, source) = (*revision, Arc::clone(&self.source));
         let patience = every.min(PATIENCE);
-        let ask = |wait| timeout(wait + patience, source.node(id, address, Some(revision), wait));
+        let ask = |wait| timeout(wait + patience, source.ask(id, address, Some(revision), wait));
         let outcome = tokio::select! {
             outcome = ask(every) => outcome,
             // It has said that there is more; it need not wait to say so again.
             () = newer(&mut self.sighting, revision) => ask(Duration::ZERO).await,
         };
         match outcome {
-            Ok(Ok(Some(node))) if node.id != id => Answer::Other,
-            Ok(Ok(Some(node))) => Answer::Node(address.clone(), Box::new(node)),
-            Ok(Ok(None)) => Answer::Same,
+            Ok(Ok(fetch::Answer::Node(node))) if node.id != id => Answer::Other,
+            Ok(Ok(fetch::Answer::Node(node))) => Answer::Node(address.clone(), node),
+            Ok(Ok(fetch::Answer::Unchanged)) => Answer::Same,
+            Ok(Ok(fetch::Answer::Leaving)) => Answer::Leaving,
             Ok(Err(error)) => Answer::None(error.to_string()),
             Err(_) => Answer::None(format!("{address} does not answer within {patience:?}")),
         }
@@ -168,8 +192,10 @@ impl Follower {
         let id = heard.note.id.as_str();
         let tries = (0_u32..).zip(addresses(heard, &self.networks)).map(|(place, address)| async move {
             sleep(STAGGER * place).await;
-            match timeout(patience, self.source.node(id, &address, None, Duration::ZERO)).await {
-                Ok(Ok(Some(node))) if node.id == id => Ok((address, node)),
+            match timeout(patience, self.source.ask(id, &address, None, Duration::ZERO)).await {
+                Ok(Ok(fetch::Answer::Node(node))) if node.id == id => Ok((address, node)),
+                // Who it is that leaves there is not told.
+                Ok(Ok(fetch::Answer::Leaving)) => Err(format!("the host at {address} is leaving")),
                 Ok(Ok(_)) => Err(format!("another host is at {address}")),
                 Ok(Err(error)) => Err(error.to_string()),
                 Err(_) => Err(format!("{address} does not answer within {patience:?}")),
@@ -179,7 +205,7 @@ impl Follower {
         let mut reasons = Vec::new();
         while let Some(tried) = tries.next().await {
             match tried {
-                Ok((address, node)) => return Answer::Node(address, Box::new(node)),
+                Ok((address, node)) => return Answer::Node(address, node),
                 Err(why) => reasons.push(why),
             }
         }
@@ -212,7 +238,8 @@ fn addresses(heard: &Heard, networks: &networks::Networks) -> Vec<Address> {
 }
 
 /// The node with the address first that it answered at.
-fn reached(mut node: Node, address: Address) -> Node {
+fn reached(node: &Node, address: Address) -> Node {
+    let mut node = node.clone();
     node.addresses.retain(|other| *other != address);
     node.addresses.insert(0, address);
     node

@@ -1,6 +1,6 @@
 //! The hosts that are heard, each with who follows it; and what is done where too much is heard, or nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +72,8 @@ fn tell_reach(options: &Options) {
 struct Hosts {
     shared: Arc<Shared>,
     heard: HashMap<String, (watch::Sender<Sighting>, AbortHandle)>,
+    /// The last ones that said goodbye, and their last words: earlier ones may come after them.
+    left: VecDeque<(String, u64)>,
     followers: JoinSet<String>,
     turns: Arc<Semaphore>,
     /// It has been said that there are too many.
@@ -80,7 +82,14 @@ struct Hosts {
 
 impl Hosts {
     fn new(shared: Arc<Shared>) -> Hosts {
-        Hosts { shared, heard: HashMap::new(), followers: JoinSet::new(), turns: Arc::new(Semaphore::new(MAX_LOOKING)), full: false }
+        Hosts {
+            shared,
+            heard: HashMap::new(),
+            left: VecDeque::new(),
+            followers: JoinSet::new(),
+            turns: Arc::new(Semaphore::new(MAX_LOOKING)),
+            full: false,
+        }
     }
 
     /// Takes in what is heard, until it has to begin anew, for the reason that is returned.
@@ -98,10 +107,11 @@ impl Hosts {
                     Ok(_) => {}
                     Err(_) => return "more was heard at once than could be taken in".to_owned(),
                 },
-                ended = self.followers.join_next(), if !self.followers.is_empty() => match ended {
-                    Some(Ok(id)) => drop(self.heard.remove(&id)),
-                    // One that was aborted is forgotten already.
-                    Some(Err(_)) | None => {}
+                // One that was aborted is forgotten already.
+                ended = self.followers.join_next_with_id(), if !self.followers.is_empty() => if let Some(Ok((task, id))) = ended
+                    && self.heard.get(&id).is_some_and(|(_, follower)| follower.id() == task)
+                {
+                    self.heard.remove(&id);
                 },
                 id = self.shared.lapsed() => {
                     tracing::debug!(node = id, "the lease of this host has run out");
@@ -134,6 +144,14 @@ impl Hosts {
                 follower.abort();
                 self.shared.board.remove(&note.id);
             }
+            self.left.retain(|(id, _)| *id != note.id);
+            self.left.push_back((note.id.clone(), note.word));
+            if self.left.len() > MAX_HEARD {
+                self.left.pop_front();
+            }
+            return;
+        }
+        if self.left.iter().any(|(id, word)| *id == note.id && *word >= note.word) {
             return;
         }
         if let Some((sighting, _)) = self.heard.get(&note.id) {

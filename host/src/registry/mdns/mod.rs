@@ -26,7 +26,7 @@ mod networks;
 mod tests;
 
 use announce::{Note, SERVICE, full_name};
-pub use follow::Source;
+use follow::{Pages, Source};
 pub use networks::Networks;
 
 const NAME: &str = "mDNS";
@@ -36,6 +36,9 @@ const REPEAT: Duration = Duration::from_secs(10);
 
 /// The least time between two different words of a host: what changes faster is asked for.
 const PACE: Duration = Duration::from_secs(1);
+
+/// How long a goodbye rings on (RFC 6762, 10.1): what comes back before is taken for what goes.
+const ECHO: Duration = Duration::from_millis(1500);
 
 /// The pause after mDNS had no room for one more word.
 const FULL: Duration = Duration::from_millis(10);
@@ -72,6 +75,8 @@ struct Shared {
     /// `None` before it listens, and where the system does not let it.
     daemon: Mutex<Option<ServiceDaemon>>,
     own: Mutex<BTreeMap<String, Own>>,
+    /// The nodes of this host that said goodbye a moment ago, and when.
+    left: Mutex<BTreeMap<String, Instant>>,
     /// The leases of the own nodes have changed.
     leases: Notify,
 }
@@ -85,10 +90,14 @@ struct Own {
 }
 
 impl Mdns {
-    /// Looks for hosts, and asks them by `source`.
-    pub fn new(options: Options, source: Arc<dyn Source>) -> Mdns {
-        let (daemon, own) = (Mutex::default(), Mutex::default());
-        let shared = Shared { options, source, board: Arc::default(), daemon, own, leases: Notify::new() };
+    /// Looks for hosts.
+    pub fn new(options: Options) -> Mdns {
+        Mdns::asking(options, Arc::new(Pages))
+    }
+
+    fn asking(options: Options, source: Arc<dyn Source>) -> Mdns {
+        let (daemon, own, left) = Default::default();
+        let shared = Shared { options, source, board: Arc::default(), daemon, own, left, leases: Notify::new() };
         Mdns { shared: Arc::new(shared), listening: OnceLock::new() }
     }
 
@@ -135,28 +144,27 @@ impl Registry for Mdns {
 impl Shared {
     async fn register(&self, node: Arc<Node>, lease: Duration) -> Result<(), RegistryError> {
         let refused = |why: announce::Unfit| RegistryError::Refused(NAME.into(), why.to_string());
-        let mine: Vec<IpAddr> = self.options.networks.of_this_machine().iter().map(if_addrs::Interface::ip).collect();
+        // Of those that are not used, too: they are no addresses of somebody else.
+        let mine: Vec<IpAddr> = if_addrs::get_if_addrs().unwrap_or_default().iter().map(if_addrs::Interface::ip).collect();
         let (mut note, ips) = Note::of(&node, &self.options.cluster, lease, &mine).map_err(refused)?;
-        let now = Instant::now();
         let (fresh, due) = match self.own().get_mut(&node.id) {
             None => (true, true),
             Some(own) => {
-                own.until = now + lease;
+                own.until = Instant::now() + lease;
                 note.word = own.note.word;
                 let changed = own.note != note || own.ips != ips;
-                // The first word of a change is worth more than that it comes at once: the change is
-                // asked for anyway.
-                (changed, now - own.said >= if changed { PACE } else { REPEAT })
+                // A change is asked for by those who know of the host; that it is said can wait.
+                (changed, own.said.elapsed() >= if changed { PACE } else { REPEAT })
             }
         };
-        if fresh && let Some(bytes) = self.too_large(&node) {
+        if fresh && let Some(bytes) = too_large(&node) {
             return Err(RegistryError::TooLarge { registry: NAME.into(), bytes, most: MAX_NODE });
         }
         self.board.put(Arc::clone(&node));
         if due {
-            if fresh {
-                note.word = word(&self.own(), &node.id);
-            }
+            self.echo(&node.id).await;
+            note.word = word(note.word);
+            let now = Instant::now();
             self.own().insert(node.id.clone(), Own { note: note.clone(), ips: ips.clone(), said: now, until: now + lease });
             self.say(&note, &ips).await?;
         }
@@ -164,10 +172,16 @@ impl Shared {
         Ok(())
     }
 
-    /// The size of a node that others would refuse.
-    fn too_large(&self, node: &Node) -> Option<usize> {
-        let bytes = serde_json::to_vec(node).map_or(usize::MAX, |json| json.len());
-        (bytes > MAX_NODE).then_some(bytes)
+    /// Waits until mDNS takes a node for new again that has said goodbye.
+    async fn echo(&self, id: &str) {
+        let heard = {
+            let mut left = self.left();
+            left.retain(|_, left| left.elapsed() < ECHO);
+            left.get(id).map(|left| *left + ECHO)
+        };
+        if let Some(heard) = heard {
+            sleep_until(heard).await;
+        }
     }
 
     async fn deregister(&self, id: &str) -> Result<(), RegistryError> {
@@ -175,7 +189,8 @@ impl Shared {
         let Some(Own { mut note, ips, .. }) = self.own().remove(id) else { return Ok(()) };
         // In words as well: that mDNS loses a host does not say that it has gone.
         note.bye = true;
-        note.word += 1;
+        note.word = word(note.word);
+        self.left().insert(id.to_owned(), Instant::now());
         self.say(&note, &ips).await?;
         let said = self.command(|daemon| daemon.unregister(&full_name(id))).await?;
         // Once it is on its way, the process may end.
@@ -211,6 +226,10 @@ impl Shared {
 
     fn own(&self) -> MutexGuard<'_, BTreeMap<String, Own>> {
         self.own.lock().expect("no holder panics")
+    }
+
+    fn left(&self) -> MutexGuard<'_, BTreeMap<String, Instant>> {
+        self.left.lock().expect("no holder panics")
     }
 
     /// Waits until the lease of a node of this host has run out.
@@ -271,11 +290,16 @@ impl Shared {
     }
 }
 
-/// A word that is newer than all that were said for this id, by earlier runs too.
-fn word(own: &BTreeMap<String, Own>, id: &str) -> u64 {
+/// A word that is newer than the last one, and than those of earlier runs.
+fn word(last: u64) -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-    let now = u64::try_from(now).unwrap_or_default();
-    own.get(id).map_or(now, |own| now.max(own.note.word + 1))
+    u64::try_from(now).unwrap_or_default().max(last + 1)
+}
+
+/// The size of a node that others would refuse.
+fn too_large(node: &Node) -> Option<usize> {
+    let bytes = serde_json::to_vec(node).map_or(usize::MAX, |json| json.len());
+    (bytes > MAX_NODE).then_some(bytes)
 }
 
 fn unreachable(error: impl ToString) -> RegistryError {

@@ -27,9 +27,9 @@ impl Networks {
     /// By the names of interfaces: `eth0`, `eth*` for all that begin so, `!eth1` for all but that one.
     /// Where none is named, or only some that are not to be used, all are that other machines may be
     /// behind, and loopback.
-    pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Networks {
+    pub fn named(names: &[impl AsRef<str>]) -> Networks {
         let mut networks = Networks::default();
-        for name in names {
+        for name in names.iter().map(AsRef::as_ref) {
             match name.strip_prefix('!') {
                 Some(name) => networks.without.push(name.to_owned()),
                 None => networks.only.push(name.to_owned()),
@@ -38,8 +38,14 @@ impl Networks {
         networks
     }
 
-    /// Whether this one is used.
+    /// Whether hosts are looked for on this one. On a tunnel only where it is named: one other machine is
+    /// behind it, or the network of a provider, which carries no multicast.
     pub fn take(&self, interface: &Interface) -> bool {
+        self.reach(interface) && (!interface.is_p2p() || !self.only.is_empty())
+    }
+
+    /// Whether other machines may be behind this one.
+    pub fn reach(&self, interface: &Interface) -> bool {
         let among = |names: &[String]| names.iter().any(|name| matches(name, &interface.name));
         if among(&self.without) {
             return false;
@@ -47,8 +53,7 @@ impl Networks {
         if !self.only.is_empty() {
             return among(&self.only);
         }
-        // Behind a tunnel is one other machine, or a provider's network that carries no multicast.
-        !interface.is_p2p() && !BRIDGES.iter().any(|bridge| interface.name.starts_with(bridge))
+        !BRIDGES.iter().any(|bridge| interface.name.starts_with(bridge))
     }
 
     /// Those of the machine that are used and up.
@@ -192,13 +197,14 @@ mod tests {
         for (name, used) in names {
             assert_eq!(usual.take(&interface(name, [10, 0, 0, 1], false)), used, "{name}");
         }
-        assert!(!usual.take(&interface("tun0", [10, 0, 0, 1], true)));
-        assert!(Networks::named(["docker0"]).take(&interface("docker0", [10, 0, 0, 1], false)));
+        let tunnel = interface("tun0", [10, 0, 0, 1], true);
+        assert!(!usual.take(&tunnel) && usual.reach(&tunnel) && Networks::named(&["tun*"]).take(&tunnel));
+        assert!(Networks::named(&["docker0"]).take(&interface("docker0", [10, 0, 0, 1], false)));
     }
 
     #[test]
     fn interfaces_are_named_or_excluded() {
-        let takes = |names: &[&str], name| Networks::named(names.iter().copied()).take(&interface(name, [10, 0, 0, 1], false));
+        let takes = |names: &[&str], name| Networks::named(names).take(&interface(name, [10, 0, 0, 1], false));
         assert!(takes(&["eth*"], "eth1") && !takes(&["eth*"], "wlan0"));
         assert!(takes(&["eth*", "!eth1"], "eth0") && !takes(&["eth*", "!eth1"], "eth1"));
         assert!(takes(&["!eth1"], "wlan0") && !takes(&["!eth1"], "eth1"));
@@ -221,7 +227,7 @@ mod tests {
 
     #[test]
     fn multicast_reaches_at_least_this_machine() {
-        let reach = reach(&Networks::named(["lo"]).of_this_machine(), 5353);
+        let reach = reach(&Networks::named(&["lo"]).of_this_machine(), 5353);
         assert!(matches!(reach, Reach::Machine(_)), "{reach:?}");
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::registry::conformance::{Suite, fresh};
+use crate::registry::fetch::Answer;
 use crate::registry::{Address, Change};
 
 pub(super) use crate::registry::conformance::node;
@@ -17,22 +18,22 @@ pub(super) use crate::registry::conformance::node;
 struct Network(Arc<watch::Sender<BTreeMap<String, Arc<Node>>>>);
 
 impl Source for Network {
-    fn node<'a>(
+    fn ask<'a>(
         &'a self,
         id: &'a str,
         address: &'a Address,
         after: Option<u64>,
         wait: Duration,
-    ) -> BoxFuture<'a, Result<Option<Node>, RegistryError>> {
+    ) -> BoxFuture<'a, Result<Answer, RegistryError>> {
         Box::pin(async move {
             let mut nodes = self.0.subscribe();
-            let newer =
-                |nodes: &BTreeMap<String, Arc<Node>>| nodes.get(id).is_none_or(|node| after.is_none_or(|after| node.revision > after));
+            let news = |node: &Arc<Node>| after.is_none_or(|after| node.revision > after);
             // It changes nothing that it takes longer than the wait.
-            let _ = timeout(wait, nodes.wait_for(newer)).await;
+            let _ = timeout(wait, nodes.wait_for(|nodes| nodes.get(id).is_none_or(news))).await;
             match nodes.borrow().get(id) {
                 None => Err(RegistryError::Unreachable(address.to_string(), "nobody is there".into())),
-                Some(node) => Ok(after.is_none_or(|after| node.revision > after).then(|| Node::clone(node))),
+                Some(node) if news(node) => Ok(Answer::Node(Arc::clone(node))),
+                Some(_) => Ok(Answer::Unchanged),
             }
         })
     }
@@ -69,11 +70,11 @@ fn port() -> u16 {
 }
 
 fn options(port: u16, cluster: &str) -> Options {
-    Options { cluster: cluster.to_owned(), networks: Networks::named(["lo"]), port }
+    Options { cluster: cluster.to_owned(), networks: Networks::named(&["lo"]), port }
 }
 
 fn host(network: &Network, port: u16) -> Answering {
-    Answering { mdns: Mdns::new(options(port, "default"), Arc::new(network.clone())), network: network.clone() }
+    Answering { mdns: Mdns::asking(options(port, "default"), Arc::new(network.clone())), network: network.clone() }
 }
 
 async fn next(changes: &mut Changes) -> Change {
@@ -117,11 +118,11 @@ async fn a_host_that_does_not_answer_any_more_is_gone_within_its_lease() {
 async fn hosts_of_another_cluster_are_not_heard() {
     let (network, port) = (Network::default(), port());
     let one = host(&network, port);
-    let elsewhere = Mdns::new(options(port, "elsewhere"), Arc::new(network.clone()));
+    let elsewhere = Mdns::asking(options(port, "elsewhere"), Arc::new(network.clone()));
     let (id, theirs) = (fresh(), fresh());
     let mut changes = elsewhere.watch();
     one.register(Arc::new(node(&id, 1)), Duration::from_secs(60)).await.expect("it registers");
-    let two = Answering { mdns: Mdns::new(options(port, "elsewhere"), Arc::new(network.clone())), network: network.clone() };
+    let two = Answering { mdns: Mdns::asking(options(port, "elsewhere"), Arc::new(network.clone())), network: network.clone() };
     two.register(Arc::new(node(&theirs, 1)), Duration::from_secs(60)).await.expect("it registers");
     loop {
         match next(&mut changes).await {
@@ -137,18 +138,12 @@ async fn a_host_that_announces_the_addresses_of_another_is_not_believed() {
     /// Whoever is asked for, the same host answers.
     struct Always;
     impl Source for Always {
-        fn node<'a>(
-            &'a self,
-            _: &'a str,
-            _: &'a Address,
-            _: Option<u64>,
-            _: Duration,
-        ) -> BoxFuture<'a, Result<Option<Node>, RegistryError>> {
-            Box::pin(async { Ok(Some(node("victim", 1))) })
+        fn ask<'a>(&'a self, _: &'a str, _: &'a Address, _: Option<u64>, _: Duration) -> BoxFuture<'a, Result<Answer, RegistryError>> {
+            Box::pin(async { Ok(Answer::Node(Arc::new(node("victim", 1)))) })
         }
     }
     let port = port();
-    let mdns = Mdns::new(options(port, "default"), Arc::new(Always));
+    let mdns = Mdns::asking(options(port, "default"), Arc::new(Always));
     let mut changes = mdns.watch();
     let words = |id| [("id", id), ("cluster", "default"), ("revision", "1"), ("word", "1")];
     let liar = announce(port, "liar", &words("liar"));

@@ -11,11 +11,16 @@ fn go_away(last: u8) -> Vec<u8> {
     vec![0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, 0]
 }
 
-/// The type of the frame of a request's head.
+/// Types of frames.
 const HEADERS: u8 = 1;
+const PING: u8 = 6;
 
-/// Reads frames up to a request's head.
+/// The head of the answer to a ping.
+const PONG: [u8; 9] = [0, 0, 8, PING, 1, 0, 0, 0, 0];
+
+/// Reads frames up to a request's head, and answers a ping before it.
 async fn read_request(socket: &mut TcpStream) {
+    socket.write_all(SETTINGS).await.expect("written");
     let mut preface = [0; 24];
     socket.read_exact(&mut preface).await.expect("a preface");
     loop {
@@ -24,8 +29,10 @@ async fn read_request(socket: &mut TcpStream) {
         let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
         let mut payload = vec![0; length];
         socket.read_exact(&mut payload).await.expect("a whole frame");
-        if head[3] == HEADERS {
-            return;
+        match head[3] {
+            HEADERS => return,
+            PING => socket.write_all(&[&PONG, &payload[..]].concat()).await.expect("written"),
+            _ => {}
         }
     }
 }
@@ -95,7 +102,7 @@ async fn a_deadline_ends_the_wait_for_a_connection_and_the_call_is_unseen() {
 
 #[tokio::test]
 async fn calls_that_a_host_says_it_never_processed_are_unseen() {
-    for bytes in [[SETTINGS, &go_away(0)].concat(), [SETTINGS, REFUSED].concat()] {
+    for bytes in [go_away(0), REFUSED.to_vec()] {
         for close in [false, true] {
             let status = answered(bytes.clone(), close).await;
             assert_eq!((status.code(), status.is_unseen()), (Code::Unavailable, true), "{status:?}");
@@ -105,7 +112,7 @@ async fn calls_that_a_host_says_it_never_processed_are_unseen() {
 
 #[tokio::test]
 async fn a_call_that_was_sent_and_lost_may_have_been_seen() {
-    for bytes in [vec![], SETTINGS.to_vec(), [SETTINGS, &go_away(1)].concat(), [SETTINGS, CANCELED].concat()] {
+    for bytes in [vec![], go_away(1), CANCELED.to_vec()] {
         let status = answered(bytes, true).await;
         assert_eq!((status.code(), status.is_unseen()), (Code::Unavailable, false), "{status:?}");
     }
@@ -113,16 +120,30 @@ async fn a_call_that_was_sent_and_lost_may_have_been_seen() {
 
 #[tokio::test]
 async fn garbage_is_no_answer() {
-    for bytes in [b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), vec![0xff; 100], [SETTINGS, &[0xff; 100]].concat()] {
-        let status = answered(bytes, false).await;
-        assert_eq!((status.code(), status.is_unseen()), (Code::Unavailable, false), "{status:?}");
+    let status = answered(vec![0xff; 100], false).await;
+    assert_eq!((status.code(), status.is_unseen()), (Code::Unavailable, false), "{status:?}");
+}
+
+#[tokio::test]
+async fn what_does_not_answer_in_http2_is_sent_no_call() {
+    for bytes in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], &[0xff; 100], b""] {
+        let (listener, address) = listener().await;
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.expect("a connection");
+            socket.write_all(bytes).await.expect("written");
+            socket.shutdown().await.expect("open until now");
+            std::future::pending::<()>().await;
+        });
+        let calls = Calls::start(QUICK);
+        let status = call(&calls.remote.channel(&address), "a").await.expect_err("no HTTP/2");
+        assert_eq!((status.code(), status.is_unseen()), (Code::Unavailable, true), "{status:?}");
     }
 }
 
 #[tokio::test]
 async fn a_host_that_says_nothing_more_is_noticed() {
     let began = Instant::now();
-    let status = answered(SETTINGS.to_vec(), false).await;
+    let status = answered(Vec::new(), false).await;
     assert_eq!((status.code(), status.is_unseen()), (Code::Unavailable, false), "{status:?}");
     assert!(began.elapsed() >= QUICK.tick * (QUICK.silence.0 + QUICK.answer), "given up after {:?}", began.elapsed());
 }

@@ -7,6 +7,7 @@ mod documents;
 mod entry;
 mod failures;
 mod golden;
+mod outward;
 mod random;
 mod roundtrip;
 

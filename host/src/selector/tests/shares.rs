@@ -181,3 +181,29 @@ fn a_new_list_keeps_what_was_seen_of_those_that_are_in_it_still() {
     assert_eq!(standing("1"), Some(crate::selector::Standing::Open));
     assert_eq!(standing("3"), Some(crate::selector::Standing::Good));
 }
+
+#[test]
+fn methods_that_only_some_serve_take_turns_of_their_own_and_see_what_the_others_see() {
+    let all = build(&hosts(4), POLICIES[1]);
+    let (mut one, mut other) =
+        (Candidates::some_of(&all, hosts(2), all.rules(), Some(&all)), Candidates::some_of(&all, hosts(2), all.rules(), None));
+    let (mut counts, now) = (BTreeMap::new(), Moment::now());
+    for _ in 0..100 {
+        *counts.entry(("one", next(&one, now))).or_insert(0) += 1;
+        *counts.entry(("other", next(&other, now))).or_insert(0) += 1;
+        one = Candidates::some_of(&all, hosts(2), all.rules(), Some(&one));
+        other = Candidates::some_of(&all, hosts(2), all.rules(), Some(&other));
+    }
+    assert!(counts.len() == 4 && counts.values().all(|count| *count == 50), "{counts:?}");
+    break_target(&one, "1", now);
+    assert_eq!((next(&other, now), next(&other, now)), ("0".to_owned(), "0".to_owned()));
+    // By other rules of the breaker nothing is shared but what was seen by the same ones.
+    let strict = rules("breaker = { failures = 1 }");
+    let before = Candidates::some_of(&all, hosts(2), &strict, None);
+    before.choose_at(None, &Tried::default(), now).expect("both are ready").begin_at(now).finish_at(Outcome::Failure, now);
+    let after = Candidates::some_of(&all, hosts(2), &strict, Some(&before));
+    let open = |list: &Candidates<Host>| {
+        list.targets().iter().filter(|target| target.gauge.standing(now) != crate::selector::Standing::Good).count()
+    };
+    assert_eq!((open(&before), open(&after), open(&all)), (1, 1, 1));
+}

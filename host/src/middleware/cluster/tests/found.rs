@@ -87,6 +87,29 @@ async fn a_new_method_is_called_where_it_is() {
 }
 
 #[tokio::test]
+async fn a_method_that_no_host_has_is_looked_for_once() {
+    let shop = Shop::with(&["a", "b"], "").await;
+    let way = shop.cluster.ways.to("shop.Stock").expect("offered");
+    for n in 0..2_000 {
+        assert!(way.method(&format!("No{n}"), shop.cluster.ways.known()).is_none());
+    }
+    assert_eq!(way.kept(), 1_000, "what callers say does not fill the memory");
+    assert_eq!(shop.call("Get").await.map(|_| ()).map_err(|status| status.code()), Ok(()));
+}
+
+#[tokio::test]
+async fn one_node_of_many_that_changes_leaves_the_others_as_they_were() {
+    let shop = Shop::with(&["a", "b", "c"], "").await;
+    let before = shop.cluster.ways.to("shop.Stock").expect("offered");
+    let mut newer = node("b", "shop.Stock");
+    newer.revision = 2;
+    let nodes = shop.view.nodes().by_id.values().map(|node| Node::clone(node)).filter(|node| node.id != "b").chain([newer]).collect();
+    shop.tell(nodes).await;
+    let after = shop.cluster.ways.to("shop.Stock").expect("offered");
+    assert_eq!(after.shared(&before), 2);
+}
+
+#[tokio::test]
 async fn a_gateway_elsewhere_takes_what_nobody_serves_by_name() {
     let mut gateway = node("g", "*");
     gateway.services[0].interfaces[0].methods.clear();
@@ -109,8 +132,8 @@ async fn a_typed_caller_gets_those_who_have_its_type() {
         node
     };
     let shop = Shop::of(vec![typed("a", 1), typed("b", 2)], "").await;
-    let (way, _) = shop.cluster.ways.to("shop.Stock").expect("offered");
-    let method = way.method("shop.Stock", "Get", shop.cluster.ways.settings()).expect("served");
+    let way = shop.cluster.ways.to("shop.Stock").expect("offered");
+    let method = way.method("Get", shop.cluster.ways.known()).expect("served");
     let ready = |fingerprint| method.of_type(fingerprint).summary().ready;
     assert_eq!((ready(1), ready(2), ready(3)), (1, 1, 2));
 }

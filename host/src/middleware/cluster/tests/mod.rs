@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures::future::{BoxFuture, pending};
 use futures::{StreamExt, stream};
 use http::HeaderMap;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout_at};
 
 use super::{Cluster, Parts, Reach, now};
 use crate::registry::{Address, Change, Changes, Interface, Kind, Method, Node, Registry, RegistryError, Service, USUAL_WEIGHT, View};
@@ -75,7 +75,14 @@ impl Host {
         [&self.came, &self.seen, &self.answered, &self.dropped].map(|count| count.load(Relaxed))
     }
 
-    async fn answer(self: Arc<Host>) -> Result<Payload, Status> {
+    /// Keeps to the deadline, as every channel does.
+    async fn answer(self: Arc<Host>, deadline: Option<Instant>) -> Result<Payload, Status> {
+        let Some(deadline) = deadline else { return self.does_it().await };
+        let late = |_| Err(Status::new(Code::DeadlineExceeded, "a test's"));
+        timeout_at(deadline.into(), self.does_it()).await.unwrap_or_else(late)
+    }
+
+    async fn does_it(self: Arc<Host>) -> Result<Payload, Status> {
         let does = *self.does.lock().expect("no holder panics");
         self.came.fetch_add(1, Relaxed);
         let unseen = |code| Err(Status::new(code, "a test's").unseen());
@@ -107,9 +114,9 @@ impl Host {
 struct To(Arc<Host>);
 
 impl Channel for To {
-    fn call(&self, _: &str, _: Request) -> CallFuture {
+    fn call(&self, _: &str, request: Request) -> CallFuture {
         let host = Arc::clone(&self.0);
-        Box::pin(async move { Ok(Reply { body: host.answer().await?, ..Reply::default() }) })
+        Box::pin(async move { Ok(Reply { body: host.answer(request.deadline).await?, ..Reply::default() }) })
     }
 
     fn open(&self, _: &str, request: StreamRequest) -> OpenFuture {
@@ -118,7 +125,7 @@ impl Channel for To {
             let mut messages = request.messages;
             // As a connection does that takes what there is before it knows whether anybody listens.
             let first = messages.next().await;
-            let id = host.answer().await?;
+            let id = host.answer(request.deadline).await?;
             let sent = stream::iter(first).chain(messages).map(|message| Event::Message(message.expect("no failure")));
             let events = stream::iter([Event::Message(id)]).chain(sent).chain(stream::iter([Event::End(Ok(HeaderMap::new()))]));
             Ok(StreamReply { headers: HeaderMap::new(), events: Box::pin(events) })
