@@ -1,6 +1,7 @@
 //! One connection: how many calls it has, and the task that drives it, asks whether the other host is there,
 //! and closes it when nobody needs it.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -34,6 +35,10 @@ const MAX_HEADER_BYTES: u32 = 64 << 10;
 
 /// Calls at once on one connection, whatever the other host takes.
 const MAX_CALLS: usize = 10_000;
+
+/// Calls that the other host hears at once have been given up: half of what h2 takes before it closes the
+/// connection (`max_pending_accept_reset_streams`).
+const MAX_PARTING: usize = 10;
 
 /// Added to the count of calls when no more may come.
 const CLOSED: usize = 1 << (usize::BITS - 1);
@@ -75,7 +80,7 @@ struct Gauge {
     /// Something came since the last tick.
     heard: AtomicBool,
     /// Calls that their callers have given up; see [`Response`].
-    given_up: Mutex<Vec<(ResponseFuture, Place)>>,
+    given_up: Mutex<VecDeque<(ResponseFuture, Place)>>,
     /// The connection's.
     task: AtomicWaker,
 }
@@ -90,7 +95,7 @@ impl Gauge {
     fn give_up(&self, call: (ResponseFuture, Place)) {
         let mut given_up = self.given_up.lock().expect("no holder panics");
         if self.calls.load(Relaxed) < CLOSED {
-            given_up.push(call);
+            given_up.push_back(call);
             drop(given_up);
             self.task.wake();
         }
@@ -120,7 +125,8 @@ pub struct Turn {
 ///
 /// Where many calls are given up as soon as they are made, the other host would find each one canceled before
 /// it has taken it up, which is how an attack looks (CVE-2023-44487): it would close the connection, and with it
-/// end the calls of all others. So it hears of it when it has answered a ping that was sent after the call.
+/// end the calls of all others. So it hears of them few at a time, the oldest first, and of each only when it has
+/// answered a ping that was sent after the call.
 pub struct Response(Option<(ResponseFuture, Place)>);
 
 impl Response {
@@ -294,7 +300,8 @@ impl Watch {
             let mut given_up = self.gauge.given_up.lock().expect("no holder panics");
             if !given_up.is_empty() && self.pings.send_ping(Ping::opaque()).is_ok() {
                 self.asked = Some(0);
-                std::mem::swap(&mut self.parting, &mut *given_up);
+                let few = given_up.len().min(MAX_PARTING);
+                self.parting.extend(given_up.drain(..few));
                 drop(given_up);
                 // The answer wakes whoever has looked for it.
                 let _ = self.pings.poll_pong(cx);
