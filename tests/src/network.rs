@@ -60,19 +60,18 @@ impl Network {
         self.hub(&["link", "set", &port, "master", "bridge", "up"]);
         let within = |args: &[&str]| must(&[&["-n", name.as_str()], args].concat());
         within(&["link", "set", "lo", "up"]);
-        let ip = match addresses {
-            Addresses::Both => format!("10.77.0.{number}"),
-            Addresses::Six => format!("fd77::{number}"),
-        };
+        let (four, six) = (format!("10.77.0.{number}"), format!("fd77::{number}"));
+        let mut urls = vec![format!("http://[{six}]")];
         if addresses == Addresses::Both {
-            within(&["addr", "add", &format!("{ip}/24"), "dev", "eth0"]);
+            within(&["addr", "add", &format!("{four}/24"), "dev", "eth0"]);
+            urls.push(format!("http://{four}"));
         }
         // At once, and not after a while in which somebody else could claim it.
-        within(&["addr", "add", &format!("fd77::{number}/64"), "dev", "eth0", "nodad"]);
+        within(&["addr", "add", &format!("{six}/64"), "dev", "eth0", "nodad"]);
         within(&["link", "set", "eth0", "up"]);
         let namespace = format!("/run/netns/{name}");
         let namespace = File::open(&namespace).unwrap_or_else(|error| panic!("cannot open {namespace}: {error}"));
-        Machine { ip, hub: self.hub.clone(), port, namespace: Arc::new(namespace) }
+        Machine { urls, hub: self.hub.clone(), port, namespace: Arc::new(namespace) }
     }
 
     fn hub(&self, args: &[&str]) {
@@ -91,8 +90,8 @@ impl Drop for Network {
 
 /// A machine of a network.
 pub struct Machine {
-    /// Its address; the one of version 4, if it has one.
-    pub ip: String,
+    /// Its addresses as URLs, without a port.
+    urls: Vec<String>,
     hub: String,
     port: String,
     namespace: Arc<File>,
@@ -114,9 +113,9 @@ impl Machine {
         must(&["-n", &self.hub, "link", "del", &self.port]);
     }
 
-    /// A URL of this port of the machine.
-    pub fn url(&self, port: u16) -> String {
-        if self.ip.contains(':') { format!("http://[{}]:{port}", self.ip) } else { format!("http://{}:{port}", self.ip) }
+    /// Whether a URL is that of a port of the machine, at any of its addresses.
+    pub fn is_at(&self, url: &str, port: u16) -> bool {
+        self.urls.iter().any(|own| url == format!("{own}:{port}"))
     }
 
     /// What has a process begin on the machine: to be called in it before it runs its program.

@@ -35,20 +35,16 @@ async fn known(host: &Host) -> Vec<String> {
     elsewhere.map(|service| service["address"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-/// Waits until it is known just there; how long that took.
-async fn becomes_known(host: &Host, at: &[&str]) -> Duration {
-    until_known(host, &format!("{at:?}"), |known| known == at).await
-}
-
-/// Waits until it is known at places that are `good`; how long that took.
-async fn until_known(host: &Host, what: &str, good: impl Fn(&[String]) -> bool) -> Duration {
+/// Waits until it is known on just these machines, at whichever of their addresses answered first; how
+/// long that took.
+async fn becomes_known(host: &Host, on: &[&Machine]) -> Duration {
     let began = Instant::now();
     loop {
         let known = known(host).await;
-        if good(&known) {
+        if known.len() == on.len() && known.iter().zip(on).all(|(url, machine)| machine.is_at(url, PORT)) {
             return began.elapsed();
         }
-        assert!(began.elapsed() < e2e::SOON, "{what} is to be known, and still is {known:?}");
+        assert!(began.elapsed() < e2e::SOON, "{} hosts are to be known, and it still is {known:?}", on.len());
     }
 }
 
@@ -63,7 +59,7 @@ async fn two_hosts_of_a_network_find_each_other_without_settings() {
     let (one, other) = (network.machine(), network.machine());
     let back = back().on(&one, PORT).ready().await;
     let front = front().on(&other, PORT).ready().await;
-    becomes_known(&front, &[&one.url(PORT)]).await;
+    becomes_known(&front, &[&one]).await;
     assert_eq!(add(&other, PORT).await, json!({"value": 3}));
     back.stop().await;
     front.stop().await;
@@ -75,7 +71,7 @@ async fn hosts_find_each_other_by_version_6_alone() {
     let (one, other) = (network.machine_with(Addresses::Six), network.machine_with(Addresses::Six));
     let _back = back().on(&one, PORT).ready().await;
     let front = front().on(&other, PORT).ready().await;
-    becomes_known(&front, &[&one.url(PORT)]).await;
+    becomes_known(&front, &[&one]).await;
     assert_eq!(add(&other, PORT).await, json!({"value": 3}));
 }
 
@@ -85,7 +81,7 @@ async fn several_hosts_of_one_machine_find_each_other() {
     let machine = network.machine();
     let _back = back().on(&machine, PORT).ready().await;
     let front = front().on(&machine, PORT + 1).ready().await;
-    becomes_known(&front, &[&machine.url(PORT)]).await;
+    becomes_known(&front, &[&machine]).await;
     assert_eq!(add(&machine, PORT + 1).await, json!({"value": 3}));
 }
 
@@ -95,7 +91,7 @@ async fn a_host_that_leaves_is_gone_before_its_lease_is() {
     let (one, other) = (network.machine(), network.machine());
     let back = back_with_lease("1h").on(&one, PORT).ready().await;
     let front = front().on(&other, PORT).ready().await;
-    becomes_known(&front, &[&one.url(PORT)]).await;
+    becomes_known(&front, &[&one]).await;
     back.stop().await;
     becomes_known(&front, &[]).await;
 }
@@ -106,7 +102,7 @@ async fn a_host_that_is_killed_is_gone_with_its_lease() {
     let (one, other) = (network.machine(), network.machine());
     let back = back_with_lease("3s").on(&one, PORT).ready().await;
     let front = front().on(&other, PORT).ready().await;
-    becomes_known(&front, &[&one.url(PORT)]).await;
+    becomes_known(&front, &[&one]).await;
     back.kill().await;
     let took = becomes_known(&front, &[]).await;
     assert!(took < Duration::from_secs(10), "it took {took:?}");
@@ -118,12 +114,11 @@ async fn a_host_that_is_cut_off_is_gone_with_its_lease_and_back_when_the_network
     let (one, other) = (network.machine(), network.machine());
     let _back = back_with_lease("3s").on(&one, PORT).ready().await;
     let front = front().on(&other, PORT).ready().await;
-    becomes_known(&front, &[&one.url(PORT)]).await;
+    becomes_known(&front, &[&one]).await;
     one.cut();
     becomes_known(&front, &[]).await;
     one.heal();
-    // At whichever of its addresses it is found first.
-    until_known(&front, "one host", |known| known.len() == 1).await;
+    becomes_known(&front, &[&one]).await;
     assert_eq!(add(&other, PORT).await, json!({"value": 3}));
 }
 
@@ -134,7 +129,7 @@ async fn clusters_of_different_names_in_one_network_do_not_see_each_other() {
     let _theirs = back().on(&one, PORT).among("theirs").ready().await;
     let _ours = back().on(&two, PORT).among("ours").ready().await;
     let front = front().on(&three, PORT).among("ours").ready().await;
-    becomes_known(&front, &[&two.url(PORT)]).await;
+    becomes_known(&front, &[&two]).await;
 }
 
 #[tokio::test]
