@@ -6,7 +6,7 @@ use super::Running;
 use crate::admin::Snapshot;
 use crate::registry::mdns::Networks;
 use crate::registry::{Interface, Kind, Method, Node, Service};
-use crate::schema::MethodKind;
+use crate::schema::{Fingerprint, MethodKind};
 use crate::settings::{Address, Cluster};
 use crate::wasm::service::HEALTH;
 
@@ -44,38 +44,23 @@ pub fn node(
 
 fn service(running: &Running, health: &Snapshot) -> Service {
     let (load, schema) = (&running.load, running.service.schema());
-    let safe = |service: &str, method: &str| {
-        load.safe.iter().any(|safe| safe.split_once('/').is_some_and(|(of, name)| of == service && name == method))
+    let method = |service: &str, name: &str, kind: MethodKind, fingerprint: Option<Fingerprint>| Method {
+        name: name.to_owned(),
+        kind: told(kind),
+        fingerprint: fingerprint.map(Fingerprint::bits),
+        safe: load.safe.iter().any(|safe| safe.split_once('/') == Some((service, name))),
     };
     let typed = schema.services.iter().map(|of| Interface {
         name: of.name.clone(),
         wit: Some(of.interface.clone()),
-        methods: of
-            .methods
-            .iter()
-            .map(|method| Method {
-                name: method.name.clone(),
-                kind: kind(method.kind),
-                fingerprint: Some(method.fingerprint.bits()),
-                safe: safe(&of.name, &method.name),
-            })
-            .collect(),
+        methods: of.methods.iter().map(|typed| method(&of.name, &typed.name, typed.kind, Some(typed.fingerprint))).collect(),
     });
     // What it tells this host of its health is for this host alone.
     let handled = schema.handled.iter().flat_map(|handled| &handled.services).filter(|of| of.name != HEALTH);
     let handled = handled.map(|of| Interface {
         name: of.name.clone(),
         wit: None,
-        methods: of
-            .methods
-            .iter()
-            .map(|method| Method {
-                name: method.name.clone(),
-                kind: kind(method.kind),
-                fingerprint: None,
-                safe: safe(&of.name, &method.name),
-            })
-            .collect(),
+        methods: of.methods.iter().map(|handled| method(&of.name, &handled.name, handled.kind, None)).collect(),
     });
     let everything = (running.service.is_gateway() && load.handles.is_empty()).then(|| "*".to_owned());
     let open = load.handles.iter().cloned().chain(everything).map(|name| Interface { name, wit: None, methods: Vec::new() });
@@ -91,7 +76,7 @@ fn service(running: &Running, health: &Snapshot) -> Service {
     }
 }
 
-fn kind(kind: MethodKind) -> Kind {
+fn told(kind: MethodKind) -> Kind {
     match kind {
         MethodKind::Unary => Kind::Unary,
         MethodKind::ServerStream => Kind::ServerStream,
