@@ -127,7 +127,8 @@ impl Hosts {
                 () = until(lonely) => {
                     lonely = None;
                     if self.heard.is_empty() {
-                        tracing::warn!("no other host is heard by mDNS: networks of containers often carry no multicast; name hosts by --peer URL");
+                        // A host may well be alone.
+                        tracing::info!("no other host is heard by mDNS: networks of containers often carry no multicast; name hosts by --peer URL");
                     }
                 }
             }
