@@ -150,9 +150,13 @@ async fn a_reply_may_end_while_its_caller_still_talks() {
     for way in WAYS {
         // More than is taken in of what nobody reads.
         let pieces: Vec<Bytes> = (0..40).map(|_| written(way.0, &enveloped(0, &[7; 50_000]))).collect();
-        let mut talk = Talk::begin(&edge, way, "Enough", &[], &pieces, true).await;
+        // A client of HTTP/1.1 that writes may find the connection closed before it reads what came over it:
+        // there, the rest is said when the reply has been heard.
+        let (first, rest) = pieces.split_at(if way.1 == Version::HTTP_2 { pieces.len() } else { 1 });
+        let mut talk = Talk::begin(&edge, way, "Enough", &[], first, true).await;
         assert!(matches!(talk.next().await, Heard::Message(message) if message.len() == 50_000), "{way:?}");
         assert_eq!(talk.next().await.code(), Code::OutOfRange, "{way:?}");
+        rest.iter().for_each(|piece| talk.send_raw(piece.clone()));
     }
     edge.all_closed().await;
 }
