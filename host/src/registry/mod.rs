@@ -25,12 +25,14 @@ pub mod mdns;
 mod memory;
 mod nats;
 mod peers;
+mod said;
 mod view;
 
 pub use file::{Addresses, File};
 pub use memory::Memory;
 pub use nats::Nats;
 pub use peers::{NotOurs, Peers, Standing};
+pub use said::{Entry, Said};
 pub use view::{Known, Nodes, Offer, View};
 
 /// A host, as it tells others of itself. JSON where it is written down; who reads it ignores fields

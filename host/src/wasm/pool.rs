@@ -22,6 +22,7 @@ use super::state::State;
 use super::tally::Tally;
 use crate::lanes::{self, Lanes};
 use crate::middleware::Client;
+use crate::registry::Entry;
 use crate::settings::{Grants, Isolation, Limits};
 use crate::stats::ServiceStats;
 use crate::status::{Code, Status};
@@ -98,6 +99,8 @@ pub struct Pool {
     /// Told when the last instance has ended.
     emptied: Notify,
     tally: Tally,
+    /// What the service says of itself.
+    entry: Entry,
 }
 
 /// An open stream of a service, counted until it is dropped.
@@ -132,6 +135,7 @@ impl Pool {
             closed: AtomicBool::new(false),
             emptied: Notify::new(),
             tally: Tally::default(),
+            entry: Entry::default(),
         })
     }
 
@@ -505,6 +509,11 @@ impl Pool {
     /// The instances that are alive or being made.
     pub fn alive(&self) -> usize {
         self.alive.load(Relaxed)
+    }
+
+    /// What the service says of itself.
+    pub fn entry(&self) -> &Entry {
+        &self.entry
     }
 
     /// How its calls end.

@@ -25,6 +25,7 @@ use super::state::State;
 use super::tally::Tally;
 use crate::lanes::Lanes;
 use crate::middleware::Client;
+use crate::registry::Entry;
 use crate::rpc::{Channel, Endpoint, Gateway, Handler, HttpServed, Offer, Served};
 use crate::schema::Schema;
 use crate::settings::{Grants, HttpRoute, Isolation, Limits};
@@ -477,6 +478,11 @@ impl Service {
 
     pub(super) fn pool(&self) -> &Arc<Pool> {
         &self.pool
+    }
+
+    /// What this version says of itself: its instances by what they import of the host.
+    pub fn entry(&self) -> &Entry {
+        self.pool.entry()
     }
 
     /// How its calls end, while that is counted.
