@@ -22,6 +22,7 @@ use crate::wasm::engine::GuestEngine;
 use crate::wasm::load::Loader;
 use crate::wasm::service::Starter;
 
+mod checks;
 mod control;
 mod entrance;
 mod failed;
