@@ -2,7 +2,6 @@
 //! Unix socket, and over the listener for whoever brings the token. docs/admin.md describes it.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -67,9 +66,8 @@ impl Api {
     }
 
     /// Tells from now on where the host serves. It is told once.
-    pub fn serves_at(&self, address: SocketAddr, tls: bool) {
-        let scheme = if tls { "https" } else { "http" };
-        self.url.get_or_init(|| format!("{scheme}://{address}"));
+    pub fn serves_at(&self, url: String) {
+        self.url.get_or_init(|| url);
     }
 
     /// Answers a request for a path that begins with [`PREFIX`] and [`PATH`]. Whether its sender may
@@ -155,6 +153,7 @@ impl Api {
         ClusterView {
             own,
             registries: registries.collect(),
+            addresses: self.overview.addresses(),
             nodes: self.overview.view.nodes().by_id.values().map(|node| (**node).clone()).collect(),
         }
     }

@@ -85,8 +85,23 @@ pub struct ClusterView {
     pub own: Option<String>,
     /// What tells of hosts.
     pub registries: Vec<RegistryView>,
+    /// Where the one that tells says that it is, the best first, and what came of trying it.
+    #[serde(default)]
+    pub addresses: Vec<AddressView>,
     /// The hosts, by id; the one that tells is among them where a registry told of it.
     pub nodes: Vec<Node>,
+}
+
+/// An address of a host, as that host itself sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AddressView {
+    /// The address.
+    pub address: String,
+    /// Whether others are told of it.
+    pub told: bool,
+    /// Why the host does not reach itself there; none where it does, or has not tried yet.
+    pub why: Option<String>,
 }
 
 /// What tells of hosts.

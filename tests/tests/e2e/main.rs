@@ -1,6 +1,7 @@
 //! The whole program from outside: each test starts `microhost` in a process of its own and talks
 //! to it over sockets.
 
+mod addresses;
 mod admin;
 mod admin_access;
 mod cache;
@@ -37,6 +38,7 @@ mod rpc;
 mod rude;
 mod settings;
 mod shop;
+mod sockets;
 mod stop;
 mod streams;
 mod streams_bounds;

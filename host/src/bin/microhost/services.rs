@@ -54,7 +54,7 @@ impl Services {
                         output::print_json(&all.collect::<Vec<_>>())
                     } else {
                         let paint = Paint::for_stdout();
-                        let parts = [text(&services, paint), others(&elsewhere, paint), lost(&cluster, paint)];
+                        let parts = [text(&services, paint), others(&elsewhere, paint), lost(&cluster, paint), astray(&cluster, paint)];
                         let said: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
                         self.again.print(&said.join("\n\n"))
                     }
@@ -118,6 +118,16 @@ fn lost(cluster: &ClusterView, paint: Paint) -> String {
         Some(format!("{} has been out of reach for {age}: {}", paint.odd(&visible(&registry.name)), visible(why)))
     });
     lost.collect::<Vec<_>>().join("\n")
+}
+
+/// Where the host says that it is, and does not find itself.
+fn astray(cluster: &ClusterView, paint: Paint) -> String {
+    let astray = cluster.addresses.iter().filter_map(|at| {
+        let (address, why) = (paint.odd(&visible(&at.address)), visible(at.why.as_deref()?));
+        let told = if at.told { "others are told of it" } else { "others are not told of it" };
+        Some(format!("{address} does not lead the host to itself, and {told}: {why}"))
+    });
+    astray.collect::<Vec<_>>().join("\n")
 }
 
 fn text(services: &[ServiceView], paint: Paint) -> String {
