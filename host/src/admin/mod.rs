@@ -35,8 +35,10 @@ mod health;
 pub mod journal;
 mod metrics;
 mod node;
+mod probes;
 mod services;
 pub mod view;
+mod vitals;
 
 use access::Refused;
 
@@ -46,6 +48,7 @@ pub use catalog::{Catalog, CatalogError, Clash, Listing};
 pub use control::Control;
 pub use health::{Health, Phase, Snapshot, Standing};
 pub use journal::Journal;
+pub use vitals::Vitals;
 
 /// The start of every path that is the host's own.
 pub const PREFIX: &str = "/_microhost/";
@@ -71,6 +74,8 @@ pub struct Overview {
     /// What this host tells others of itself, once it does.
     node: OnceLock<watch::Receiver<Arc<Node>>>,
     page: node::Page,
+    /// Whether the host itself is well, once that can be asked.
+    vitals: OnceLock<Arc<dyn Vitals>>,
     services: ArcSwap<BTreeMap<String, Arc<ServiceStats>>>,
     writing: Mutex<()>,
 }
@@ -89,9 +94,16 @@ impl Overview {
             view: Arc::default(),
             node: OnceLock::new(),
             page: node::Page::default(),
+            vitals: OnceLock::new(),
             services: ArcSwap::default(),
             writing: Mutex::default(),
         }
+    }
+
+    /// Notes what tells whether the host itself is well.
+    pub fn look_after(&self, vitals: Arc<dyn Vitals>) {
+        // It is one for the whole life.
+        self.vitals.get_or_init(|| vitals);
     }
 
     /// Notes what this host tells others of itself, from now on.
@@ -158,8 +170,8 @@ where
         return response;
     }
     match page {
-        "health/live" => return json(StatusCode::OK, &json!({ "status": "live" })),
-        "health/ready" => return ready(&overview.health.snapshot()),
+        "health/live" => return probes::live(overview).await,
+        "health/ready" => return probes::ready(overview, head).await,
         node::PATH => {
             return match access.host(head) {
                 Ok(()) => node::answer(overview, head).await,
@@ -190,21 +202,6 @@ fn refusal(refused: Refused) -> Response<ApiBody> {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"microhost\""));
     }
     response
-}
-
-fn ready(snapshot: &Snapshot) -> Response<ApiBody> {
-    let status = if snapshot.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let services: serde_json::Map<_, _> =
-        snapshot.services.iter().map(|(name, serving)| (name.clone(), json!(if *serving { "serving" } else { "not_serving" }))).collect();
-    json(
-        status,
-        &json!({
-            "status": snapshot.phase.name(),
-            "services": services,
-            "failed": snapshot.failed,
-            "unwell": snapshot.unwell().collect::<Vec<_>>(),
-        }),
-    )
 }
 
 /// An error as JSON: `{"error": "…"}`.
