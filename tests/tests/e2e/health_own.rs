@@ -174,10 +174,11 @@ async fn whoever_asks_is_told_that_a_service_is_not_well_and_calls_of_it_are_ser
 async fn a_trap_a_silence_and_a_failure_count_like_an_answer_that_says_no() {
     let check = "interval = \"50ms\", timeout = \"500ms\", failure-threshold = 2, success-threshold = 1";
     let patient = Patient::start("1", check, "", None).await;
-    patient.host.call(BEAT, &json!({})).ok().await;
     let silence = "before its deadline";
     for (says, told) in [("trap", "the service failed"), ("not-serving", "NOT_SERVING"), ("silent", silence), ("no luck", "no luck")] {
         patient.says(says);
+        // Without an instance it is not asked, and one whose calls nobody waits for any longer goes.
+        patient.host.call(BEAT, &json!({})).ok().await;
         let why = patient.becomes("unwell").await;
         assert!(why.contains(told), "{says}: {why}");
         patient.says("well");
@@ -205,6 +206,11 @@ async fn being_asked_keeps_no_instance_alive() {
     let patient = Patient::start("1", OFTEN, "limits = { idle = \"1s\" }", None).await;
     assert_eq!(patient.host.metrics().await.sum(INSTANCES, &[("service", "pulse")]), 0.0, "none is made to be asked");
     patient.host.call(BEAT, &json!({})).ok().await;
-    soon("that it is asked", async { while patient.asked() < 3 {} }).await;
+    soon("that it is asked", async {
+        while patient.asked() < 3 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     patient.host.metric_becomes(INSTANCES, &[("service", "pulse")], |alive| alive == 0.0).await;
 }
