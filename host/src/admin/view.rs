@@ -77,6 +77,34 @@ pub struct ServiceView {
     pub under_way: i64,
 }
 
+/// How a host and its services are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthView {
+    /// `starting`, `ready` or `draining`.
+    pub phase: String,
+    /// What of the host itself does not answer: a lane, or a disk.
+    pub trouble: Option<String>,
+    /// Its services.
+    pub services: Vec<ServiceHealth>,
+}
+
+/// How a service is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceHealth {
+    /// Its name in the settings.
+    pub name: String,
+    /// Its version, where it has one.
+    pub version: Option<String>,
+    /// How it is.
+    pub state: State,
+    /// Why it is not serving, or what it waits for.
+    pub why: Option<String>,
+    /// Since when it is not well; else when this version of it started (RFC 3339). None where it did not.
+    pub since: Option<String>,
+}
+
 /// The hosts of a cluster, as one of them knows them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

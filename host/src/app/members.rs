@@ -9,8 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{Host, node};
 use crate::admin::view::AddressView;
-use crate::admin::{Overview, Snapshot};
-use crate::lanes::Lanes;
+use crate::admin::{Overview, Snapshot, Vitals};
 use crate::registry::{Node, Registry, View};
 use crate::settings::{Address, Cluster, HostName};
 
@@ -98,11 +97,16 @@ pub struct Telling {
 
 impl Telling {
     /// Tells each registry of `node`, again whenever it changes, and often enough for the lease.
-    pub fn begin(registries: &[Arc<dyn Registry>], node: &watch::Receiver<Arc<Node>>, lease: Duration, lanes: &Lanes) -> Telling {
+    pub fn begin(
+        registries: &[Arc<dyn Registry>],
+        node: &watch::Receiver<Arc<Node>>,
+        lease: Duration,
+        vitals: &Arc<dyn Vitals>,
+    ) -> Telling {
         let id = node.borrow().id.clone();
         let mut tasks = JoinSet::new();
         for registry in registries {
-            tasks.spawn(tell(Arc::clone(registry), node.clone(), lease, lanes.clone()));
+            tasks.spawn(tell(Arc::clone(registry), node.clone(), lease, Arc::clone(vitals)));
         }
         Telling { tasks, registries: registries.to_vec(), id }
     }
@@ -122,17 +126,16 @@ impl Telling {
     }
 }
 
-async fn tell(registry: Arc<dyn Registry>, mut node: watch::Receiver<Arc<Node>>, lease: Duration, lanes: Lanes) {
+async fn tell(registry: Arc<dyn Registry>, mut node: watch::Receiver<Arc<Node>>, lease: Duration, vitals: Arc<dyn Vitals>) {
     let usual = lease / SIGNS;
     let mut pause = FIRST_PAUSE;
     let mut failing = false;
     loop {
         let now = Arc::clone(&node.borrow_and_update());
-        let told = if is_alive(&lanes, usual).await {
-            registry.register(now, lease).await.map_err(|error| error.to_string())
-        } else {
+        let told = match vitals.able(usual).await {
+            Ok(()) => registry.register(now, lease).await.map_err(|error| error.to_string()),
             // A host that serves nobody is not to be called: it lets its lease run out.
-            Err("a lane of this host does not answer".to_owned())
+            Err(why) => Err(why),
         };
         let wait = match told {
             Ok(()) => {
@@ -156,10 +159,4 @@ async fn tell(registry: Arc<dyn Registry>, mut node: watch::Receiver<Arc<Node>>,
             () = sleep(wait) => {}
         }
     }
-}
-
-/// Whether every lane takes up work.
-async fn is_alive(lanes: &Lanes, patience: Duration) -> bool {
-    let signs = (0..lanes.count()).map(|lane| lanes.spawn_on(lane, async {}));
-    matches!(timeout(patience, futures::future::try_join_all(signs)).await, Ok(Ok(_)))
 }

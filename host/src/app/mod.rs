@@ -9,7 +9,7 @@ use anyhow::Context;
 use tokio::runtime::Runtime;
 
 use crate::admin::door::Door;
-use crate::admin::{Api, Control, Overview, Phase};
+use crate::admin::{Api, Control, Overview, Phase, Vitals};
 use crate::edge;
 use crate::lanes::Lanes;
 use crate::middleware::cluster as callees;
@@ -25,6 +25,7 @@ use crate::wasm::service::Starter;
 mod addresses;
 mod checks;
 mod control;
+mod disks;
 mod entrance;
 mod failed;
 mod files;
@@ -39,6 +40,7 @@ mod steps;
 mod stop;
 mod swap;
 mod versions;
+mod vitals;
 mod watch;
 
 pub use failed::{Failed, NotStarted};
@@ -51,6 +53,7 @@ use addresses::Listening;
 use members::Telling;
 use reach::Reach;
 use registries::Registries;
+use vitals::Signs;
 
 /// How long calls that run may take to end once the host is told to stop.
 const DRAIN_GRACE: Duration = Duration::from_secs(30);
@@ -70,6 +73,10 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     }
     let lanes = Lanes::start(available_parallelism().unwrap_or(NonZeroUsize::MIN)).context("cannot start the lanes")?;
     let cache_stats = Arc::new(CacheStats::default());
+    let cached_in = match &cache {
+        Cache::Off => None,
+        Cache::Folder(folder) => Some(folder.clone()),
+    };
     let cache = match cache {
         Cache::Off => None,
         Cache::Folder(folder) => Some(cache::Cache::open(&folder, DEFAULT_CAPACITY, Arc::clone(&cache_stats))?),
@@ -96,6 +103,8 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     }));
     let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory))?;
     let host = Arc::new(Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview), runtime.handle().clone()));
+    let signs: Arc<dyn Vitals> = Arc::new(Signs::new(&lanes, runtime.handle(), &host, cached_in));
+    overview.look_after(Arc::clone(&signs));
     // Every service before the address: what cannot be loaded must not be called.
     let failed: Vec<Failed> = failed
         .into_iter()
@@ -138,7 +147,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
             overview.locate(reach.watch());
             tokio::spawn(reach.follow(reach::ask));
         }
-        let telling = Telling::begin(&registries, &node, cluster.lease, &lanes);
+        let telling = Telling::begin(&registries, &node, cluster.lease, &signs);
         let ready = Ready {
             address,
             sockets,

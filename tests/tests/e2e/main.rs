@@ -18,6 +18,8 @@ mod disk;
 mod errors;
 mod grants;
 mod health;
+mod health_host;
+mod health_own;
 mod hostile_compute;
 mod hostile_disk;
 mod hostile_guests;
