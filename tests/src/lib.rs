@@ -14,6 +14,7 @@ pub mod grpc;
 pub mod guests;
 pub mod host;
 pub mod http;
+pub mod load;
 pub mod log;
 pub mod metrics;
 pub mod nats;

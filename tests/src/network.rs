@@ -2,10 +2,13 @@
 //! multicast and a link of its own that can be cut.
 
 use std::fs::File;
+use std::net::{Ipv6Addr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use crate::http::{Connection, Version};
 
 /// How the namespaces of tests are called, before the id of their process.
 const PREFIX: &str = "microhost-";
@@ -128,6 +131,20 @@ impl Machine {
     /// Whether a URL is that of a port of the machine, at any of its addresses.
     pub fn is_at(&self, url: &str, port: u16) -> bool {
         self.urls.iter().any(|own| url == format!("{own}:{port}"))
+    }
+
+    /// Connects to a host that runs on it, as from the machine itself: also while it is cut off.
+    ///
+    /// # Panics
+    /// If nobody listens there.
+    pub async fn open(&self, port: u16, version: Version) -> Connection {
+        let mut enter = self.entrance();
+        // A thread of its own has a network of its own, and its sockets stay in that.
+        let connecting = move || enter().and_then(|()| TcpStream::connect((Ipv6Addr::LOCALHOST, port)));
+        let socket = std::thread::spawn(connecting).join().expect("it does not panic");
+        let socket = socket.unwrap_or_else(|error| panic!("nobody listens at port {port} of a machine: {error}"));
+        let stream = socket.set_nonblocking(true).and_then(|()| tokio::net::TcpStream::from_std(socket));
+        Connection::over(stream.expect("a socket can join a runtime"), version).await.expect("HTTP is spoken")
     }
 
     /// What has a process begin on the machine: to be called in it before it runs its program.

@@ -52,6 +52,8 @@ mod swap_refused;
 mod tls;
 mod tour;
 mod traps;
+mod trouble;
+mod trouble_killed;
 mod types;
 mod wasi_http;
 mod wasi_http_out;

@@ -1,0 +1,156 @@
+//! What the tests of hosts in trouble share: services that call one another under load, with calls beside it
+//! that must not be made twice.
+
+use bytes::Bytes;
+use e2e::host::Start;
+use e2e::http::{Answer, Connection, request};
+use e2e::metrics::{CALLS, Metrics};
+use e2e::{guests, settings, soon};
+use http::Request;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+/// Calls a second. What a slow machine does not bear of them is not made.
+pub const RATE: u32 = 1000;
+
+/// Connections that they come by.
+pub const CONNECTIONS: usize = 4;
+
+/// The service that calls, which is asked to add.
+pub const ADD: &str = "test.front.Front/Add";
+
+/// How long the slow calls take: longer than the trouble that they are to see.
+const SLOW: u32 = 12_000;
+
+/// The service that is called. It has one instance, which counts all of its calls; adding is said to be free
+/// of side effects, so that it may be tried again.
+pub fn back(more: &str) -> Start {
+    let rest = "safe = [\"test.back.Back/Add\"]\n[service.back.limits]\ninstances = 1\nconcurrency = 1000";
+    Start::settings(&format!("{}{more}", settings::service("back", &guests::guest("back"), rest)))
+}
+
+/// The service that calls it.
+pub fn front(more: &str) -> Start {
+    let rest = "grants = { calls = [\"test.back.Back\"], late = [\"test.back.Back\"] }";
+    Start::settings(&format!("{}{more}", settings::service("front", &guests::guest("front"), rest)))
+}
+
+/// A call in JSON. Nobody asks for whom it is.
+pub fn call(endpoint: &str, body: &Value) -> Request<Bytes> {
+    let address = ([127, 0, 0, 1], 80).into();
+    let mut request = request("POST", address, &format!("/{endpoint}"), body.to_string());
+    request.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+    request
+}
+
+/// The call that the load is made of.
+pub fn add() -> Request<Bytes> {
+    call(ADD, &json!({"a": 1, "b": 2}))
+}
+
+/// A host that is called, by a connection that the load is not on.
+pub struct Callee<H> {
+    pub host: H,
+    connection: Connection,
+}
+
+impl<H> Callee<H> {
+    pub fn new(host: H, connection: Connection) -> Callee<H> {
+        Callee { host, connection }
+    }
+
+    async fn send(&mut self, request: Request<Bytes>) -> Answer {
+        let answer = soon("an answer", self.connection.send(request)).await.expect("a host that is asked is there");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer
+    }
+
+    async fn metrics(&mut self) -> Metrics {
+        let address = ([127, 0, 0, 1], 80).into();
+        Metrics { text: self.send(request("GET", address, "/_microhost/metrics", "")).await.text() }
+    }
+
+    /// How often it has added.
+    pub async fn added(&mut self) -> f64 {
+        self.metrics().await.sum(CALLS, &[("service", "test.back.Back"), ("endpoint", "Add")])
+    }
+
+    /// Waits until it has added so many times more.
+    pub async fn serves(&mut self, more: f64) {
+        let until = self.added().await + more;
+        soon("calls of a host that is well", async { while self.added().await < until {} }).await;
+    }
+
+    /// The slow calls that its handler has begun, and those that it has ended.
+    pub async fn slept(&mut self) -> [u64; 2] {
+        let slept = self.send(call("test.back.Back/Slept", &json!({}))).await.json();
+        ["f0", "f1"].map(|field| slept["value"][field].as_u64().unwrap_or_else(|| panic!("a count is missing in {slept}")))
+    }
+}
+
+/// Waits until each of them has added so many times more.
+pub async fn all_serve<H>(callees: &mut [Callee<H>], more: f64) {
+    for callee in callees {
+        callee.serves(more).await;
+    }
+}
+
+/// The slow calls that each of these has begun.
+pub async fn begun<H>(callees: &mut [Callee<H>]) -> Vec<u64> {
+    let mut begun = Vec::with_capacity(callees.len());
+    for callee in callees {
+        begun.push(callee.slept().await[0]);
+    }
+    begun
+}
+
+/// Slow calls that are not idempotent, under way in all hosts.
+pub struct Slow {
+    connection: Connection,
+    calls: Vec<JoinHandle<Answer>>,
+}
+
+impl Slow {
+    /// Begins calls until each of these has one, and all of them have come to their handlers.
+    pub async fn begin<H>(mut connection: Connection, callees: &mut [Callee<H>]) -> Slow {
+        let mut calls = Vec::new();
+        let request = call("test.front.Front/Sleep", &json!({"ms": SLOW}));
+        soon("slow calls in each host", async {
+            loop {
+                for _ in 0..callees.len() {
+                    let answer = connection.begin(request.clone()).await.expect("the host that calls stays");
+                    calls.push(tokio::spawn(async { answer.await.expect("the host that calls stays") }));
+                }
+                let mut begun = begun(callees).await;
+                while begun.iter().sum::<u64>() < calls.len() as u64 {
+                    begun = self::begun(callees).await;
+                }
+                if begun.iter().all(|begun| *begun > 0) {
+                    return;
+                }
+            }
+        })
+        .await;
+        Slow { connection, calls }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.calls.len() as u64
+    }
+
+    /// Waits for all of them: how many succeeded. The others have to tell that they are lost.
+    pub async fn succeeded(self) -> u64 {
+        let mut succeeded = 0;
+        for answer in self.calls {
+            let answer = soon("the end of a slow call", answer).await.expect("an answer");
+            match answer.status.as_u16() {
+                200 => succeeded += 1,
+                503 => {}
+                _ => panic!("a call that is lost is unavailable: {} {}", answer.status, answer.text()),
+            }
+        }
+        drop(self.connection);
+        succeeded
+    }
+}
