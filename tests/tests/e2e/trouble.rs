@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use e2e::host::Start;
 use e2e::http::{Answer, Connection, request};
-use e2e::metrics::{CALLS, Metrics};
+use e2e::metrics::{CALLS, IN_FLIGHT, Metrics};
 use e2e::{guests, settings, soon};
 use http::Request;
 use serde_json::{Value, json};
@@ -81,10 +81,16 @@ impl<H> Callee<H> {
         soon("calls of a host that is well", async { while self.added().await < until {} }).await;
     }
 
-    /// The slow calls that its handler has begun, and those that it has ended.
-    pub async fn slept(&mut self) -> [u64; 2] {
+    /// The slow calls that it has.
+    pub async fn sleeping(&mut self) -> u64 {
+        self.metrics().await.sum(IN_FLIGHT, &[("endpoint", "Sleep")]) as u64
+    }
+
+    /// The slow calls that its handler has begun, by its own count; it can be asked when all have ended, as
+    /// this function wants the instance for itself.
+    pub async fn slept(&mut self) -> u64 {
         let slept = self.send(call("test.back.Back/Slept", &json!({}))).await.json();
-        ["f0", "f1"].map(|field| slept["value"][field].as_u64().unwrap_or_else(|| panic!("a count is missing in {slept}")))
+        slept["value"]["f0"].as_u64().unwrap_or_else(|| panic!("no count: {slept}"))
     }
 }
 
@@ -95,19 +101,12 @@ pub async fn all_serve<H>(callees: &mut [Callee<H>], more: f64) {
     }
 }
 
-/// The slow calls that each of these has begun.
-pub async fn begun<H>(callees: &mut [Callee<H>]) -> Vec<u64> {
-    let mut begun = Vec::with_capacity(callees.len());
-    for callee in callees {
-        begun.push(callee.slept().await[0]);
-    }
-    begun
-}
-
 /// Slow calls that are not idempotent, under way in all hosts.
 pub struct Slow {
-    connection: Connection,
+    _connection: Connection,
     calls: Vec<JoinHandle<Answer>>,
+    /// How many each host has, in their order.
+    pub of: Vec<u64>,
 }
 
 impl Slow {
@@ -115,23 +114,25 @@ impl Slow {
     pub async fn begin<H>(mut connection: Connection, callees: &mut [Callee<H>]) -> Slow {
         let mut calls = Vec::new();
         let request = call("test.front.Front/Sleep", &json!({"ms": SLOW}));
-        soon("slow calls in each host", async {
+        let of = soon("slow calls in each host", async {
             loop {
                 for _ in 0..callees.len() {
                     let answer = connection.begin(request.clone()).await.expect("the host that calls stays");
                     calls.push(tokio::spawn(async { answer.await.expect("the host that calls stays") }));
                 }
-                let mut begun = begun(callees).await;
-                while begun.iter().sum::<u64>() < calls.len() as u64 {
-                    begun = self::begun(callees).await;
+                let mut of = vec![0; callees.len()];
+                while of.iter().sum::<u64>() < calls.len() as u64 {
+                    for (callee, of) in callees.iter_mut().zip(&mut of) {
+                        *of = callee.sleeping().await;
+                    }
                 }
-                if begun.iter().all(|begun| *begun > 0) {
-                    return;
+                if of.iter().all(|of| *of > 0) {
+                    return of;
                 }
             }
-        })
-        .await;
-        Slow { connection, calls }
+        });
+        let of = of.await;
+        Slow { _connection: connection, calls, of }
     }
 
     /// How many there are.
@@ -150,7 +151,6 @@ impl Slow {
                 _ => panic!("a call that is lost is unavailable: {} {}", answer.status, answer.text()),
             }
         }
-        drop(self.connection);
         succeeded
     }
 }
