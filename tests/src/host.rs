@@ -339,6 +339,16 @@ impl Host {
         self.process.exited().await;
     }
 
+    /// Has it stand still: what listens and what is connected stays, and nothing is answered.
+    pub fn pause(&self) {
+        self.process.signal(libc::SIGSTOP);
+    }
+
+    /// Ends [`Host::pause`].
+    pub fn resume(&self) {
+        self.process.signal(libc::SIGCONT);
+    }
+
     /// Waits until it has ended.
     pub async fn exited(&self) -> ExitStatus {
         self.process.exited().await

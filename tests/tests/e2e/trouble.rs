@@ -1,10 +1,13 @@
 //! What the tests of hosts in trouble share: services that call one another under load, with calls beside it
 //! that must not be made twice.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use e2e::host::Start;
-use e2e::http::{Answer, Connection, request};
-use e2e::metrics::{CALLS, IN_FLIGHT, Metrics};
+use e2e::host::{Host, Start};
+use e2e::http::{Answer, Connection, Version, request};
+use e2e::load::Load;
+use e2e::metrics::{CALLS, IN_FLIGHT, Metrics, STREAMS};
 use e2e::{guests, settings, soon};
 use http::Request;
 use serde_json::{Value, json};
@@ -22,6 +25,17 @@ pub const ADD: &str = "test.front.Front/Add";
 /// How long the slow calls take: longer than the trouble that they are to see.
 const SLOW: u32 = 12_000;
 
+/// How long each try may take where hosts do not answer: longer than any takes that is answered, also on a slow
+/// machine.
+const TRY: Duration = Duration::from_secs(2);
+
+/// Settings of the host that calls, by which tries have that limit.
+pub const TRIES: &str = "[calls]\ntry-timeout = \"2s\"\n";
+
+/// The longest that a call may take then, if each host that does not answer is tried once and the rest is a slow
+/// machine's.
+pub const LONGEST: Duration = TRY.saturating_mul(2).saturating_add(Duration::from_secs(2));
+
 /// The service that is called. It has one instance, which counts all of its calls; adding is said to be free
 /// of side effects, so that it may be tried again.
 pub fn back(more: &str) -> Start {
@@ -33,6 +47,43 @@ pub fn back(more: &str) -> Start {
 pub fn front(more: &str) -> Start {
     let rest = "grants = { calls = [\"test.back.Back\"], late = [\"test.back.Back\"] }";
     Start::settings(&format!("{}{more}", settings::service("front", &guests::guest("front"), rest)))
+}
+
+/// A connection to a host.
+pub async fn open(host: &Host) -> Connection {
+    Connection::open(host.address, Version::Two).await.expect("HTTP is spoken")
+}
+
+/// A host that is called, which makes itself known to the one that calls.
+pub async fn another(cluster: &str, front: &Host, called: &str) -> Callee<Host> {
+    let host = back(called).among(cluster).arg("--peer").arg(front.url()).ready().await;
+    let connection = open(&host).await;
+    Callee::new(host, connection)
+}
+
+/// A host that calls and three that are called, with these settings beside their services.
+pub async fn three(cluster: &str, calls: &str, called: &str) -> (Host, Vec<Callee<Host>>) {
+    let front = front(calls).among(cluster).ready().await;
+    let mut backs = Vec::new();
+    for _ in 0..3 {
+        backs.push(another(cluster, &front, called).await);
+    }
+    known(&front).await;
+    (front, backs)
+}
+
+/// Waits until a host knows of one to call.
+pub async fn known(front: &Host) {
+    soon("a host that is known", async { while !front.admin(["services"]).run().await.succeeded().contains("back") {} }).await;
+}
+
+/// The load on a host.
+pub async fn load(front: &Host) -> Load {
+    let mut connections = Vec::new();
+    for _ in 0..CONNECTIONS {
+        connections.push(open(front).await);
+    }
+    Load::begin(connections, RATE, add())
 }
 
 /// A call in JSON. Nobody asks for whom it is.
@@ -84,6 +135,16 @@ impl<H> Callee<H> {
     /// The slow calls that it has.
     pub async fn sleeping(&mut self) -> u64 {
         self.metrics().await.sum(IN_FLIGHT, &[("endpoint", "Sleep")]) as u64
+    }
+
+    /// The slow calls that have ended there, however they did.
+    pub async fn slept_ever(&mut self) -> u64 {
+        self.metrics().await.sum(CALLS, &[("endpoint", "Sleep")]) as u64
+    }
+
+    /// Whether it has a stream that is open.
+    pub async fn streams(&mut self) -> bool {
+        self.metrics().await.sum(STREAMS, &[]) > 0.0
     }
 
     /// The slow calls that its handler has begun, by its own count; it can be asked when all have ended, as

@@ -4,14 +4,8 @@ use std::time::Instant;
 
 use e2e::cluster;
 use e2e::host::Host;
-use e2e::http::{Connection, Version};
-use e2e::load::Load;
 
-use crate::trouble::{CONNECTIONS, Callee, RATE, Slow, add, all_serve, back, front};
-
-async fn open(host: &Host) -> Connection {
-    Connection::open(host.address, Version::Two).await.expect("HTTP is spoken")
-}
+use crate::trouble::{Slow, all_serve, load, open, three};
 
 /// Tries of the calling host after one that failed.
 async fn retries(front: &Host) -> f64 {
@@ -20,21 +14,8 @@ async fn retries(front: &Host) -> f64 {
 
 #[tokio::test]
 async fn hosts_killed_under_load_fail_no_idempotent_call_and_no_other_call_is_made_twice() {
-    let cluster = cluster::unique("trouble-killed");
-    let mut backs = Vec::new();
-    let mut starting = front("").among(&cluster);
-    for _ in 0..3 {
-        let host = back("").among(&cluster).ready().await;
-        starting = starting.arg("--peer").arg(host.url());
-        let connection = open(&host).await;
-        backs.push(Callee::new(host, connection));
-    }
-    let front = starting.ready().await;
-    let mut connections = Vec::new();
-    for _ in 0..CONNECTIONS {
-        connections.push(open(&front).await);
-    }
-    let load = Load::begin(connections, RATE, add());
+    let (front, mut backs) = three(&cluster::unique("trouble-killed"), "", "").await;
+    let load = load(&front).await;
     all_serve(&mut backs, 200.0).await;
     let slow = Slow::begin(open(&front).await, &mut backs).await;
     while backs.len() > 1 {
