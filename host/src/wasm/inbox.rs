@@ -150,12 +150,29 @@ impl Inbox {
         true
     }
 
-    /// The call that began as this task.
-    pub fn call(&self, task: GuestTaskId) -> Option<Arc<Call>> {
-        self.lock().iter().find(|(running, _)| *running == task).map(|(_, call)| Arc::clone(call))
+    /// A call has begun as this task.
+    pub fn began(&self, task: GuestTaskId, call: &Arc<Call>) {
+        self.lock().push((task, Arc::clone(call)));
     }
 
-    /// The calls that run, by the task as which each began.
+    /// A call is done. Whether it was still among those that run.
+    pub fn finished(&self, call: &Arc<Call>) -> bool {
+        let mut running = self.lock();
+        let place = running.iter().rposition(|(_, running)| Arc::ptr_eq(running, call));
+        // In order, for `call`. Streams are few or come first, so little has to move.
+        place.map(|place| running.remove(place)).is_some()
+    }
+
+    /// The call that began as this task.
+    ///
+    /// The last one of these: a task ends before its call where the guest returned a stream that it no longer
+    /// writes itself, such as another service's, and the task's id is then that of the next one.
+    pub fn call(&self, task: GuestTaskId) -> Option<Arc<Call>> {
+        self.lock().iter().rfind(|(running, _)| *running == task).map(|(_, call)| Arc::clone(call))
+    }
+
+    /// The calls that run in the order in which they began, by the task as which each did. Tasks do not tell
+    /// them apart, see [`Inbox::call`].
     pub fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(GuestTaskId, Arc<Call>)>> {
         self.running.lock().expect("no holder panics")
     }

@@ -249,7 +249,7 @@ fn reached(state: &State, trap: &wasmtime::Error) -> Option<&'static str> {
 
 /// A call that is done in its instance.
 struct Finished {
-    task: GuestTaskId,
+    call: Arc<Call>,
     /// It took no place.
     stream: bool,
     result: wasmtime::Result<Returned>,
@@ -272,7 +272,7 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
     let mut running: FuturesUnordered<BoxFuture<'_, Finished>> = FuturesUnordered::new();
     let mut streams = 0;
     // The call that has the instance for itself, but for streams.
-    let mut exclusive: Option<GuestTaskId> = None;
+    let mut exclusive: Option<Arc<Call>> = None;
     let mut served: u64 = 0;
     // Of these, those that somebody made.
     let mut used: u64 = 0;
@@ -288,9 +288,9 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
         inbox.computing.pause();
         loop {
             while let Poll::Ready(Some(finished)) = running.poll_next_unpin(cx) {
-                exclusive = exclusive.filter(|task| *task != finished.task);
+                exclusive = exclusive.take().filter(|call| !Arc::ptr_eq(call, &finished.call));
                 streams -= usize::from(finished.stream);
-                let call = take(inbox, finished.task);
+                let running = inbox.finished(&finished.call);
                 let outcome = match finished.result {
                     Ok(Returned::Reply(Ok(value))) => Ok(value),
                     Ok(Returned::Reply(Err(abi::TooLarge))) => {
@@ -302,8 +302,8 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
                     Ok(Returned::Failed(status)) => Err(status),
                     Err(error) => return Poll::Ready(Err(error)),
                 };
-                if let Some(call) = call {
-                    call.end(outcome);
+                if running {
+                    finished.call.end(outcome);
                 }
             }
             if running.is_empty() {
@@ -329,12 +329,12 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
             }
             served += 1;
             used += u64::from(!job.call.target.by_host);
-            let alone = job.call.target.exclusive;
+            let alone = job.call.target.exclusive.then(|| Arc::clone(&job.call));
             let stream = pool.need(&job.call) == Need::Stream;
             streams += usize::from(stream);
             match start(accessor, inbox, exports, job, stream) {
-                Ok((task, done)) => {
-                    exclusive = alone.then_some(task);
+                Ok(done) => {
+                    exclusive = alone;
                     running.push(done);
                 }
                 Err(error) => return Poll::Ready(Err(error)),
@@ -361,47 +361,42 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
     .await
 }
 
-fn take(inbox: &Inbox, task: GuestTaskId) -> Option<Arc<Call>> {
-    let mut running = inbox.lock();
-    let place = running.iter().position(|(running, _)| *running == task)?;
-    Some(running.swap_remove(place).1)
-}
-
 fn start<'a>(
     accessor: &'a Accessor<State>,
     inbox: &Arc<Inbox>,
     exports: &'a Exports,
     job: Job,
     stream: bool,
-) -> wasmtime::Result<(GuestTaskId, BoxFuture<'a, Finished>)> {
+) -> wasmtime::Result<BoxFuture<'a, Finished>> {
     let Job { call, work } = job;
     let begun = match work {
         Work::Function(args, width) => start_function(accessor, exports, &call, args, width, stream),
-        Work::Http(exchange) => start_http(accessor, exports, *exchange, stream),
+        Work::Http(exchange) => start_http(accessor, exports, &call, *exchange, stream),
     };
     if let Err(error) = &begun {
         call.end(Err(Status::new(Code::Internal, "the service cannot be called").because(format!("{error:#}"))));
     }
     let (task, done) = begun?;
-    inbox.lock().push((task, Arc::clone(&call)));
+    inbox.began(task, &call);
     call.runs_in(&inbox.bell);
     if call.is_abandoned() {
         // It may have been abandoned just before it was known where it runs.
         inbox.bell.abandoned();
     }
-    Ok((task, done))
+    Ok(done)
 }
 
 fn start_http<'a>(
     accessor: &'a Accessor<State>,
     exports: &'a Exports,
+    call: &Arc<Call>,
     exchange: Exchange,
     stream: bool,
 ) -> wasmtime::Result<(GuestTaskId, BoxFuture<'a, Finished>)> {
     let http = exports.http.as_ref().ok_or_else(|| wasmtime::format_err!("the component takes no HTTP requests"))?;
     let begun = http.start(accessor, exchange)?;
-    let task = begun.task;
-    Ok((task, Box::pin(async move { Finished { task, stream, result: begun.done.await.map(|()| Returned::Streamed) } })))
+    let (task, call) = (begun.task, Arc::clone(call));
+    Ok((task, Box::pin(async move { Finished { call, stream, result: begun.done.await.map(|()| Returned::Streamed) } })))
 }
 
 fn start_function<'a>(
@@ -416,18 +411,17 @@ fn start_function<'a>(
     args.extend(accessor.with(|mut store| streams::argument(store.as_context_mut(), call))?);
     // SAFETY: the schema that `args` were decoded by and the width are those of this export, both read from the component.
     let begun = unsafe { abi::start(accessor, func, args, width) }?;
-    let task = begun.task;
+    let (task, call) = (begun.task, Arc::clone(call));
     if !call.flow.as_ref().is_some_and(Flow::streams_reply) {
-        return Ok((task, Box::pin(async move { Finished { task, stream, result: begun.done.await.map(Returned::Reply) } })));
+        return Ok((task, Box::pin(async move { Finished { call, stream, result: begun.done.await.map(Returned::Reply) } })));
     }
-    let call = Arc::clone(call);
     let done = async move {
         let result = match begun.done.await {
             Ok(Ok(value)) => reply(accessor, &call, value).await,
             Ok(Err(too_large)) => Ok(Returned::Reply(Err(too_large))),
             Err(error) => Err(error),
         };
-        Finished { task, stream, result }
+        Finished { call, stream, result }
     };
     Ok((task, Box::pin(done)))
 }

@@ -250,3 +250,26 @@ async fn unary_methods_are_called_in_every_protocol_and_codec() {
         assert_eq!(pretty, "{\n  \"id\": \"0\",\n  \"text\": \"\",\n  \"tags\": []\n}\n", "{way:?}");
     }
 }
+
+#[tokio::test]
+async fn a_stream_that_is_passed_on_and_later_calls_do_not_take_each_others_ends() {
+    // In one instance: the guest's task ends as soon as it has returned the other service's stream, and later
+    // calls begin as what that one was.
+    let back = settings::service("back", &guests::guest("back"), "");
+    let rest = "grants = { calls = [\"test.back.Back\"] }\n[service.front.limits]\ninstances = 1";
+    let host = Start::settings(&(back + &settings::service("front", &guests::guest("front"), rest))).ready().await;
+    let mut streams = host.streams().await;
+    for round in 0..20 {
+        let mut stream = streams.open("test.front.Front/Shout", &[]).await;
+        let adds = (0..8).map(|a| host.call("test.front.Front/Add", &json!({"a": a, "b": round})).ok());
+        let adds = futures::future::join_all(adds);
+        let ends = async {
+            stream.send(&json!({"id": round, "text": "a"})).await;
+            assert_eq!(stream.next().await, Some(json!({"id": round, "text": "A"})));
+            stream.half_close();
+            assert_eq!(stream.end().await.status, 0);
+        };
+        let (sums, ()) = futures::future::join(adds, ends).await;
+        assert_eq!(sums, (0..8).map(|a| json!({"value": a + round})).collect::<Vec<_>>());
+    }
+}
