@@ -3,7 +3,7 @@
 use exports::test::registry::registry::{Guest, Place};
 use microhost_sdk::registry::{self, Change, Health, Kind, Offer};
 use microhost_sdk::{Status, spawn};
-use microhost_sdk::wit_bindgen::rt::async_support::StreamReader;
+use microhost_sdk::wit_bindgen::StreamReader;
 
 microhost_sdk::service!({
     world: "test:registry/guest",

@@ -56,12 +56,16 @@ mod tests {
     #[test]
     fn every_kind_of_grant_can_be_added() {
         let mut grants = Grants::default();
-        for text in ["calls=a.B/C", "late=a.B", "http=127.0.0.1:80", "env=A=b=c", "dir=./data::/data:rw", "dir=/x::/y", "sockets", "registry"] {
+        for text in
+            ["calls=a.B/C", "late=a.B", "http=127.0.0.1:80", "env=A=b=c", "dir=./data::/data:rw", "dir=/x::/y", "sockets", "registry"]
+        {
             let mut more = Grants::default();
             more.add(text).expect(text);
             grants.extend(more);
         }
-        assert!(grants.calls[0].covers("a.B", "C") && grants.late.len() == 1 && grants.http.len() == 1 && grants.sockets && grants.registry);
+        assert!(
+            grants.calls[0].covers("a.B", "C") && grants.late.len() == 1 && grants.http.len() == 1 && grants.sockets && grants.registry
+        );
         assert_eq!(grants.environment["A"], "b=c");
         assert_eq!(grants.folders["/data"], Folder { path: "./data".into(), write: true });
         assert!(!grants.folders["/y"].write);
