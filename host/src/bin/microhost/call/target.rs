@@ -79,6 +79,13 @@ impl Target {
         &self.url[Position::BeforeHost..Position::AfterPort]
     }
 
+    /// What to do where nobody answers.
+    fn elsewhere(&self) -> String {
+        let named = format!("start a service with `microhost run`, name another host with {} URL", self.flag);
+        // Who was found is one of those that are there.
+        if self.flag == "--at" { format!("{named}, or find one with --discover") } else { named.replace(", name", ", or name") }
+    }
+
     /// Opens a connection.
     pub async fn connect(&self, version: Version) -> Outcome<TokioIo<Box<dyn Wire>>> {
         let alpn = match version {
@@ -88,9 +95,7 @@ impl Target {
         // First, so that a wrong flag is told before an absent host.
         let tls = self.tls.as_ref().map(|trust| trust.config(alpn)).transpose()?;
         let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|error| {
-            Failure::new(Exit::Unreachable, format!("nobody answers at {}", self.origin()))
-                .because(&error)
-                .advise(format!("start a service with `microhost run`, or name another host with {} URL", self.flag))
+            Failure::new(Exit::Unreachable, format!("nobody answers at {}", self.origin())).because(&error).advise(self.elsewhere())
         })?;
         // Messages are small and few; one that waits for the host to confirm the last is late.
         tcp.set_nodelay(true).map_err(|error| Failure::new(Exit::Unreachable, format!("{} went away", self.origin())).because(&error))?;
