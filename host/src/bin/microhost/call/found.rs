@@ -23,6 +23,9 @@ const MAX_TRIED: usize = 32;
 /// Hosts that an error lists.
 const MAX_LISTED: usize = 20;
 
+/// The name by which a gateway offers whatever nobody else serves.
+const ANY: &str = "*";
+
 /// What offers a service, and can be reached.
 pub struct Found {
     /// Where.
@@ -53,9 +56,9 @@ pub async fn find(search: &Search, service: &str, method: &str, trust: &Trust) -
 
 /// The full name of the service that is meant, by what the hosts offer all together.
 fn meant(nodes: &Nodes, service: &str, method: &str) -> Outcome<String> {
-    let mut offered: BTreeMap<&str, Vec<Method>> = BTreeMap::new();
     let interfaces = nodes.by_id.values().flat_map(|node| &node.services).flat_map(|service| &service.interfaces);
-    for interface in interfaces.filter(|interface| interface.name != "*") {
+    let mut offered: BTreeMap<&str, Vec<Method>> = BTreeMap::new();
+    for interface in interfaces.filter(|interface| interface.name != ANY) {
         let known = offered.entry(&interface.name).or_default();
         for method in &interface.methods {
             if !known.iter().any(|known| known.name == method.name) {
@@ -63,13 +66,22 @@ fn meant(nodes: &Nodes, service: &str, method: &str) -> Outcome<String> {
             }
         }
     }
-    // Whoever takes any call names no methods: it says itself whether it has this one.
-    let takes_any = |offer: &Offer| offer.interface().methods.is_empty();
-    if service.contains('.') && nodes.offering(service).iter().any(takes_any) {
+    // Of some no methods are known: gateways, and servers that a file lists. They say themselves what there is.
+    let open = |name: &str| offered.get(name).is_some_and(Vec::is_empty);
+    if open(service) {
         return Ok(service.to_owned());
     }
-    let offered: Vec<Offered> = offered.into_iter().map(|(service, methods)| Offered { service: service.to_owned(), methods }).collect();
-    names::resolve(&offered, service, method).map(|(service, _)| service.to_owned())
+    let all: Vec<Offered> =
+        offered.iter().map(|(service, methods)| Offered { service: (*service).to_owned(), methods: methods.clone() }).collect();
+    names::resolve(&all, service, method).map(|(service, _)| service.to_owned()).or_else(|failure| {
+        let fitting: Vec<&str> = offered.keys().copied().filter(|name| open(name) && names::fits(name, service)).collect();
+        match fitting[..] {
+            [only] => Ok(only.to_owned()),
+            // A gateway takes what nobody else does.
+            [] if service.contains('.') && !nodes.offering(service).is_empty() => Ok(service.to_owned()),
+            _ => Err(failure),
+        }
+    })
 }
 
 fn kind(kind: Kind) -> MethodKind {

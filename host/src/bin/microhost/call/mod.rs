@@ -19,7 +19,7 @@ mod found;
 mod frame;
 mod input;
 mod json;
-mod names;
+pub mod names;
 mod print;
 mod protocol;
 mod reflection;
