@@ -35,7 +35,8 @@ pub struct DiscoverArgs {
     #[arg(long, value_name = "URL")]
     cluster: Vec<Backend>,
 
-    /// Find services by a host that is there, such as http://10.0.0.5:8080; may be given several times
+    /// Find hosts by one that is there, such as http://10.0.0.5:8080, and by those that it knows by their
+    /// address; may be given several times
     #[arg(long, value_name = "URL", value_delimiter = ',')]
     peer: Vec<Address>,
 
