@@ -196,6 +196,24 @@ async fn hosts_of_a_network_are_found_from_a_machine_without_one() {
     assert!(ended.failed().contains("--discover"));
 }
 
+#[tokio::test]
+async fn hosts_that_name_the_same_one_know_each_other_also_when_it_is_gone() {
+    let cluster = cluster::unique("hearsay");
+    let first = back(&cluster, "").ready().await;
+    let named = |start: Start| start.arg("--peer").arg(first.url());
+    let (second, third) = (named(back(&cluster, "")).ready().await, named(front(&cluster)).ready().await);
+    described(&third, 2).await;
+    soon("that a command knows whom the host knows that it names", async {
+        while outside(&["call", "front", "add", ADD], &cluster, &[&second.url()]).run().await.code != Some(0) {}
+    })
+    .await;
+    first.kill().await;
+    let found = described(&third, 1).await;
+    assert_eq!(found["nodes"][0]["addresses"], json!([second.url()]), "who is gone is forgotten, and nobody else");
+    let add = third.call("test.front.Front/Add", &json!({"a": 1, "b": 2})).ok().await;
+    assert_eq!(add, json!({"value": 3}));
+}
+
 /// A service of the shop as its own folder has it, with the component that was built for the tests.
 fn of_shop(name: &str) -> Start {
     let path = program::root().join("examples/shop").join(name).join("microhost.toml");
