@@ -32,6 +32,7 @@ mod files;
 mod host;
 mod members;
 mod node;
+mod onlooker;
 mod options;
 mod reach;
 mod registries;
@@ -45,6 +46,7 @@ mod watch;
 
 pub use failed::{Failed, NotStarted};
 pub use host::{Host, Running};
+pub use onlooker::Onlooker;
 pub use options::{Cache, Entrance, Load, MustStart, NotRunning, OnReady, Options, Ready, ReadyEndpoint, ReadyService};
 pub use swap::{DEFAULT_GRACE, Swap, SwapError, Why};
 pub use watch::Watch;

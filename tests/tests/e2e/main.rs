@@ -25,6 +25,7 @@ mod hostile_disk;
 mod hostile_guests;
 mod hostile_memory;
 mod hosts;
+mod hosts_commands;
 mod hosts_told;
 mod limits;
 mod load;

@@ -94,6 +94,13 @@ impl Target {
         &self.url[Position::BeforeHost..Position::AfterPort]
     }
 
+    /// What to do where nobody answers.
+    fn elsewhere(&self) -> String {
+        let named = format!("start a service with `microhost run`, name another host with {} URL", self.flag);
+        // Who was found is one of those that are there.
+        if self.flag == "--at" { format!("{named}, or find one with --discover") } else { named.replace(", name", ", or name") }
+    }
+
     /// Opens a connection.
     pub async fn connect(&self, version: Version) -> Outcome<TokioIo<Box<dyn Wire>>> {
         let alpn = match version {
@@ -103,9 +110,7 @@ impl Target {
         // First, so that a wrong flag is told before an absent host.
         let tls = self.tls.as_ref().map(|trust| trust.config(alpn)).transpose()?;
         let nobody = |error| {
-            Failure::new(Exit::Unreachable, format!("nobody answers at {}", self.origin()))
-                .because(&error)
-                .advise(format!("start a service with `microhost run`, or name another host with {} URL", self.flag))
+            Failure::new(Exit::Unreachable, format!("nobody answers at {}", self.origin())).because(&error).advise(self.elsewhere())
         };
         if let Some(path) = &self.socket {
             return Ok(TokioIo::new(Box::new(UnixStream::connect(path).await.map_err(nobody)?)));
