@@ -2,7 +2,6 @@
 //! Unix socket, and over the listener for whoever brings the token. docs/admin.md describes it.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -23,7 +22,7 @@ use tracing::Level;
 
 use super::change::Change;
 use super::journal::{Tail, Wanted};
-use super::view::{ClusterView, Description, HealthView, HostView, LogEntry, Problem, RegistryView, ServiceHealth, ServiceView};
+use super::view::{ClusterView, Description, HealthView, HostView, LogEntry, Problem, ServiceHealth, ServiceView};
 use super::{Control, Overview, PREFIX, Phase, Snapshot, figures};
 use crate::status::{Code, Status};
 
@@ -70,9 +69,8 @@ impl Api {
     }
 
     /// Tells from now on where the host serves. It is told once.
-    pub fn serves_at(&self, address: SocketAddr, tls: bool) {
-        let scheme = if tls { "https" } else { "http" };
-        self.url.get_or_init(|| format!("{scheme}://{address}"));
+    pub fn serves_at(&self, url: String) {
+        self.url.get_or_init(|| url);
     }
 
     /// Answers a request for a path that begins with [`PREFIX`] and [`PATH`]. Whether its sender may
@@ -169,16 +167,8 @@ impl Api {
     }
 
     fn cluster(&self) -> ClusterView {
-        let registries = self.overview.view.registries().into_iter().map(|known| {
-            let (lost_for, why) = known.stale.map(|(age, why)| (age.as_secs_f64(), why)).unzip();
-            RegistryView { name: known.registry, nodes: known.nodes, lost_for, why }
-        });
         let own = self.overview.node().map(|node| node.borrow().id.clone());
-        ClusterView {
-            own,
-            registries: registries.collect(),
-            nodes: self.overview.view.nodes().by_id.values().map(|node| (**node).clone()).collect(),
-        }
+        ClusterView { addresses: self.overview.addresses(), ..ClusterView::of(own, &self.overview.view) }
     }
 
     fn describe(&self, name: &str) -> Result<Description, Status> {

@@ -41,6 +41,7 @@ pub mod view;
 mod vitals;
 
 use access::Refused;
+use view::AddressView;
 
 pub use access::Access;
 pub use api::{Api, ApiBody, PATH, Way};
@@ -73,6 +74,8 @@ pub struct Overview {
     pub view: Arc<View>,
     /// What this host tells others of itself, once it does.
     node: OnceLock<watch::Receiver<Arc<Node>>>,
+    /// Where it says that it is, and what came of trying that.
+    addresses: OnceLock<watch::Receiver<Vec<AddressView>>>,
     page: node::Page,
     /// Whether the host itself is well, once that can be asked.
     vitals: OnceLock<Arc<dyn Vitals>>,
@@ -93,6 +96,7 @@ impl Overview {
             journal,
             view: Arc::default(),
             node: OnceLock::new(),
+            addresses: OnceLock::new(),
             page: node::Page::default(),
             vitals: OnceLock::new(),
             services: ArcSwap::default(),
@@ -115,6 +119,17 @@ impl Overview {
     /// What this host tells others of itself, now and as it changes; none before it does.
     pub fn node(&self) -> Option<&watch::Receiver<Arc<Node>>> {
         self.node.get()
+    }
+
+    /// Notes where this host says that it is, from now on.
+    pub fn locate(&self, addresses: watch::Receiver<Vec<AddressView>>) {
+        // It begins once.
+        self.addresses.get_or_init(|| addresses);
+    }
+
+    /// Where this host says that it is, and what came of trying that; nothing before it says so.
+    fn addresses(&self) -> Vec<AddressView> {
+        self.addresses.get().map(|addresses| addresses.borrow().clone()).unwrap_or_default()
     }
 
     /// Shows a service's figures under its name in the settings, in place of those it had.

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::{Host, node};
+use crate::admin::view::AddressView;
 use crate::admin::{Overview, Snapshot, Vitals};
 use crate::registry::{Node, Registry, View};
 use crate::settings::{Address, Cluster, HostName};
@@ -49,22 +50,30 @@ pub fn hear(view: &Arc<View>, registries: &[Arc<dyn Registry>]) {
     }
 }
 
-/// What this host tells of itself, made anew whenever its services or their health change.
+/// What this host tells of itself, made anew whenever its services, their health or its addresses change.
 pub fn node(
     id: &str,
     host: &Arc<Host>,
     overview: &Arc<Overview>,
     cluster: &Cluster,
     name: Option<&HostName>,
-    addresses: Vec<Address>,
+    mut addresses: watch::Receiver<Vec<AddressView>>,
 ) -> watch::Receiver<Arc<Node>> {
     let (host, id, name, cluster) = (Arc::clone(host), id.to_owned(), name.map(ToString::to_string), cluster.clone());
-    let now = move |health: &Snapshot| node::node(&id, name.as_deref(), &cluster, &addresses, &host.running(), health);
+    let now = move |health: &Snapshot, addresses: &[AddressView]| {
+        let addresses: Vec<Address> =
+            addresses.iter().filter(|address| address.told).filter_map(|told| told.address.parse().ok()).collect();
+        node::node(&id, name.as_deref(), &cluster, &addresses, &host.running(), health)
+    };
     let mut health = overview.health.watch();
-    let (sender, told) = watch::channel(Arc::new(now(&health.borrow_and_update())));
+    let (sender, told) = watch::channel(Arc::new(now(&health.borrow_and_update(), &addresses.borrow_and_update())));
     tokio::spawn(async move {
-        while health.changed().await.is_ok() {
-            let mut new = now(&health.borrow_and_update());
+        loop {
+            tokio::select! {
+                changed = health.changed() => if changed.is_err() { return },
+                Ok(()) = addresses.changed() => {}
+            }
+            let mut new = now(&health.borrow_and_update(), &addresses.borrow_and_update());
             sender.send_if_modified(|told| {
                 new.revision = told.revision;
                 let changed = **told != new;

@@ -22,6 +22,7 @@ use crate::wasm::engine::GuestEngine;
 use crate::wasm::load::Loader;
 use crate::wasm::service::Starter;
 
+mod addresses;
 mod checks;
 mod control;
 mod disks;
@@ -31,7 +32,9 @@ mod files;
 mod host;
 mod members;
 mod node;
+mod onlooker;
 mod options;
+mod reach;
 mod registries;
 mod standing;
 mod steps;
@@ -43,11 +46,14 @@ mod watch;
 
 pub use failed::{Failed, NotStarted};
 pub use host::{Host, Running};
+pub use onlooker::Onlooker;
 pub use options::{Cache, Entrance, Load, MustStart, NotRunning, OnReady, Options, Ready, ReadyEndpoint, ReadyService};
 pub use swap::{DEFAULT_GRACE, Swap, SwapError, Why};
 pub use watch::Watch;
 
+use addresses::Listening;
 use members::Telling;
+use reach::Reach;
 use registries::Registries;
 use vitals::Signs;
 
@@ -127,19 +133,27 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         let control: Arc<dyn Control> = Arc::clone(&host) as _;
         let api = Arc::new(Api::new(name.as_ref().map(ToString::to_string), control, Arc::clone(&overview)));
         let serving = edge::serve(&listen, Arc::clone(&overview), Some(Arc::clone(&api)), &lanes)?;
-        api.serves_at(serving.address(), listen.tls.is_some());
+        let (address, sockets, tls) = (serving.address(), serving.sockets(), listen.tls.is_some());
+        let url = address.map(|address| format!("{}://{address}", if tls { "https" } else { "http" }));
+        let url = url.or_else(|| sockets.first().map(|path| format!("unix:{}", path.display())));
+        if let Some(url) = url {
+            api.serves_at(url);
+        }
         let door = socket.map(|socket| Door::open(socket, api)).transpose()?;
         overview.health.enter(Phase::Ready);
-        let addresses = node::addresses(&cluster, serving.address(), listen.tls.is_some());
-        let node = members::node(&id, &host, &overview, &cluster, name.as_ref(), addresses);
+        let reach = Reach::new(Listening::new(&cluster, address, tls, sockets.clone()), &id);
+        let node = members::node(&id, &host, &overview, &cluster, name.as_ref(), reach.watch());
         if let Some(peers) = peers {
             overview.meet(peers);
             overview.tell(node.clone());
+            overview.locate(reach.watch());
+            tokio::spawn(reach.follow(reach::ask));
         }
         let telling = Telling::begin(&registries, &node, cluster.lease, &signs);
         let ready = Ready {
-            address: serving.address(),
-            tls: listen.tls.is_some(),
+            address,
+            sockets,
+            tls,
             door: door.as_ref().map(|door| door.path().to_owned()),
             services: host.running().iter().map(|running| running.ready()).collect(),
             failed: host.missing(),
