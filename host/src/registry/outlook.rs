@@ -189,7 +189,7 @@ mod tests {
             interfaces: vec![interface("a.B"), interface("a.C")],
         };
         let (name, zone, labels) = (None, None, BTreeMap::new());
-        Arc::new(Node { id: id.into(), name, addresses: Vec::new(), zone, labels, revision: 0, services: vec![service] })
+        Arc::new(Node { id: id.into(), name, addresses: Vec::new(), zone, labels, machine: None, revision: 0, services: vec![service] })
     }
 
     /// An outlook of the host `own`, and what tells it of others.

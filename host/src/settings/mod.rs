@@ -18,6 +18,7 @@ mod grant;
 mod granted;
 mod health;
 mod limits;
+mod listen;
 mod route;
 mod share;
 mod stray;
@@ -33,6 +34,7 @@ pub use failing::{Calls, Failing, MAX_RETRIES_PER_SECOND, MAX_TRIES, Retrying};
 pub use grant::{GrantedHost, HttpGrant};
 pub use health::HealthCheck;
 pub use limits::{Limits, parse_bytes, parse_duration};
+pub use listen::{Place, Places};
 pub use route::HttpRoute;
 pub use share::Share;
 
@@ -178,8 +180,8 @@ pub struct Service {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case", expecting = "a table such as { address = \"127.0.0.1:8080\" }")]
 pub struct Listen {
-    /// The address and port.
-    pub address: SocketAddr,
+    /// The address and port, and the sockets.
+    pub address: Places,
     /// The certificate and key for TLS; without, none.
     pub tls: Option<Tls>,
     /// The token that `/_microhost/metrics` and the like want from others than this machine.
@@ -202,7 +204,7 @@ pub struct Listen {
 impl Default for Listen {
     fn default() -> Listen {
         Listen {
-            address: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            address: SocketAddr::from(([127, 0, 0, 1], 8080)).into(),
             tls: None,
             admin_token: None,
             connections: 10_000,

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use super::budget::Budget;
 use super::lookup::Known;
-use crate::registry::{Address, Offer};
+use crate::registry::Offer;
 use crate::rpc::{Channel, Form};
 use crate::selector::{self, Facts, Listed, Rules, Summary};
 use crate::settings::{Balance, Failing, Retrying};
@@ -160,9 +160,7 @@ impl Way {
             }
             let channels: Box<[_]> = match own(offer) {
                 true => [Arc::clone(&known.here)].into(),
-                false => {
-                    offer.node.addresses.iter().filter(|address| usable(address)).map(|address| known.reach.channel(address)).collect()
-                }
+                false => offer.node.ways().map(|address| known.reach.channel(address)).collect(),
             };
             if !channels.is_empty() {
                 places.push(Arc::new(Place { offer: offer.clone(), channels, at: AtomicUsize::new(0) }));
@@ -281,14 +279,5 @@ impl Way {
             _ => format!("{service} takes no calls anywhere: of {who}, none has a weight"),
         };
         Status::new(Code::Unavailable, why).unseen()
-    }
-}
-
-/// Whether a node could be reached by this address from here.
-fn usable(address: &Address) -> bool {
-    match address {
-        Address::Tcp { .. } => true,
-        // Of another machine, or of one that has gone.
-        Address::Unix(path) => path.exists(),
     }
 }
