@@ -103,7 +103,8 @@ async fn reach(mut offering: Vec<&Offer>, service: String, trust: &Trust) -> Out
     offering.sort_by_cached_key(|offer| turn(offer.service().weight, chance()));
     let what = format!("no host that offers {service} can be reached");
     let mut failure = Failure::new(Exit::Unreachable, what).advise("--advertise of `microhost run` tells another address of a host");
-    let addresses = offering.iter().flat_map(|offer| &offer.node.addresses).filter(|address| matches!(address, Address::Tcp { .. }));
+    let addresses =
+        offering.iter().flat_map(|offer| offer.node.ways()).filter(|address| matches!(address, Address::Tcp { .. } | Address::Unix(_)));
     for address in addresses.take(MAX_TRIED) {
         let target = Target::parse("--peer", &address.to_string(), trust.clone())?;
         match timeout(REACH, target.connect(Version::Two)).await {
