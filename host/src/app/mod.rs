@@ -15,6 +15,7 @@ use crate::lanes::Lanes;
 use crate::middleware::cluster as callees;
 use crate::remote::{Bounds, Remote};
 use crate::rpc::Router;
+use crate::settings::Address;
 use crate::stats::CacheStats;
 use crate::wasm::cache::{self, DEFAULT_CAPACITY};
 use crate::wasm::directory::Directory;
@@ -73,7 +74,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let view = &overview.view;
     let id = node::id();
     let runtime = own_runtime().context("cannot start the host's own runtime")?;
-    let Registries { all: registries, peers } = runtime.block_on(async {
+    let Registries { all: registries, peers, tunnels } = runtime.block_on(async {
         let registries = registries::open(&cluster);
         members::hear(view, &registries.all);
         registries
@@ -84,7 +85,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         own: id.as_str().into(),
         zone: cluster.zone.clone(),
         view: Arc::clone(view),
-        reach: Arc::new(Remote::new(&lanes, Bounds::default())),
+        reach: Arc::new(Remote::new(&lanes, Bounds::default(), tunnels.clone())),
         settings: calls,
         stats: Arc::clone(&overview.callees),
     }));
@@ -115,11 +116,15 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         let socket = entrance::socket(&door, name.as_ref())?;
         let control: Arc<dyn Control> = Arc::clone(&host) as _;
         let api = Arc::new(Api::new(name.as_ref().map(ToString::to_string), control, Arc::clone(&overview)));
-        let serving = edge::serve(&listen, Arc::clone(&overview), Some(Arc::clone(&api)), &lanes)?;
+        let mut serving = edge::serve(&listen, Arc::clone(&overview), Some(Arc::clone(&api)), &lanes)?;
         api.serves_at(serving.address(), listen.tls.is_some());
         let door = socket.map(|socket| Door::open(socket, api)).transpose()?;
         overview.health.enter(Phase::Ready);
-        let addresses = node::addresses(&cluster, serving.address(), listen.tls.is_some());
+        let tunnel = tunnels.as_ref().map(|tunnels| tunnels.subject(&id));
+        let addresses = node::addresses(&cluster, serving.address(), listen.tls.is_some(), tunnel.as_ref());
+        if let Some(tunnels) = tunnels.filter(|_| addresses.iter().any(|address| matches!(address, Address::Nats(_)))) {
+            serving.also(tunnels.listen(&id));
+        }
         let node = members::node(&id, &host, &overview, &cluster, name.as_ref(), addresses);
         if let Some(peers) = peers {
             overview.meet(peers);

@@ -7,7 +7,7 @@ use crate::admin::Snapshot;
 use crate::registry::mdns::Networks;
 use crate::registry::{Interface, Kind, Method, Node, Service};
 use crate::schema::{Fingerprint, MethodKind};
-use crate::settings::{Address, Cluster};
+use crate::settings::{Address, Cluster, Subject};
 use crate::wasm::service::HEALTH;
 
 /// A new id: random, so that no two hosts and no two runs share one.
@@ -86,11 +86,18 @@ fn told(kind: MethodKind) -> Kind {
 }
 
 /// Where others reach a host that listens at `bound`: what the user says; else that address, or, where it
-/// listens everywhere, those of the machine that others may have a way to.
-pub fn addresses(cluster: &Cluster, bound: SocketAddr, tls: bool) -> Vec<Address> {
+/// listens everywhere, those of the machine that others may have a way to, and last the subject at which it
+/// listens by NATS.
+pub fn addresses(cluster: &Cluster, bound: SocketAddr, tls: bool, subject: Option<&Subject>) -> Vec<Address> {
+    let by_nats = || subject.map(|subject| Address::Nats(Some(subject.clone())));
     if !cluster.advertise.is_empty() {
-        return cluster.advertise.clone();
+        let said = cluster.advertise.iter().cloned();
+        return said.filter_map(|address| if matches!(address, Address::Nats(_)) { by_nats() } else { Some(address) }).collect();
     }
+    found(cluster, bound, tls).into_iter().chain(by_nats()).collect()
+}
+
+fn found(cluster: &Cluster, bound: SocketAddr, tls: bool) -> Vec<Address> {
     let at = |ip: IpAddr| Address::Tcp { host: ip.to_string(), port: bound.port(), tls };
     if !bound.ip().is_unspecified() {
         return vec![at(bound.ip())];

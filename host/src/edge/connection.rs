@@ -23,6 +23,7 @@ use super::tls::HANDSHAKE_TIME;
 use super::unary::Peer;
 use super::{Place, answer};
 use crate::settings::Listen;
+use crate::tunnel::Tunnel;
 
 /// hyper, set up.
 pub(super) type Http = auto::Builder<TokioExecutor>;
@@ -121,18 +122,23 @@ pub(super) async fn run(entry: Entry, place: Place, socket: TcpStream, address: 
         let socket = tokio::net::TcpStream::from_std(socket)?;
         let probe = Probe::of(&socket);
         let Some(tls) = tls else {
-            serve(&place, &entry.control, socket, probe, address, &http).await;
+            serve(&place, &entry.control, socket, Some(probe), Some(address), &http).await;
             return Ok(());
         };
         let handshake = ended_by(&entry.control, timeout(HANDSHAKE_TIME, tls.accept(socket)));
         if let Some(Ok(socket)) = handshake.await {
-            serve(&place, &entry.control, socket?, probe, address, &http).await;
+            serve(&place, &entry.control, socket?, Some(probe), Some(address), &http).await;
         }
         std::io::Result::Ok(())
     };
     if let Err(error) = served.await {
         tracing::debug!(%address, %error, "a connection did not come about");
     }
+}
+
+/// Serves a connection by NATS until it ends.
+pub(super) async fn run_tunnel(entry: Entry, place: Place, tunnel: Tunnel, http: Arc<Http>) {
+    serve(&place, &entry.control, tunnel, None, None, &http).await;
 }
 
 /// Drives a future until the connection is to end; `None` where it is.
@@ -146,7 +152,7 @@ async fn ended_by<F: Future>(control: &Control, future: F) -> Option<F::Output> 
     .await
 }
 
-async fn serve<S>(place: &Place, control: &Control, socket: S, probe: Probe, address: SocketAddr, http: &Http)
+async fn serve<S>(place: &Place, control: &Control, socket: S, probe: Option<Probe>, address: Option<SocketAddr>, http: &Http)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -174,7 +180,7 @@ where
             let ticked = ticks(tick.as_mut(), place.edge.patience.tick, cx);
             if ticked {
                 verdict = verdict.max(watch.look(Instant::now()));
-                if activity.streams_in_http1() && probe.is_closed() {
+                if activity.streams_in_http1() && probe.as_ref().is_some_and(Probe::is_closed) {
                     verdict = Verdict::End("the client went away");
                 }
             }
@@ -194,7 +200,7 @@ where
     })
     .await;
     if let Err(error) = ended {
-        tracing::debug!(%address, error, "a connection ended");
+        tracing::debug!(address = address.map(tracing::field::display), error, "a connection ended");
     }
 }
 

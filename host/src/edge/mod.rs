@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::admin::{Access, Api, Overview, Phase};
 use crate::lanes::Lanes;
 use crate::settings::Listen;
+use crate::tunnel;
 
 mod activity;
 mod answer;
@@ -126,7 +127,8 @@ impl Drop for Place {
 pub struct Serving {
     edge: Arc<Edge>,
     address: SocketAddr,
-    acceptor: tokio::task::AbortHandle,
+    acceptor: listener::Acceptor,
+    accepting: Vec<tokio::task::AbortHandle>,
 }
 
 /// Opens the listener and serves what the overview's router has.
@@ -161,8 +163,8 @@ fn serve_with(
     let http = Arc::new(connection::http(listen));
     let acceptor = listener::Acceptor { edge: edge.clone(), lanes: lanes.clone(), most: listen.connections, http, tls };
     // One lane accepts for all: the kernel would leave one lane idle where connections are few.
-    let task = lanes.spawn_on(0, acceptor.run(socket));
-    Ok(Serving { edge, address, acceptor: task.abort_handle() })
+    let task = lanes.spawn_on(0, acceptor.clone().run(socket));
+    Ok(Serving { edge, address, acceptor, accepting: vec![task.abort_handle()] })
 }
 
 impl Serving {
@@ -171,12 +173,22 @@ impl Serving {
         self.address
     }
 
+    /// Serves those too who come by NATS.
+    pub fn also(&mut self, listener: tunnel::Listener) {
+        let task = self.acceptor.lanes.spawn_on(0, self.acceptor.clone().run_tunnels(listener));
+        self.accepting.push(task.abort_handle());
+    }
+
+    fn accept_no_more(&self) {
+        self.accepting.iter().for_each(tokio::task::AbortHandle::abort);
+    }
+
     /// Takes nothing new, lets what runs end within `grace`, and closes every connection.
     ///
     /// Returns how many connections were cut off at the end of the grace.
     pub async fn drain(&self, grace: Duration) -> usize {
         self.edge.overview.health.enter(Phase::Draining);
-        self.acceptor.abort();
+        self.accept_no_more();
         self.edge.open.drain();
         if tokio::time::timeout(grace, self.edge.open.emptied()).await.is_ok() {
             return 0;
@@ -189,7 +201,7 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.acceptor.abort();
+        self.accept_no_more();
         self.edge.open.cut();
     }
 }

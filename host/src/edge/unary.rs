@@ -33,7 +33,8 @@ pub(super) const MAX_STREAMED: usize = 256 << 20;
 /// What the calls of one connection share.
 pub(super) struct Peer {
     pub(super) edge: Arc<Edge>,
-    pub(super) address: SocketAddr,
+    /// Where it is; nowhere that has an address for one that came by NATS.
+    pub(super) address: Option<SocketAddr>,
     pub(super) activity: Arc<Activity>,
 }
 
@@ -44,7 +45,7 @@ impl Peer {
     /// it calls is not taken from anybody: whoever can connect could say any name.
     pub(super) fn caller(&self, headers: &HeaderMap) -> Caller {
         let depth = headers.get(DEPTH).map_or(0, |value| depth(value.as_bytes()));
-        Caller { peer: Some(self.address), service: None, depth }
+        Caller { peer: self.address, service: None, depth }
     }
 
     /// Counts a reply as unsent where it is large.

@@ -3,14 +3,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
 use super::budget::Budget;
 use super::lookup::Known;
-use crate::registry::{Address, Offer};
+use crate::registry::Offer;
 use crate::rpc::{Channel, Form};
 use crate::selector::{self, Facts, Listed, Rules, Summary};
 use crate::settings::{Balance, Failing, Retrying};
@@ -33,23 +32,13 @@ pub(super) type Candidates = selector::Candidates<Arc<Place>>;
 /// A node that a call may go to.
 pub(super) struct Place {
     offer: Offer,
-    /// The ways there, by its addresses.
-    channels: Box<[Arc<dyn Channel>]>,
-    /// The one that is taken.
-    at: AtomicUsize,
+    channel: Arc<dyn Channel>,
 }
 
 impl Place {
     /// The way there.
     pub(super) fn channel(&self) -> &dyn Channel {
-        &*self.channels[self.at.load(Relaxed) % self.channels.len()]
-    }
-
-    /// Takes the next address from now on: nobody could be reached by this one.
-    pub(super) fn unreached(&self) {
-        if self.channels.len() > 1 {
-            self.at.fetch_add(1, Relaxed);
-        }
+        &*self.channel
     }
 
     /// What people call it.
@@ -159,15 +148,8 @@ impl Way {
                 places.push(Arc::clone(place));
                 continue;
             }
-            let channels: Box<[_]> = match own(offer) {
-                true => [Arc::clone(&known.here)].into(),
-                false => {
-                    offer.node.addresses.iter().filter(|address| usable(address)).map(|address| known.reach.channel(address)).collect()
-                }
-            };
-            if !channels.is_empty() {
-                places.push(Arc::new(Place { offer: offer.clone(), channels, at: AtomicUsize::new(0) }));
-            }
+            let channel = if own(offer) { Some(Arc::clone(&known.here)) } else { known.reach.channel(&offer.node.addresses) };
+            places.extend(channel.map(|channel| Arc::new(Place { offer: offer.clone(), channel })));
         }
         let rules = Rules::new(&balance, known.zone.as_deref());
         let all = Arc::new(Candidates::build(places.clone(), &rules, before.map(|way| &*way.all)));
@@ -281,14 +263,5 @@ impl Way {
             _ => format!("{service} is not ready anywhere: of {who}, none takes calls now"),
         };
         Status::new(Code::Unavailable, why).unseen()
-    }
-}
-
-/// Whether a node could be reached by this address from here.
-fn usable(address: &Address) -> bool {
-    match address {
-        Address::Tcp { .. } => true,
-        // Of another machine, or of one that has gone.
-        Address::Unix(path) => path.exists(),
     }
 }

@@ -47,7 +47,7 @@ impl Calls {
     fn with(patience: Patience, trust: Trust) -> Calls {
         // One lane, so that connections can be counted.
         let lanes = Lanes::start(NonZeroUsize::MIN).expect("a lane starts");
-        Calls { remote: Remote::with(&lanes, Bounds { connect: Duration::from_secs(2), message: 1 << 20 }, patience, trust), lanes }
+        Calls { remote: Remote::with(&lanes, Bounds { connect: Duration::from_secs(2), message: 1 << 20 }, patience, trust, None), lanes }
     }
 }
 
