@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use futures::future::select_all;
 
 use super::frame::{self, Frame, Kind};
-use super::stream::{Ends, Tunnel};
+use super::stream::{Ends, LEAST, Tunnel};
 use super::{Link, MAX_ACCEPTED, Tunnels, WINDOW, broken, place};
 use crate::connections::{self, Nats};
 use crate::settings;
@@ -38,12 +38,13 @@ impl Tunnels {
     /// Takes the connection that a message asks for.
     async fn accept(&self, server: &Arc<Nats>, asked: Message) -> io::Result<Tunnel> {
         let strange = || broken("it was sent what begins no connection");
-        let window = Frame::read(asked.payload).filter(|frame| (frame.kind, frame.number) == (Kind::Open, 0)).and_then(|frame| frame.window());
+        let asks = Frame::read(asked.payload).filter(|frame| (frame.kind, frame.number) == (Kind::Open, 0));
+        let window = asks.and_then(|frame| frame.window()).filter(|window| *window >= LEAST);
         // Whoever may send here might have us send to where he may not.
         let other = asked.reply.filter(|other| self.is_line(other)).ok_or_else(strange)?;
         let link = Link::to(server).await?;
         let Some(window) = window else {
-            link.refuse(other, "what asks for a connection is another version of it").await?;
+            link.refuse(other, "what asks for a connection has too little room, or is of another version").await?;
             return Err(strange());
         };
         let Some(place) = place(&self.accepted) else {

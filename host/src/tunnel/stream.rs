@@ -26,7 +26,7 @@ const MARGIN: usize = 1 << 10;
 
 /// The least room of the other side that is of use: a message of the longest, and one more while that is
 /// on its way.
-const LEAST: u32 = 2 * (CHUNK as u32 + 1024);
+pub(super) const LEAST: u32 = 2 * (CHUNK as u32 + 1024);
 const _: () = assert!(WINDOW >= LEAST);
 
 /// The other side is told what was read each time it is so much of the window.

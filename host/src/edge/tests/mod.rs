@@ -37,6 +37,7 @@ mod pressure;
 mod remote;
 mod streams;
 mod talk;
+mod tunnels;
 mod web;
 
 /// What anything may take before a test gives up on it.
