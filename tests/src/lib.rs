@@ -2,6 +2,8 @@
 //! share no code with it.
 
 use std::future::Future;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
 pub mod cluster;
@@ -39,4 +41,26 @@ pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
         Ok(output) => output,
         Err(_) => panic!("{what}: did not happen within {SOON:?}"),
     }
+}
+
+/// Ports that are nobody's, for servers that are told theirs, or that come back at the one that they had.
+/// They lie below those that Linux gives out by itself (32768 and up), so that no connection of another test
+/// takes one in between.
+const PORTS: std::ops::Range<u16> = 12_000..32_000;
+
+/// A port of loopback that nothing listens on, and that no other call of this process has told.
+///
+/// # Panics
+/// If there is none.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let count = PORTS.end - PORTS.start;
+    // Processes that run beside one another begin at places of their own.
+    let first = std::process::id().wrapping_mul(2_654_435_761) % u32::from(count);
+    let free = |_| {
+        let step = u32::from(NEXT.fetch_add(1, Relaxed));
+        let port = PORTS.start + u16::try_from((first + step) % u32::from(count)).expect("it is below the count");
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(port)
+    };
+    (0..count).find_map(free).expect("a free port")
 }

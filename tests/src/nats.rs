@@ -3,12 +3,13 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::{soon, tools};
+use crate::{free_port, soon, tools};
 
 /// What it says when it takes connections.
 const READY: &str = "Server is ready";
@@ -118,8 +119,25 @@ impl Server {
     ///
     /// # Panics
     /// If it does not run.
-    pub fn hang(&self) {
+    pub async fn hang(&self) {
         self.signal(libc::SIGSTOP);
+        soon("a server that stands still", async {
+            while !self.stands_still() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Whether each of its threads has stopped: a signal is only the beginning of that.
+    fn stands_still(&self) -> bool {
+        let threads = format!("/proc/{}/task", self.child.id().expect("it runs"));
+        let stopped = |thread: std::io::Result<std::fs::DirEntry>| {
+            let told = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
+            // The state follows the name, which stands in brackets and may contain anything.
+            told.rsplit_once(") ").map(|(_, rest)| rest.starts_with('T'))
+        };
+        std::fs::read_dir(threads).expect("it runs").all(|thread| stopped(thread).unwrap_or(true))
     }
 
     /// Lets it go on after it hung.
@@ -159,9 +177,4 @@ async fn run(command: &mut Command) -> Option<Child> {
     // Read on, or it stands still when the pipe is full.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     Some(child)
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").port()
 }

@@ -44,7 +44,7 @@ pub use access::Access;
 pub use api::{Api, ApiBody, PATH, Way};
 pub use catalog::{Catalog, CatalogError, Clash, Listing};
 pub use control::Control;
-pub use health::{Health, Phase, Snapshot};
+pub use health::{Health, Phase, Snapshot, Standing};
 pub use journal::Journal;
 
 /// The start of every path that is the host's own.
@@ -196,7 +196,15 @@ fn ready(snapshot: &Snapshot) -> Response<ApiBody> {
     let status = if snapshot.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let services: serde_json::Map<_, _> =
         snapshot.services.iter().map(|(name, serving)| (name.clone(), json!(if *serving { "serving" } else { "not_serving" }))).collect();
-    json(status, &json!({ "status": snapshot.phase.name(), "services": services, "failed": snapshot.failed }))
+    json(
+        status,
+        &json!({
+            "status": snapshot.phase.name(),
+            "services": services,
+            "failed": snapshot.failed,
+            "unwell": snapshot.unwell().collect::<Vec<_>>(),
+        }),
+    )
 }
 
 /// An error as JSON: `{"error": "…"}`.

@@ -35,6 +35,8 @@ pub enum State {
     Serving,
     /// It takes calls, and lacks a service that it imports and that may come late.
     Waiting,
+    /// It takes calls, and is not well: others are called in its place where there are any.
+    Unwell,
     /// It could not be started.
     Failed,
 }
@@ -45,6 +47,7 @@ impl State {
         match self {
             State::Serving => "serving",
             State::Waiting => "waiting",
+            State::Unwell => "unwell",
             State::Failed => "failed",
         }
     }

@@ -23,6 +23,7 @@ use crate::wasm::engine::GuestEngine;
 use crate::wasm::load::Loader;
 use crate::wasm::service::Starter;
 
+mod checks;
 mod control;
 mod entrance;
 mod failed;
@@ -32,6 +33,7 @@ mod members;
 mod node;
 mod options;
 mod registries;
+mod standing;
 mod steps;
 mod stop;
 mod swap;
@@ -90,7 +92,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         stats: Arc::clone(&overview.callees),
     }));
     let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory))?;
-    let host = Arc::new(Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview)));
+    let host = Arc::new(Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview), runtime.handle().clone()));
     // Every service before the address: what cannot be loaded must not be called.
     let failed: Vec<Failed> = failed
         .into_iter()

@@ -1,9 +1,10 @@
 //! What a host tells others of itself.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::Running;
-use crate::admin::Snapshot;
+use crate::admin::{Snapshot, Standing};
 use crate::registry::mdns::Networks;
 use crate::registry::{Interface, Kind, Method, Node, Service};
 use crate::schema::{Fingerprint, MethodKind};
@@ -65,15 +66,14 @@ fn service(running: &Running, health: &Snapshot) -> Service {
     let everything = (running.service.is_gateway() && load.handles.is_empty()).then(|| "*".to_owned());
     let open = load.handles.iter().cloned().chain(everything).map(|name| Interface { name, wit: None, methods: Vec::new() });
     let interfaces: Vec<Interface> = typed.chain(handled).chain(open).collect();
-    let ready = health.is_ready() && interfaces.iter().all(|interface| health.serving(&interface.name) != Some(false));
-    Service {
-        name: load.name.clone(),
-        version: running.version().map(str::to_owned),
-        weight: load.weight.0,
-        ready,
-        labels: load.labels.clone(),
-        interfaces,
-    }
+    let standing = health.standings.get(&load.name);
+    let ready = health.is_ready()
+        && standing.is_none_or(Standing::is_well)
+        && interfaces.iter().all(|interface| health.serving(&interface.name) != Some(false));
+    let mut labels = standing.map_or_else(BTreeMap::new, |standing| standing.labels.clone());
+    // The last word is whose host it is.
+    labels.extend(load.labels.clone());
+    Service { name: load.name.clone(), version: running.version().map(str::to_owned), weight: load.weight.0, ready, labels, interfaces }
 }
 
 fn told(kind: MethodKind) -> Kind {

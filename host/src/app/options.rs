@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{Failed, Host};
 use crate::admin::Journal;
 use crate::schema::{MethodKind, Refused};
-use crate::settings::{Calls, Cluster, Grants, HostName, HttpRoute, Isolation, Limits, Listen, Weight};
+use crate::settings::{Calls, Cluster, Grants, HealthCheck, HostName, HttpRoute, Isolation, Limits, Listen, Weight};
 
 /// What a host is asked to run.
 pub struct Options {
@@ -84,6 +84,8 @@ pub struct Load {
     pub weight: Weight,
     /// What it says of itself to those who choose among hosts.
     pub labels: BTreeMap<String, String>,
+    /// How it is asked whether it is well.
+    pub health: HealthCheck,
     /// What it may use.
     pub limits: Limits,
     /// What it is allowed.

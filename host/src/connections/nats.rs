@@ -231,9 +231,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_is_not_there_is_told_with_the_reason() {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = free.local_addr().expect("it is bound");
-        drop(free);
+        let address = format!("127.0.0.1:{}", e2e::free_port());
         let error = why_not(&format!("nats://ann:cret@{address}")).await;
         assert!(error.contains("refused") && !error.contains("cret"), "{error}");
         // A name that is nobody's, wherever names are looked up.

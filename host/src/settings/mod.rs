@@ -16,6 +16,7 @@ mod cores;
 mod failing;
 mod grant;
 mod granted;
+mod health;
 mod limits;
 mod route;
 mod share;
@@ -30,6 +31,7 @@ pub use cluster::{Backend, Cluster, LEASE, Weight};
 pub use cores::CpuShare;
 pub use failing::{Calls, Failing, MAX_RETRIES_PER_SECOND, MAX_TRIES, Retrying};
 pub use grant::{GrantedHost, HttpGrant};
+pub use health::HealthCheck;
 pub use limits::{Limits, parse_bytes, parse_duration};
 pub use route::HttpRoute;
 pub use share::Share;
@@ -162,6 +164,8 @@ pub struct Service {
     pub weight: Weight,
     /// What it says of itself to those who choose among hosts.
     pub labels: BTreeMap<String, String>,
+    /// How it is asked whether it is well.
+    pub health: HealthCheck,
     /// What it may use.
     pub limits: Limits,
     /// What it is allowed.
@@ -308,6 +312,10 @@ mod tests {
         ("service.a.limits", "cpu-share = true", "a number of cores such as 1.5"),
         ("admin", "enabled = 1", "expected a boolean"),
         ("service.a.limits", "queue = \"many\"", "invalid type"),
+        ("service.a.health", "interval = \"1ms\"", "to ask never"),
+        ("service.a.health", "timeout = \"0s\"", "more than zero"),
+        ("service.a.health", "failure-threshold = 0", "more than zero"),
+        ("service.a.health", "success-treshold = 1", "did you mean `success-threshold`?"),
         ("service.a", "isolation = \"requests\"", "did you mean `request`?"),
         ("service.a", "http = \"api\"", "begins with a slash"),
         ("service.a", "safe = \"a.B/C\"", "write a list"),

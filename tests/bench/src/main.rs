@@ -10,6 +10,7 @@ mod caller;
 mod choose;
 mod density;
 mod hop;
+mod hosts;
 mod items;
 mod load;
 mod machine;
@@ -50,6 +51,10 @@ enum Bench {
     Swap(swap::Options),
     /// One host chosen of ten, of a thousand and of ten thousand, with each policy.
     Choose(choose::Options),
+    /// A hop between hosts, against tonic's client at one address.
+    Hosts(hosts::Options),
+    /// Be a client that calls: what `hosts` starts.
+    Ask(hosts::ask::Ask),
     /// Be a bare wasmtime that calls a guest: what `hop` starts.
     Bare(hop::Bare),
     /// Be a native server: what the others start; also for a look with other load generators.
@@ -78,6 +83,8 @@ fn run(bench: &Bench) -> Result<()> {
         Bench::Hop(options) => hop::run(options),
         Bench::Swap(options) => swap::run(options),
         Bench::Choose(options) => choose::run(options),
+        Bench::Hosts(options) => hosts::run(options),
+        Bench::Ask(ask) => hosts::ask::run(ask),
         Bench::Bare(bare) => hop::run_bare(bare),
         Bench::Serve(serve) => serve::run(serve),
         Bench::Load(load) => load::run(load),

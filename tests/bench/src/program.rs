@@ -96,9 +96,18 @@ impl Programs {
     /// microhost at a free port, with what a settings file or a component says, and the compile cache in
     /// `cache`.
     pub fn settings(&self, what: &Path, cache: &Path) -> Command {
+        self.listening("127.0.0.1:0", what, cache)
+    }
+
+    /// microhost with the component, at a free port of all addresses of version 4.
+    pub fn everywhere(&self) -> Command {
+        self.listening("0.0.0.0:0", &self.guest, &self.cache())
+    }
+
+    fn listening(&self, at: &str, what: &Path, cache: &Path) -> Command {
         let mut command = Command::new(&self.microhost);
         command.arg("run").arg(what);
-        command.args(["--listen", "127.0.0.1:0"]).env("XDG_CACHE_HOME", cache);
+        command.args(["--listen", at]).env("XDG_CACHE_HOME", cache);
         // Other hosts are not measured.
         command.env("MICROHOST_ALONE", "true");
         // What is set for other runs on this machine: the ready line is read from JSON, at `info`.

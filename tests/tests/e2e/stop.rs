@@ -1,5 +1,6 @@
 //! The end of a host: drained, forced, or killed, and the start after it.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use e2e::host::{Host, Start};
@@ -92,8 +93,8 @@ async fn a_second_sigterm_stops_at_once() {
 #[tokio::test]
 async fn a_host_killed_under_load_starts_again_at_the_same_address_with_the_same_cache() {
     let cache = tempfile::TempDir::new().expect("a temporary folder");
-    let first = Start::guest("sleeper").cache(cache.path()).ready().await;
-    let address = first.address;
+    let address = SocketAddr::from(([127, 0, 0, 1], e2e::free_port()));
+    let first = Start::guest("sleeper").cache(cache.path()).at(address).ready().await;
     let mut calls = Vec::new();
     for _ in 0..20 {
         calls.push(under_way(&first, Version::One, "Sleep", json!({"ms": 20_000})).await);

@@ -5,7 +5,7 @@
 //! that build the host itself are not run: the tests are what they build.
 
 use std::ffi::OsString;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -28,9 +28,7 @@ struct Reader {
 
 impl Reader {
     fn new() -> Reader {
-        // Nobody else takes a port that was just given back, unless thousands are taken.
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("it is bound");
+        let address = SocketAddr::from(([127, 0, 0, 1], e2e::free_port()));
         let own = program::microhost().parent().expect("the program lies in a folder").to_owned();
         let inherited = std::env::var_os("PATH").unwrap_or_default();
         let folders = [own, program::target().join("tools")].into_iter().chain(std::env::split_paths(&inherited));

@@ -82,7 +82,7 @@ fn of(node: &Node) -> impl Iterator<Item = Elsewhere> {
     node.services.iter().map(move |service| Elsewhere {
         name: service.name.clone(),
         version: service.version.clone(),
-        state: if service.ready { State::Serving } else { State::Failed },
+        state: if service.ready { State::Serving } else { State::Unwell },
         host: host.clone(),
         address: address.clone(),
         zone: node.zone.clone(),
@@ -153,7 +153,7 @@ pub fn state(state: State) -> Cell {
     match state {
         State::Serving => cell.good(),
         State::Waiting => cell.odd(),
-        State::Failed => cell.bad(),
+        State::Unwell | State::Failed => cell.bad(),
     }
 }
 

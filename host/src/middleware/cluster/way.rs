@@ -120,7 +120,7 @@ pub(super) struct Way {
     balance: Balance,
     /// The methods that were called, and those that nobody has.
     methods: ArcSwap<Methods>,
-    /// This host's own service has said that it is not ready.
+    /// This host's own service has said that it is not ready, and another host's is.
     pub(super) unwell_here: bool,
     /// What of its calls holds for all.
     pub(super) retrying: Retrying,
@@ -138,7 +138,6 @@ impl Way {
         let retrying = known.settings.retrying(service);
         let balance = known.settings.balance(service, None);
         let own = |offer: &Offer| *offer.node.id == *known.own;
-        let unwell_here = offers.iter().any(|offer| own(offer) && !offer.service().ready);
         let mut places = Vec::with_capacity(offers.len());
         let mut old = before.map_or(&[][..], |way| &way.places).iter().peekable();
         for offer in offers.iter().filter(|offer| !(own(offer) && retrying.local_first)) {
@@ -153,6 +152,7 @@ impl Way {
         }
         let rules = Rules::new(&balance, known.zone.as_deref());
         let all = Arc::new(Candidates::build(places.clone(), &rules, before.map(|way| &*way.all)));
+        let unwell_here = all.summary().ready > 0 && offers.iter().any(|offer| own(offer) && !offer.service().ready);
         Way {
             service: Arc::clone(service),
             via: Via::of(offers).unwrap_or(Via::Name),
@@ -176,7 +176,7 @@ impl Way {
 
     /// Whether any other host takes calls.
     pub(super) fn is_open(&self) -> bool {
-        self.all.summary().ready > 0
+        self.all.summary().open > 0
     }
 
     #[cfg(test)]
@@ -223,7 +223,7 @@ impl Way {
         let balance = known.settings.balance(&self.service, Some(name));
         let own = (balance != self.balance).then(|| Rules::new(&balance, known.zone.as_deref()));
         let candidates = self.some(&at, own.as_ref());
-        if candidates.summary().ready == 0 {
+        if candidates.summary().open == 0 {
             return None;
         }
         types.sort_unstable();
@@ -248,7 +248,7 @@ impl Way {
     /// Why no node takes a call.
     pub(super) fn nobody(&self) -> Status {
         let (service, summary) = (&self.service, self.all.summary());
-        if summary.ready > 0 {
+        if summary.open > 0 {
             return Status::new(Code::Unimplemented, format!("no host that is known has this method of {service}")).unseen();
         }
         let names: Vec<&str> = self.offers.iter().take(MAX_NAMED).map(name).collect();
@@ -260,7 +260,7 @@ impl Way {
             Summary { admitted: 0, .. } => {
                 format!("{service} is offered by {who}, and none has the version and labels that [calls] asks for")
             }
-            _ => format!("{service} is not ready anywhere: of {who}, none takes calls now"),
+            _ => format!("{service} takes no calls anywhere: of {who}, none has a weight"),
         };
         Status::new(Code::Unavailable, why).unseen()
     }

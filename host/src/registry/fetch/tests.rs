@@ -128,9 +128,7 @@ async fn a_host_that_closes_its_connections_is_asked_over_new_ones() {
 
 #[tokio::test]
 async fn a_host_is_found_again_when_it_is_back_and_tells_all_anew() {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let place = socket.local_addr().expect("bound");
-    drop(socket);
+    let place = std::net::SocketAddr::from(([127, 0, 0, 1], e2e::free_port()));
     let mut answers = Box::pin(follow(format!("http://{place}").parse().expect("an address"), WAIT, HeaderMap::new));
     assert!(matches!(next(&mut answers).await, Err(RegistryError::Unreachable(..))));
     let host = Scripted::at(TcpListener::bind(place).await.expect("still free"), script([told(&node("a", 7))]));

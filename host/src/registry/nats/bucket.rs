@@ -88,23 +88,44 @@ impl Bucket {
         subject.strip_prefix(&self.prefix)
     }
 
-    /// Makes the bucket, unless it is there, and has it keep values at least as long as `lease`.
-    pub(super) async fn ensure(&self, client: &Client, lease: Option<Duration>) -> Result<(), Trouble> {
+    /// Makes the bucket, unless it is there, and has it keep values at least as long as `lease`. Tells
+    /// whether as many servers keep it as are to.
+    pub(super) async fn ensure(&self, client: &Client, lease: Option<Duration>) -> Result<bool, Trouble> {
         let age = lease.map(|lease| lease.max(MIN_AGE));
+        let replicas = if client.server_info().cluster.is_some() { REPLICAS } else { 1 };
         let found: Result<Info, Trouble> = ask(client, format!("$JS.API.STREAM.INFO.{}", self.stream), None, "".into()).await;
         match found {
             Ok(info) => {
-                if let Some(age) = age.filter(|age| info.config.max_age < *age) {
-                    self.keep_longer(client, info.config, age).await;
+                let mut config = info.config;
+                if let Some(age) = age.filter(|age| config.max_age < *age) {
+                    let longer = Config { max_age: age, ..config.clone() };
+                    match self.change(client, &longer).await {
+                        Ok(()) => config = longer,
+                        // A bucket that stays as it is still works: who watches keeps time himself, and who
+                        // renews in time is there again.
+                        Err(why) => tracing::warn!(
+                            bucket = self.stream,
+                            "values are kept for {:?} and not for {age:?}, as leases have it: {why}",
+                            config.max_age
+                        ),
+                    }
                 }
-                Ok(())
+                if config.num_replicas >= replicas {
+                    return Ok(true);
+                }
+                // It was made when the cluster was smaller, or while it was starting.
+                let more = self.change(client, &Config { num_replicas: replicas, ..config }).await;
+                if let Err(why) = &more {
+                    tracing::debug!(bucket = self.stream, "fewer servers keep it than {replicas}: {why}");
+                }
+                Ok(more.is_ok())
             }
-            Err(trouble) if trouble.is(ErrorCode::STREAM_NOT_FOUND) => self.make(client, age.unwrap_or(LEASE)).await,
+            Err(trouble) if trouble.is(ErrorCode::STREAM_NOT_FOUND) => self.make(client, age.unwrap_or(LEASE), replicas).await,
             Err(trouble) => Err(trouble),
         }
     }
 
-    async fn make(&self, client: &Client, age: Duration) -> Result<(), Trouble> {
+    async fn make(&self, client: &Client, age: Duration, replicas: usize) -> Result<bool, Trouble> {
         let mut config = Config {
             name: self.stream.clone(),
             description: Some("The hosts of microhost, as they tell of themselves".to_owned()),
@@ -115,17 +136,17 @@ impl Bucket {
             allow_rollup: true,
             deny_delete: true,
             allow_direct: true,
-            num_replicas: if client.server_info().cluster.is_some() { REPLICAS } else { 1 },
+            num_replicas: replicas,
             ..Config::default()
         };
         loop {
             let made: Result<Info, Trouble> =
                 ask(client, format!("$JS.API.STREAM.CREATE.{}", self.stream), None, json!(config).to_string().into()).await;
             match made {
-                Ok(_) => return Ok(()),
-                // Another host was faster.
-                Err(trouble) if trouble.is(ErrorCode::STREAM_NAME_EXIST) => return Ok(()),
-                // The cluster is smaller than that.
+                Ok(_) => return Ok(config.num_replicas == replicas),
+                // Another host was faster. How many servers keep it is asked the next time.
+                Err(trouble) if trouble.is(ErrorCode::STREAM_NAME_EXIST) => return Ok(false),
+                // The cluster is smaller than that, or its servers do not all know of each other yet.
                 Err(trouble)
                     if config.num_replicas > 1
                         && [ErrorCode::CLUSTER_NO_PEERS, ErrorCode::INSUFFICIENT_RESOURCES, ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED]
@@ -139,15 +160,8 @@ impl Bucket {
         }
     }
 
-    /// A bucket that stays as it is still works: who watches keeps time himself, and who renews in time is
-    /// there again.
-    async fn keep_longer(&self, client: &Client, config: Config, age: Duration) {
-        let (old, config) = (config.max_age, Config { max_age: age, ..config });
-        let changed: Result<Info, Trouble> =
-            ask(client, format!("$JS.API.STREAM.UPDATE.{}", self.stream), None, json!(config).to_string().into()).await;
-        if let Err(why) = changed {
-            tracing::warn!(bucket = self.stream, "values are kept for {old:?} and not for {age:?}, as leases have it: {why}");
-        }
+    async fn change(&self, client: &Client, config: &Config) -> Result<(), Trouble> {
+        ask::<Info>(client, format!("$JS.API.STREAM.UPDATE.{}", self.stream), None, json!(config).to_string().into()).await.map(drop)
     }
 
     /// Puts a value.

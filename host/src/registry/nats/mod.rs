@@ -2,7 +2,7 @@
 //! for each host, and whoever watches it hears of all.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::Client;
 use bytes::Bytes;
@@ -25,12 +25,25 @@ use bucket::{Bucket, Trouble};
 /// Bytes of a message beside its value: headers.
 const HEADERS: usize = 256;
 
+/// How long a bucket that fewer servers keep than should is left at that.
+const FEW: Duration = Duration::from_secs(2);
+
+/// A bucket that was found to be there.
+#[derive(Clone, Copy)]
+struct Ready {
+    /// The connection over which it was.
+    over: u64,
+    /// How long it keeps values.
+    kept: Duration,
+    /// When it was, where fewer servers keep it than should.
+    few: Option<Instant>,
+}
+
 /// The registry of a NATS server.
 pub struct Nats {
     server: Arc<connections::Nats>,
     bucket: Bucket,
-    /// The connection over which the bucket was last found to be there, and how long it keeps values.
-    ready: Mutex<Option<(u64, Duration)>>,
+    ready: Mutex<Option<Ready>>,
     /// The node that was put last, as it is put again at each renewal.
     written: Mutex<Option<(Arc<Node>, Bytes)>>,
 }
@@ -86,14 +99,16 @@ impl Nats {
         if bytes <= most { Ok(()) } else { Err(RegistryError::TooLarge { registry: self.server.name().to_owned(), bytes, most }) }
     }
 
-    /// Has a bucket that keeps values as long as `lease`, asking once a connection.
+    /// Has a bucket that keeps values as long as `lease`, asking once a connection, and again while too few
+    /// servers keep it.
     async fn ready(&self, client: &Client, number: u64, lease: Duration) -> Result<(), Trouble> {
         let ready = *self.ready.lock().expect("no holder panics");
-        if ready.is_some_and(|(over, kept)| over == number && kept >= lease) {
+        if ready.is_some_and(|Ready { over, kept, few }| over == number && kept >= lease && few.is_none_or(|since| since.elapsed() < FEW)) {
             return Ok(());
         }
-        self.bucket.ensure(client, Some(lease)).await?;
-        *self.ready.lock().expect("no holder panics") = Some((number, lease));
+        let whole = self.bucket.ensure(client, Some(lease)).await?;
+        let few = (!whole).then(Instant::now);
+        *self.ready.lock().expect("no holder panics") = Some(Ready { over: number, kept: lease, few });
         Ok(())
     }
 

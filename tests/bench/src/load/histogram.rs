@@ -29,6 +29,13 @@ impl Histogram {
         self.longest = self.longest.max(time);
     }
 
+    /// Counts what another one has counted too.
+    pub fn add(&mut self, other: &Histogram) {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
+        self.total += other.total;
+        self.longest = self.longest.max(other.longest);
+    }
+
     /// Forgets all.
     pub fn clear(&mut self) {
         self.counts.fill(0);

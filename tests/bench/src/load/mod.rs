@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::usage::{Usage, machine_busy};
 use connection::Connection;
-use histogram::Histogram;
+pub use histogram::Histogram;
 use streams::Direction;
 
 mod connection;

@@ -44,6 +44,9 @@ pub struct Serve {
     /// The port on loopback; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
+    /// Listen on all addresses of version 4, not on 127.0.0.1 alone.
+    #[arg(long)]
+    everywhere: bool,
 }
 
 /// Serves until it is stopped. Writes the same ready line as microhost does.
@@ -51,7 +54,7 @@ pub fn run(serve: &Serve) -> Result<()> {
     // What `#[tokio::main]` makes: the runtime that most servers in Rust run on.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the tokio runtime")?;
     runtime.block_on(async {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, serve.port));
+        let address = SocketAddr::from((if serve.everywhere { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST }, serve.port));
         let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))?;
         eprintln!("{}", ready_line(listener.local_addr()?));
         on(listener, serve.native).await

@@ -174,6 +174,7 @@ fn load(name: String, service: Service, component: &Path, base: &Path, overrides
         http: service.http,
         weight: service.weight,
         labels: service.labels,
+        health: service.health,
         limits: limits(service.limits, overrides).map_err(refused)?,
         grants,
     })
