@@ -128,3 +128,27 @@ fn interfaces(cluster: &Cluster) -> Vec<IpAddr> {
     let all = all.into_iter().filter(|interface| !interface.is_loopback() && networks.reach(interface));
     all.map(|interface| interface.ip()).filter(|ip| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(advertise: &[&str], subject: Option<&Subject>) -> Vec<String> {
+        let advertise = advertise.iter().map(|url| url.parse().expect(url)).collect();
+        let cluster = Cluster { advertise, ..Cluster::default() };
+        let bound = SocketAddr::from(([127, 0, 0, 1], 8080));
+        addresses(&cluster, bound, false, subject).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_host_tells_that_it_is_reached_by_nats_last_unless_the_user_says_where_it_is() {
+        let subject = Subject::of_host(&"a".parse().expect("a name"), "b");
+        let by_nats = "nats:microhost.a.host.b";
+        assert_eq!(told(&[], None), ["http://127.0.0.1:8080"]);
+        assert_eq!(told(&[], Some(&subject)), ["http://127.0.0.1:8080", by_nats]);
+        assert_eq!(told(&["http://10.0.0.5:80"], Some(&subject)), ["http://10.0.0.5:80"]);
+        assert_eq!(told(&["nats:"], Some(&subject)), [by_nats]);
+        assert_eq!(told(&["nats:", "http://10.0.0.5:80"], Some(&subject)), [by_nats, "http://10.0.0.5:80"]);
+        assert_eq!(told(&["nats:"], None), [""; 0]);
+    }
+}
