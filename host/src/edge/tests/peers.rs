@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
+use futures::StreamExt;
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::registry::conformance::{Suite, Watching, node};
-use crate::registry::{Address, Changes, Node, Peers, Registry, RegistryError};
+use crate::registry::{Address, Change, Changes, Node, Peers, Registry, RegistryError};
 
 /// Short, for a real clock; long enough for a machine that does much else.
 const LEASE: Duration = Duration::from_secs(2);
@@ -213,6 +214,15 @@ impl Network {
         }
     }
 
+    /// Has a host that is there tell something else, for as long as this new lease.
+    fn tell_again(&self, node: &Arc<Node>, doom: &AbortHandle) -> bool {
+        let mut members = self.members();
+        let Some((member, old)) = members.get_mut(&node.id) else { return false };
+        std::mem::replace(old, doom.clone()).abort();
+        member.node.send_replace(Arc::clone(node));
+        true
+    }
+
     /// Ends a host without a word when its lease runs out.
     fn doom(self: &Arc<Network>, id: &str, lease: Duration) -> AbortHandle {
         let (network, id) = (Arc::downgrade(self), id.to_owned());
@@ -236,15 +246,16 @@ impl Registry for OfNetwork {
     fn register(&self, node: Arc<Node>, lease: Duration) -> BoxFuture<'_, Result<(), RegistryError>> {
         Box::pin(async move {
             let doom = self.0.doom(&node.id, lease);
-            if let Some((member, old)) = self.0.members().get_mut(&node.id) {
-                std::mem::replace(old, doom).abort();
-                member.node.send_replace(node);
-                return Ok(());
+            if !self.0.tell_again(&node, &doom) {
+                let member = Member::start(&node.id, "c", Vec::new()).await;
+                member.node.send_replace(node.clone());
+                self.0.members().insert(node.id.clone(), (member, doom));
+                self.0.list();
             }
-            let member = Member::start(&node.id, "c", Vec::new()).await;
-            member.node.send_replace(node.clone());
-            self.0.members().insert(node.id.clone(), (member, doom));
-            self.0.list();
+            // What a registry has taken it tells; this one has heard of it by asking, as all others.
+            let mut changes = self.1.watch();
+            let known = |change: &Change| matches!(change, Change::Put(known) if *known == node);
+            while !changes.next().await.is_some_and(|change| known(&change)) {}
             Ok(())
         })
     }

@@ -286,7 +286,7 @@ async fn the_rights_that_are_asked_for_are_enough() {
         let mut noise = vec![0; 8 << 10];
         getrandom::fill(&mut noise).expect("random bytes");
         node.labels.insert("noise".into(), noise.iter().map(|byte| format!("{byte:02x}")).collect());
-        registry.register(Arc::new(node), LEASE).await.expect("registered");
+        registry.register(Arc::new(node), PATIENT).await.expect("registered");
     }
     for id in &ids {
         assert!(is_put(&heard(&mut changes).await, id, 1));
