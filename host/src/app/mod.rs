@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::runtime::Runtime;
 
 use crate::admin::door::Door;
@@ -15,7 +15,7 @@ use crate::lanes::Lanes;
 use crate::middleware::cluster as callees;
 use crate::remote::{Bounds, Remote};
 use crate::rpc::Router;
-use crate::settings::Address;
+use crate::settings::{Address, Backend};
 use crate::stats::CacheStats;
 use crate::wasm::cache::{self, DEFAULT_CAPACITY};
 use crate::wasm::directory::Directory;
@@ -62,6 +62,10 @@ const LANES_GRACE: Duration = Duration::from_secs(2);
 /// address or the door cannot be had.
 pub fn run(options: Options) -> anyhow::Result<()> {
     let Options { listen, cluster, calls, door, name, journal, services: loads, failed, must_start, cache, on_ready } = options;
+    let by_nats = cluster.advertise.iter().any(|address| matches!(address, Address::Nats(_)));
+    if by_nats && !cluster.is_alone() && !cluster.registry.iter().any(|backend| matches!(backend, Backend::Nats(_))) {
+        bail!("others are to reach this host by `nats:`, and it has no NATS server: give it one with --cluster nats://HOST");
+    }
     if let Err(error) = files::open_as_many_as_allowed() {
         tracing::warn!(%error, "cannot raise the limit of open files: with many services or connections it may be reached");
     }

@@ -24,7 +24,7 @@ pub struct Registries {
 /// Opens what tells of other hosts; nothing for a host that is to be alone. To be called in the runtime in
 /// which they live. A registry that is not there is waited for.
 pub fn open(cluster: &Cluster) -> Registries {
-    if cluster.registry.is_empty() && cluster.peers.is_empty() {
+    if cluster.is_alone() {
         return Registries { all: Vec::new(), peers: None, tunnels: None };
     }
     let name = cluster.name.as_str();
