@@ -142,7 +142,14 @@ mod tests {
 
     #[test]
     fn an_address_is_read_and_written_alike() {
-        for text in ["http://10.0.0.5:8080", "https://a.example:443", "http://[fe80::1]:9", "unix:/run/a.sock", "nats:", "nats:microhost.a-b.host.0f_1"] {
+        for text in [
+            "http://10.0.0.5:8080",
+            "https://a.example:443",
+            "http://[fe80::1]:9",
+            "unix:/run/a.sock",
+            "nats:",
+            "nats:microhost.a-b.host.0f_1",
+        ] {
             assert_eq!(text.parse::<Address>().expect(text).to_string(), text);
         }
         assert_eq!("http://a".parse::<Address>().expect("the usual port").to_string(), "http://a:80");
@@ -159,7 +166,9 @@ mod tests {
     #[test]
     fn nobody_is_sent_to_a_subject_that_is_no_host_s() {
         let long = format!("nats:microhost.a.host.{}", "b".repeat(MAX_SUBJECT));
-        for text in ["nats:$JS.API.INFO", "nats:microhost.a.host.*", "nats:microhost.a.host.b.c", "nats:microhost.a.host.", "nats:a b", &long] {
+        for text in
+            ["nats:$JS.API.INFO", "nats:microhost.a.host.*", "nats:microhost.a.host.b.c", "nats:microhost.a.host.", "nats:a b", &long]
+        {
             text.parse::<Address>().expect_err(text);
         }
         let cluster = |name: &str| name.parse::<HostName>().expect("a name");

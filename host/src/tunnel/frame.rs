@@ -25,15 +25,8 @@ pub(super) enum Kind {
 }
 
 /// The kinds by the byte that stands for each.
-const KINDS: [(u8, Kind); 7] = [
-    (1, Kind::Open),
-    (2, Kind::Accept),
-    (3, Kind::Refuse),
-    (4, Kind::Data),
-    (5, Kind::Taken),
-    (6, Kind::End),
-    (7, Kind::Close),
-];
+const KINDS: [(u8, Kind); 7] =
+    [(1, Kind::Open), (2, Kind::Accept), (3, Kind::Refuse), (4, Kind::Data), (5, Kind::Taken), (6, Kind::End), (7, Kind::Close)];
 
 impl Kind {
     fn byte(self) -> u8 {

@@ -32,7 +32,8 @@ impl Tunnels {
     }
 
     async fn open_by(&self, link: Link, to: &settings::Subject) -> io::Result<Tunnel> {
-        let too_many = || io::Error::new(io::ErrorKind::QuotaExceeded, format!("this host has made {MAX_OPENED} connections by NATS already"));
+        let too_many =
+            || io::Error::new(io::ErrorKind::QuotaExceeded, format!("this host has made {MAX_OPENED} connections by NATS already"));
         let place = place(&self.opened).ok_or_else(too_many)?;
         let own = Subject::from(self.line()?);
         let mut incoming = link.client.subscribe(own.clone()).await.map_err(io::Error::other)?;

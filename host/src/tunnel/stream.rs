@@ -103,8 +103,7 @@ impl Tunnel {
         if chunk == 0 {
             return Err(broken("the server takes no messages of any length: raise its setting max_payload"));
         }
-        let output =
-            Output { next: 1, message: BytesMut::new(), chunk, window: window.into(), sent: 0, taken: 0, ended: false };
+        let output = Output { next: 1, message: BytesMut::new(), chunk, window: window.into(), sent: 0, taken: 0, ended: false };
         let input = Input { next: 1, ..Input::default() };
         let cut = Box::pin(cut(server, number));
         Ok(Tunnel { client, incoming, cut, own, other, input, output, lost: None, _place: place })
@@ -166,8 +165,7 @@ impl Tunnel {
 
     /// Sends a message, for which the client has said that it is ready.
     fn send(&mut self, message: Bytes) -> io::Result<()> {
-        let message =
-            OutboundMessage { subject: self.other.clone(), reply: Some(self.own.clone()), payload: message, headers: None };
+        let message = OutboundMessage { subject: self.other.clone(), reply: Some(self.own.clone()), payload: message, headers: None };
         self.output.next = self.output.next.wrapping_add(1);
         Pin::new(&mut self.client).start_send(message).map_err(|error| self.lose(error.to_string()))
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use e2e::nats::Server;
 use e2e::soon;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use futures::StreamExt as _;
 use futures::future::{Either, select};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
