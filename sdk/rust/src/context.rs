@@ -15,7 +15,8 @@ use crate::bindings::microhost::service::context::{Entry, MetadataError as HostE
 /// Who calls. Put on by the host; a caller cannot forge it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caller {
-    /// The address that the connection came from; none for a call from within this host.
+    /// The address that the connection came from; none for a call from within this host, and for one that came
+    /// by a NATS server.
     pub peer: Option<SocketAddr>,
     /// The service of this host that calls, by its name in the settings; none for a call from outside.
     pub service: Option<String>,
