@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime};
 use anyhow::Context;
 use tokio::runtime::Handle;
 
+use super::disks::Needed;
 use super::failed::{Failed, told};
 use super::standing::{self, Followed};
 use super::versions::Line;
@@ -243,6 +244,14 @@ impl Host {
     /// The services that run, by name.
     pub fn running(&self) -> Vec<Arc<Running>> {
         self.running.lock().expect("no holder panics").values().cloned().collect()
+    }
+
+    /// The folders that the services may use, each once.
+    pub(super) fn folders(&self) -> Vec<Needed> {
+        let running = self.running();
+        let granted = running.iter().flat_map(|running| running.load.grants.folders.values());
+        let folders: HashSet<Needed> = granted.map(|folder| Needed { path: folder.path.clone(), write: folder.write }).collect();
+        folders.into_iter().collect()
     }
 
     /// Who offers what.

@@ -112,9 +112,11 @@ impl Cache {
 /// What a host tells once it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ready {
-    /// The address that was bound, with the port that the system chose where 0 was asked for.
-    pub address: SocketAddr,
-    /// Whether the listener speaks TLS.
+    /// The address that was bound, if any, with the port that the system chose where 0 was asked for.
+    pub address: Option<SocketAddr>,
+    /// The sockets of this machine that it listens at.
+    pub sockets: Vec<PathBuf>,
+    /// Whether the listener speaks TLS; sockets do not.
     pub tls: bool,
     /// The socket by which commands reach the host, if there is one.
     pub door: Option<PathBuf>,

@@ -1,7 +1,6 @@
 //! One unary call, the same in every protocol once its request is read; and what the calls of a
 //! connection share, of any kind.
 
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use http::HeaderMap;
 use super::Edge;
 use super::activity::{Activity, UnsentGuard};
 use crate::middleware::{self, MAX_DEPTH};
-use crate::rpc::{Caller, DEPTH, Form, Request, Route};
+use crate::rpc::{self, Caller, DEPTH, Form, Request, Route};
 use crate::schema::Codec;
 use crate::status::{Code, Status};
 
@@ -34,7 +33,7 @@ pub(super) const MAX_STREAMED: usize = 256 << 20;
 pub(super) struct Peer {
     pub(super) edge: Arc<Edge>,
     /// Where it is; nowhere that has an address for one that came by NATS.
-    pub(super) address: Option<SocketAddr>,
+    pub(super) address: Option<rpc::Peer>,
     pub(super) activity: Arc<Activity>,
 }
 
@@ -46,6 +45,11 @@ impl Peer {
     pub(super) fn caller(&self, headers: &HeaderMap) -> Caller {
         let depth = headers.get(DEPTH).map_or(0, |value| depth(value.as_bytes()));
         Caller { peer: self.address, service: None, depth }
+    }
+
+    /// Whether the connection is one of TLS: sockets of the machine need none, and NATS has its own.
+    pub(super) fn is_secure(&self) -> bool {
+        self.edge.secure && self.address.is_some_and(|address| address.is_of_network())
     }
 
     /// Counts a reply as unsent where it is large.

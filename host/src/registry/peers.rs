@@ -1,7 +1,7 @@
 //! Hosts that are known by their address: each is asked what it serves, again and again, and so are
-//! those that ask us.
+//! those that ask us, and those that it knows in turn.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
@@ -15,10 +15,10 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::board::Board;
-use super::fetch::{self, Answer, CLUSTER, MAX_WAIT, PEER};
-use super::{Address, Changes, Node, Registry, RegistryError};
+use super::fetch::{self, Answer, CLUSTER, MAX_WAIT, PEER, Told};
+use super::{Address, Changes, Node, Others, Registry, RegistryError};
 
-/// Hosts that are followed because they ask us, at most; further ones are not.
+/// Hosts that are followed because they ask us, or because others know them, at most; further ones are not.
 pub const MAX_CALLERS: usize = 1024;
 
 /// Signs of life in the time of a lease: one may be lost, and one be late.
@@ -40,7 +40,8 @@ pub struct NotOurs(String);
 
 /// The registry of hosts whose addresses are known. What is registered in it is told to nobody: others
 /// read it on the host's own page. But it tells those who are asked who we are, so that they ask us in
-/// turn: it takes one address on one side to make two hosts known to each other.
+/// turn: it takes one address on one side to make two hosts known to each other. And whoever asks us is told
+/// whom else we know, and asks those itself.
 pub struct Peers(Arc<Shared>);
 
 struct Shared {
@@ -49,6 +50,7 @@ struct Shared {
     board: Arc<Board>,
     own: watch::Sender<Option<Arc<Node>>>,
     standing: watch::Sender<Standing>,
+    others: watch::Sender<Arc<Others>>,
     followed: Mutex<HashMap<Address, Followed>>,
     runtime: Handle,
 }
@@ -59,6 +61,8 @@ struct Followed {
     listed: bool,
     /// When it last asked us.
     asked: Option<Instant>,
+    /// When another host told of it.
+    heard: Option<Instant>,
     /// It has answered, or not, at least once.
     tried: bool,
     /// The id of the node that it leads to.
@@ -85,6 +89,7 @@ impl Peers {
             board: Arc::default(),
             own: watch::Sender::default(),
             standing: watch::Sender::default(),
+            others: watch::Sender::default(),
             followed: Mutex::default(),
             runtime: Handle::current(),
         }));
@@ -99,14 +104,14 @@ impl Peers {
             followed.iter().filter(|(address, _)| !addresses.contains(address)).map(|(address, _)| address.clone()).collect();
         for address in gone {
             match followed.get_mut(&address) {
-                Some(entry) if entry.asked.is_some() => entry.listed = false,
+                Some(entry) if entry.asked.is_some() || entry.heard.is_some() => entry.listed = false,
                 _ => self.0.forget(&mut followed, &address),
             }
         }
         for address in addresses {
             match followed.get_mut(&address) {
                 Some(entry) => entry.listed = true,
-                None => self.0.begin(&mut followed, address, None),
+                None => self.0.begin(&mut followed, address, Why::Listed),
             }
         }
         self.0.complete(&followed);
@@ -124,25 +129,40 @@ impl Peers {
         if self.0.is_own(id) {
             return Ok(());
         }
-        let now = Some(Instant::now());
         let mut followed = self.0.followed();
-        if let Some(entry) = followed.get_mut(&address) {
-            entry.asked = now;
-        } else if let Some(entry) = followed.values_mut().find(|entry| entry.node.as_deref() == Some(id)) {
-            // It is known by another address already.
-            entry.asked = now;
-        } else if followed.values().filter(|entry| !entry.listed).count() < MAX_CALLERS {
-            self.0.begin(&mut followed, address, now);
+        if let Some(entry) = known(&mut followed, id, &address) {
+            entry.asked = Some(Instant::now());
         } else {
-            tracing::debug!(%address, "{MAX_CALLERS} hosts that ask this one are followed already: this one is not");
+            self.0.welcome(&mut followed, address, Why::Asks);
         }
         Ok(())
+    }
+
+    /// Whom this host knows, as those who ask it are told.
+    pub fn others(&self) -> watch::Receiver<Arc<Others>> {
+        self.0.others.subscribe()
     }
 
     /// How this host stands, now and as it changes.
     pub fn standing(&self) -> watch::Receiver<Standing> {
         self.0.standing.subscribe()
     }
+}
+
+/// Why an address is followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Listed,
+    Asks,
+    Heard,
+}
+
+/// The entry of a host, which may be known by another address already.
+fn known<'a>(followed: &'a mut HashMap<Address, Followed>, id: &str, address: &Address) -> Option<&'a mut Followed> {
+    if followed.contains_key(address) {
+        return followed.get_mut(address);
+    }
+    followed.values_mut().find(|entry| entry.node.as_deref() == Some(id))
 }
 
 /// Who asks, by what the header says: the id and where it is to be asked. Sockets of a machine mean
@@ -162,16 +182,54 @@ impl Shared {
         self.own.borrow().as_ref().is_some_and(|own| own.id == id)
     }
 
-    fn begin(self: &Arc<Shared>, followed: &mut HashMap<Address, Followed>, address: Address, asked: Option<Instant>) {
+    fn begin(self: &Arc<Shared>, followed: &mut HashMap<Address, Followed>, address: Address, why: Why) {
         let task = self.runtime.spawn(follow(Arc::downgrade(self), address.clone()));
-        let entry = Followed { listed: asked.is_none(), asked, tried: false, node: None, _task: Task(task.abort_handle()) };
+        let if_it = |cause| (why == cause).then(Instant::now);
+        let (asked, heard) = (if_it(Why::Asks), if_it(Why::Heard));
+        let entry = Followed { listed: why == Why::Listed, asked, heard, tried: false, node: None, _task: Task(task.abort_handle()) };
         followed.insert(address, entry);
+    }
+
+    /// Begins to follow a host that is on no list, if there is room.
+    fn welcome(self: &Arc<Shared>, followed: &mut HashMap<Address, Followed>, address: Address, why: Why) {
+        if followed.values().filter(|entry| !entry.listed).count() < MAX_CALLERS {
+            self.begin(followed, address, why);
+        } else {
+            tracing::debug!(%address, "{MAX_CALLERS} hosts that are on no list are followed already: this one is not");
+        }
+    }
+
+    /// Follows those that another host knows. They are believed nothing but what they say themselves.
+    fn hear(self: &Arc<Shared>, others: &Others) {
+        let mut followed = self.followed();
+        for (id, address) in others.heard().filter(|(id, _)| !self.is_own(id)) {
+            if known(&mut followed, id, &address).is_none() {
+                self.welcome(&mut followed, address, Why::Heard);
+            }
+        }
+    }
+
+    /// Tells whoever asks which of the hosts that are followed are there, and where they say that they are.
+    fn pass_on(&self, followed: &HashMap<Address, Followed>) {
+        let others = followed.values().filter_map(|entry| entry.node.as_deref()).filter(|id| !self.is_own(id));
+        let nodes: Vec<Arc<Node>> = others.filter_map(|id| self.board.get(id)).collect();
+        let reached = |node: &'_ Arc<Node>| node.addresses.iter().position(|address| matches!(address, Address::Tcp { .. }));
+        let hosts: BTreeMap<&str, &Address> =
+            nodes.iter().filter_map(|node| Some((node.id.as_str(), &node.addresses[reached(node)?]))).collect();
+        self.others.send_if_modified(|told| match told.next(hosts) {
+            Some(next) => {
+                *told = Arc::new(next);
+                true
+            }
+            None => false,
+        });
     }
 
     /// Stops to follow an address.
     fn forget(&self, followed: &mut HashMap<Address, Followed>, address: &Address) {
         let gone = followed.remove(address).and_then(|entry| entry.node);
         self.release(followed, gone);
+        self.pass_on(followed);
     }
 
     /// Takes a node off the board that an address led to, unless another one leads to it too.
@@ -201,6 +259,7 @@ impl Shared {
         {
             self.board.put(node);
         }
+        self.pass_on(&followed);
     }
 
     fn tried(&self, address: &Address) {
@@ -219,9 +278,21 @@ impl Shared {
         }
     }
 
-    /// When an address is to be forgotten that is followed for its asking alone.
+    /// When an address is to be forgotten that is on no list: it has not asked for a lease, or, where another
+    /// host told of it, not answered. One that is this host itself is forgotten at once.
     fn patience(&self, address: &Address) -> Option<Instant> {
-        self.followed().get(address).filter(|entry| !entry.listed).and_then(|entry| entry.asked).map(|asked| asked + self.lease)
+        let followed = self.followed();
+        let entry = followed.get(address).filter(|entry| !entry.listed)?;
+        match (&entry.node, entry.heard) {
+            (Some(id), Some(heard)) if self.is_own(id) => Some(heard),
+            (Some(_), Some(_)) => None,
+            _ => entry.asked.max(entry.heard).map(|since| since + self.lease),
+        }
+    }
+
+    /// Whether somebody named the address, who is to be told that nobody answers there.
+    fn is_named(&self, address: &Address) -> bool {
+        self.followed().get(address).is_some_and(|entry| entry.heard.is_none())
     }
 
     /// What requests to an address say of this host. Only those of the list are told where it is: two hosts
@@ -233,8 +304,11 @@ impl Shared {
         }
         let listed = self.followed().get(to).is_some_and(|entry| entry.listed);
         let own = self.own.borrow();
-        let address = own.as_ref().filter(|_| listed).and_then(|own| Some((&own.id, own.addresses.first()?)));
-        if let Some((id, address @ Address::Tcp { .. })) = address
+        let address = own.as_ref().filter(|_| listed).and_then(|own| {
+            let network = own.addresses.iter().find(|address| matches!(address, Address::Tcp { .. }));
+            Some((&own.id, network?))
+        });
+        if let Some((id, address)) = address
             && let Ok(value) = HeaderValue::try_from(format!("{id} {address}"))
         {
             headers.insert(PEER, value);
@@ -263,7 +337,7 @@ async fn follow(shared: Weak<Shared>, address: Address) {
         let Some(shared) = shared.upgrade() else { return };
         let now = Instant::now();
         match answer {
-            Some(Ok(answer)) => {
+            Some(Ok(Told { answer, others })) => {
                 if std::mem::take(&mut failing) {
                     tracing::info!(peer = %address, "the peer is back");
                 }
@@ -273,10 +347,13 @@ async fn follow(shared: Weak<Shared>, address: Address) {
                     Answer::Unchanged => {}
                     Answer::Leaving => shared.leads(&address, None),
                 }
+                if let Some(others) = others {
+                    shared.hear(&others);
+                }
                 shared.tried(&address);
             }
             Some(Err(error)) => {
-                if !std::mem::replace(&mut failing, true) {
+                if shared.is_named(&address) && !std::mem::replace(&mut failing, true) {
                     tracing::warn!(peer = %address, %error, "a peer cannot be asked what it serves; it is tried again");
                 }
                 shared.tried(&address);
@@ -365,6 +442,65 @@ mod tests {
         assert_eq!(peers.asked(&asks("id http://127.0.0.1:2")), Ok(()));
         assert_eq!(peers.0.headers(&listed)[PEER], "own http://127.0.0.1:9");
         assert!(!peers.0.headers(&asking).contains_key(PEER));
+    }
+
+    fn at(port: u16) -> Address {
+        format!("http://127.0.0.1:{port}").parse().expect("an address")
+    }
+
+    fn there(id: &str, port: u16) -> Arc<Node> {
+        Arc::new(Node { addresses: vec![Address::Unix("/run/a.sock".into()), at(port)], ..node(id, 1) })
+    }
+
+    /// What a host tells that knows these.
+    fn hearsay(hosts: &[(&str, Address)]) -> Others {
+        Others::default().next(hosts.iter().map(|(id, address)| (*id, address)).collect()).expect("it is new")
+    }
+
+    #[tokio::test]
+    async fn whom_another_host_knows_is_followed_once_and_oneself_is_not() {
+        let peers = Peers::new("c", vec![at(1)], LEASE);
+        peers.register(there("own", 9), LEASE).await.expect("it registers");
+        peers.0.leads(&at(1), Some(there("a", 1)));
+        peers.0.hear(&hearsay(&[("own", at(9)), ("a", at(2)), ("b", at(3)), ("c", at(1))]));
+        let mut followed: Vec<String> = peers.0.followed().keys().map(ToString::to_string).collect();
+        followed.sort_unstable();
+        assert_eq!(followed, [at(1).to_string(), at(3).to_string()]);
+        assert!(!peers.0.headers(&at(3)).contains_key(PEER), "it hears of this host as this one did of it");
+        for port in 1000..3000 {
+            peers.0.hear(&hearsay(&[("d", at(port))]));
+        }
+        assert_eq!(peers.0.followed().len(), MAX_CALLERS + 1);
+    }
+
+    #[tokio::test]
+    async fn who_was_heard_of_is_forgotten_when_it_does_not_answer_and_at_once_if_it_is_oneself() {
+        let peers = Peers::new("c", Vec::new(), LEASE);
+        peers.register(there("own", 9), LEASE).await.expect("it registers");
+        let before = Instant::now();
+        peers.0.hear(&hearsay(&[("a", at(1))]));
+        assert!(peers.0.patience(&at(1)).is_some_and(|ends| ends >= before + LEASE));
+        peers.0.leads(&at(1), Some(there("a", 1)));
+        assert_eq!(peers.0.patience(&at(1)), None, "it answers");
+        peers.0.leads(&at(1), None);
+        assert!(peers.0.patience(&at(1)).is_some_and(|ends| ends <= Instant::now() + LEASE));
+        peers.0.leads(&at(1), Some(there("own", 9)));
+        assert!(peers.0.patience(&at(1)).is_some_and(|ends| ends <= Instant::now()));
+    }
+
+    #[tokio::test]
+    async fn only_those_that_are_there_are_passed_on_with_the_address_that_they_tell() {
+        let peers = Peers::new("c", vec![at(1), at(2), at(3)], LEASE);
+        peers.register(there("own", 9), LEASE).await.expect("it registers");
+        let mut others = peers.others();
+        peers.0.leads(&at(1), Some(there("a", 7)));
+        peers.0.leads(&at(2), Some(there("own", 9)));
+        let told = Arc::clone(&others.borrow_and_update());
+        assert_eq!(told.heard().collect::<Vec<_>>(), [("a", at(7))]);
+        peers.0.leads(&at(1), Some(Arc::new(Node { revision: 2, ..(*there("a", 7)).clone() })));
+        assert!(!others.has_changed().expect("it is there"), "who asks is told of changes of hosts by the hosts");
+        peers.0.leads(&at(1), None);
+        assert_eq!(others.borrow_and_update().heard().count(), 0);
     }
 
     #[tokio::test]

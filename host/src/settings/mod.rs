@@ -18,6 +18,7 @@ mod grant;
 mod granted;
 mod health;
 mod limits;
+mod listen;
 mod route;
 mod share;
 mod stray;
@@ -33,6 +34,7 @@ pub use failing::{Calls, Failing, MAX_RETRIES_PER_SECOND, MAX_TRIES, Retrying};
 pub use grant::{GrantedHost, HttpGrant};
 pub use health::HealthCheck;
 pub use limits::{Limits, parse_bytes, parse_duration};
+pub use listen::{Place, Places};
 pub use route::HttpRoute;
 pub use share::Share;
 
@@ -118,6 +120,8 @@ pub struct Grants {
     pub http: Vec<HttpGrant>,
     /// Whether the guest may open sockets and look up names.
     pub sockets: bool,
+    /// Whether the guest may see which services there are, and where.
+    pub registry: bool,
     /// What the guest may call of other services: `shop.payments.Payment`, `shop.payments.Payment/Charge`, `*`.
     pub calls: Vec<CallGrant>,
     /// Services that the guest imports and that may come later: without, it starts only beside them. Until
@@ -176,8 +180,8 @@ pub struct Service {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case", expecting = "a table such as { address = \"127.0.0.1:8080\" }")]
 pub struct Listen {
-    /// The address and port.
-    pub address: SocketAddr,
+    /// The address and port, and the sockets.
+    pub address: Places,
     /// The certificate and key for TLS; without, none.
     pub tls: Option<Tls>,
     /// The token that `/_microhost/metrics` and the like want from others than this machine.
@@ -200,7 +204,7 @@ pub struct Listen {
 impl Default for Listen {
     fn default() -> Listen {
         Listen {
-            address: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            address: SocketAddr::from(([127, 0, 0, 1], 8080)).into(),
             tls: None,
             admin_token: None,
             connections: 10_000,

@@ -1,6 +1,7 @@
 //! The whole program from outside: each test starts `microhost` in a process of its own and talks
 //! to it over sockets.
 
+mod addresses;
 mod admin;
 mod admin_access;
 mod cache;
@@ -17,11 +18,14 @@ mod disk;
 mod errors;
 mod grants;
 mod health;
+mod health_host;
+mod health_own;
 mod hostile_compute;
 mod hostile_disk;
 mod hostile_guests;
 mod hostile_memory;
 mod hosts;
+mod hosts_commands;
 mod hosts_told;
 mod limits;
 mod load;
@@ -33,10 +37,12 @@ mod peers;
 mod pool;
 mod proto_first;
 mod protocols;
+mod registry;
 mod rpc;
 mod rude;
 mod settings;
 mod shop;
+mod sockets;
 mod stop;
 mod streams;
 mod streams_bounds;

@@ -174,3 +174,16 @@ async fn hosts_that_cannot_reach_one_another_call_each_other_by_the_server_that_
     back.stop().await;
     front.stop().await;
 }
+
+#[tokio::test]
+async fn a_host_that_gets_other_addresses_is_called_there() {
+    let Some(network) = Network::new() else { return };
+    let (mut one, other) = (network.machine(), network.machine());
+    let back = back().on(&one, PORT).ready().await;
+    let front = front().on(&other, PORT).ready().await;
+    becomes_known(&front, &[&one]).await;
+    one.moves();
+    back.logged("the addresses of this machine have changed").await;
+    becomes_known(&front, &[&one]).await;
+    assert_eq!(add(&other, PORT).await, json!({"value": 3}));
+}

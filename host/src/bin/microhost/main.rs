@@ -17,10 +17,12 @@ mod call;
 mod completions;
 mod describe;
 mod dev;
+mod discover;
 mod door;
 mod exit;
 mod failure;
 mod generate;
+mod health;
 mod inspect;
 mod logging;
 mod logs;
@@ -60,9 +62,10 @@ enum Command {
     Build(build::Build),
     Run(Box<run::Run>),
     Dev(Box<dev::Dev>),
-    Call(call::Call),
+    Call(Box<call::Call>),
     Services(services::Services),
     Describe(describe::Describe),
+    Health(health::Health),
     Stats(stats::Stats),
     Logs(logs::Logs),
     Swap(swap::Swap),
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Command::Call(command) => command.execute(),
         Command::Services(command) => command.execute(),
         Command::Describe(command) => command.execute(),
+        Command::Health(command) => command.execute(),
         Command::Stats(command) => command.execute(),
         Command::Logs(command) => command.execute(),
         Command::Swap(command) => command.execute(),

@@ -31,7 +31,7 @@ impl Member {
 
     async fn at(place: SocketAddr, id: &str, cluster: &str, list: Vec<Address>) -> Member {
         let edge = TestEdge::at(place);
-        let addresses = vec![format!("http://{}", edge.serving.address()).parse().expect("an address")];
+        let addresses = vec![format!("http://{}", edge.address()).parse().expect("an address")];
         let node = watch::Sender::new(Arc::new(Node { addresses, ..node(id, 1) }));
         let peers = Arc::new(Peers::new(cluster, list, LEASE));
         edge.overview.meet(peers.clone());
@@ -146,7 +146,7 @@ async fn a_goodbye_is_heard_at_once_and_a_dead_host_is_gone_after_its_lease() {
     leaving.peers.deregister("a").await.expect("it says goodbye");
     watching.gone("a").await;
     assert!(began.elapsed() < LEASE, "a goodbye is not waited for");
-    let place = dying.edge.serving.address();
+    let place = dying.edge.address();
     drop(dying);
     watching.gone("b").await;
     // Another run of it, at the same place.
@@ -160,7 +160,7 @@ async fn a_goodbye_is_heard_at_once_and_a_dead_host_is_gone_after_its_lease() {
 #[tokio::test]
 async fn a_host_with_several_addresses_goes_when_the_last_of_them_does() {
     let member = Member::start("a", "c", Vec::new()).await;
-    let port = member.edge.serving.address().port();
+    let port = member.edge.address().port();
     let by_name: Address = format!("http://localhost:{port}").parse().expect("an address");
     let asking = Peers::new("c", vec![member.address(), by_name.clone()], LEASE);
     let mut watching = Watching::new(&asking, ["a"]);
@@ -195,7 +195,7 @@ impl Network {
 
     fn addresses(&self) -> Vec<Address> {
         let strange = self.strange.lock().expect("no holder panics").clone();
-        let place = |member: &Member| format!("http://{}", member.edge.serving.address()).parse().expect("an address");
+        let place = |member: &Member| format!("http://{}", member.edge.address()).parse().expect("an address");
         self.members().values().map(|(member, _)| place(member)).chain(strange).collect()
     }
 

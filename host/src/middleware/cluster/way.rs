@@ -147,7 +147,8 @@ impl Way {
                 places.push(Arc::clone(place));
                 continue;
             }
-            let channel = if own(offer) { Some(Arc::clone(&known.here)) } else { known.reach.channel(&offer.node.addresses) };
+            let there = || known.reach.channel(&offer.node.ways().cloned().collect::<Vec<_>>());
+            let channel = if own(offer) { Some(Arc::clone(&known.here)) } else { there() };
             places.extend(channel.map(|channel| Arc::new(Place { offer: offer.clone(), channel })));
         }
         let rules = Rules::new(&balance, known.zone.as_deref());

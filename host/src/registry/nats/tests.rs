@@ -43,7 +43,16 @@ fn member(url: &str, cluster: &str) -> Nats {
 
 fn node(id: &str, revision: u64) -> Arc<Node> {
     let addresses = vec!["http://10.0.0.5:8080".parse().expect("an address")];
-    Arc::new(Node { id: id.into(), name: None, addresses, zone: None, labels: BTreeMap::new(), revision, services: Vec::new() })
+    Arc::new(Node {
+        id: id.into(),
+        name: None,
+        addresses,
+        machine: None,
+        zone: None,
+        labels: BTreeMap::new(),
+        revision,
+        services: Vec::new(),
+    })
 }
 
 async fn heard(changes: &mut Changes) -> Change {
