@@ -251,7 +251,7 @@ fn request(address: &Address, after: Known<'_>, wait: Duration, headers: HeaderM
             let url = address.to_string();
             url.split_once("://").map_or(String::new(), |(_, authority)| authority.to_owned())
         }
-        Address::Unix(_) => "localhost".to_owned(),
+        Address::Unix(_) | Address::Nats(_) => "localhost".to_owned(),
     };
     let mut request = Request::get(path).header(HOST, host).header(ACCEPT, "application/json").body(Empty::new())?;
     request.headers_mut().extend(headers);

@@ -24,7 +24,7 @@ mod share;
 mod stray;
 mod value;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, Subject};
 pub use admin::{Admin, HostName};
 pub use balance::{Balance, BreakerSettings, OutlierSettings, Policy};
 pub use calls::CallGrant;
