@@ -25,8 +25,10 @@ pub mod raw;
 pub mod running;
 pub mod settings;
 pub mod streams;
+pub mod thread;
 pub mod tools;
 pub mod transcript;
+pub mod volume;
 
 /// How long a test waits for anything that should come at once. Long, because two cores may run
 /// the whole suite and a compiler beside it; no test waits as long unless it fails.

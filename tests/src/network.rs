@@ -63,7 +63,7 @@ impl Network {
         let (four, six) = (format!("10.77.0.{number}"), format!("fd77::{number}"));
         let mut urls = vec![format!("http://[{six}]")];
         if addresses == Addresses::Both {
-            within(&["addr", "add", &format!("{four}/24"), "dev", "eth0"]);
+            within(&["addr", "add", &format!("{four}/16"), "dev", "eth0"]);
             urls.push(format!("http://{four}"));
         }
         // At once, and not after a while in which somebody else could claim it.
@@ -71,7 +71,7 @@ impl Network {
         within(&["link", "set", "eth0", "up"]);
         let namespace = format!("/run/netns/{name}");
         let namespace = File::open(&namespace).unwrap_or_else(|error| panic!("cannot open {namespace}: {error}"));
-        Machine { urls, hub: self.hub.clone(), port, namespace: Arc::new(namespace) }
+        Machine { urls, name, number, hub: self.hub.clone(), port, namespace: Arc::new(namespace) }
     }
 
     fn hub(&self, args: &[&str]) {
@@ -92,6 +92,8 @@ impl Drop for Network {
 pub struct Machine {
     /// Its addresses as URLs, without a port.
     urls: Vec<String>,
+    name: String,
+    number: u32,
     hub: String,
     port: String,
     namespace: Arc<File>,
@@ -106,6 +108,16 @@ impl Machine {
     /// Ends [`Machine::cut`].
     pub fn heal(&self) {
         must(&["-n", &self.hub, "link", "set", &self.port, "master", "bridge"]);
+    }
+
+    /// Gives it other addresses in place of those that it has.
+    pub fn moves(&mut self) {
+        let (four, six) = (format!("10.77.1.{}", self.number), format!("fd77::1:{}", self.number));
+        let within = |args: &[&str]| must(&[&["-n", self.name.as_str()], args].concat());
+        within(&["addr", "flush", "dev", "eth0"]);
+        within(&["addr", "add", &format!("{four}/16"), "dev", "eth0"]);
+        within(&["addr", "add", &format!("{six}/64"), "dev", "eth0", "nodad"]);
+        self.urls = vec![format!("http://[{six}]"), format!("http://{four}")];
     }
 
     /// Takes its interface away: only itself is left.

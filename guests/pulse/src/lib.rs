@@ -1,6 +1,8 @@
-//! Says of itself whether it is well, as its environment wants it.
+//! Says of itself whether it is well, as its environment wants it, or a file that can change.
 
-use std::env;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::{env, io};
 
 use microhost_sdk::proto::{Failure, Replies};
 
@@ -22,14 +24,25 @@ impl Pulse for Heart {
 
 struct Doctor;
 
+/// What a file wants, beside which each question is noted by a dot.
+fn asked(file: &str) -> io::Result<Option<String>> {
+    let wanted = fs::read_to_string(file)?;
+    OpenOptions::new().create(true).append(true).open(format!("{file}.asked"))?.write_all(b".")?;
+    Ok(Some(wanted))
+}
+
 impl Health for Doctor {
     async fn check(_: HealthCheckRequest) -> Result<HealthCheckResponse, Failure> {
-        let status = match env::var("HEALTH").as_deref() {
-            Err(_) => ServingStatus::Serving,
-            Ok("not-serving") => ServingStatus::NotServing,
-            Ok("silent") => std::future::pending().await,
-            Ok("trap") => panic!("not well enough to say so"),
-            Ok(why) => return Err(Failure::internal(why)),
+        let wanted = match env::var("HEALTH") {
+            Ok(file) if file.starts_with('/') => asked(&file).map_err(|error| Failure::internal(error.to_string()))?,
+            wanted => wanted.ok(),
+        };
+        let status = match wanted.as_deref() {
+            None | Some("well") => ServingStatus::Serving,
+            Some("not-serving") => ServingStatus::NotServing,
+            Some("silent") => std::future::pending().await,
+            Some("trap") => panic!("not well enough to say so"),
+            Some(why) => return Err(Failure::internal(why)),
         };
         Ok(HealthCheckResponse { status: status.into() })
     }

@@ -2,7 +2,6 @@
 //! Unix socket, and over the listener for whoever brings the token. docs/admin.md describes it.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -23,7 +22,7 @@ use tracing::Level;
 
 use super::change::Change;
 use super::journal::{Tail, Wanted};
-use super::view::{ClusterView, Description, HostView, LogEntry, Problem, ServiceView};
+use super::view::{ClusterView, Description, HealthView, HostView, LogEntry, Problem, ServiceHealth, ServiceView};
 use super::{Control, Overview, PREFIX, Phase, Snapshot, figures};
 use crate::status::{Code, Status};
 
@@ -32,6 +31,9 @@ pub const PATH: &str = "admin/";
 
 /// Lines of the log that are told unless the request says how many.
 const LINES: usize = 100;
+
+/// How long a part of the host may take to answer, whose health is asked for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The body of a request, in bytes, and how long it may take to come.
 const MAX_BODY: usize = 64 << 10;
@@ -67,9 +69,8 @@ impl Api {
     }
 
     /// Tells from now on where the host serves. It is told once.
-    pub fn serves_at(&self, address: SocketAddr, tls: bool) {
-        let scheme = if tls { "https" } else { "http" };
-        self.url.get_or_init(|| format!("{scheme}://{address}"));
+    pub fn serves_at(&self, url: String) {
+        self.url.get_or_init(|| url);
     }
 
     /// Answers a request for a path that begins with [`PREFIX`] and [`PATH`]. Whether its sender may
@@ -85,6 +86,10 @@ impl Api {
         };
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let answered = match head.method {
+            Method::GET | Method::HEAD if segments[..] == ["health"] => match Query::of(head).only(&[]) {
+                Ok(()) => Ok(json(&self.health().await)),
+                Err(status) => Err(status),
+            },
             Method::GET | Method::HEAD => self.tell(path, &segments, head, way),
             Method::POST => match timeout(BODY_TIME, Limited::new(body, MAX_BODY).collect()).await {
                 Ok(Ok(body)) => self.change(path, &segments, &body.to_bytes()).await,
@@ -146,8 +151,24 @@ impl Api {
         services
     }
 
+    async fn health(&self) -> HealthView {
+        let trouble = match self.overview.vitals.get() {
+            Some(vitals) => vitals.able(PATIENCE).await.err(),
+            None => None,
+        };
+        let snapshot = self.overview.health.snapshot();
+        let health = |service: ServiceView| {
+            let unwell = snapshot.standings.get(&service.name).and_then(|standing| standing.since);
+            let since = unwell.map(|since| humantime::format_rfc3339_seconds(since).to_string()).or(service.since);
+            ServiceHealth { name: service.name, version: service.version, state: service.state, why: service.why, since }
+        };
+        let services = self.control.services().into_iter().map(health).collect();
+        HealthView { phase: snapshot.phase.name().to_owned(), trouble, services }
+    }
+
     fn cluster(&self) -> ClusterView {
-        ClusterView::of(self.overview.node().map(|node| node.borrow().id.clone()), &self.overview.view)
+        let own = self.overview.node().map(|node| node.borrow().id.clone());
+        ClusterView { addresses: self.overview.addresses(), ..ClusterView::of(own, &self.overview.view) }
     }
 
     fn describe(&self, name: &str) -> Result<Description, Status> {
@@ -305,6 +326,7 @@ fn nowhere(path: &str) -> Status {
         "host",
         "services",
         "services/NAME",
+        "health",
         "cluster",
         "stats",
         "logs",

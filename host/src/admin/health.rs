@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::watch;
 
@@ -29,6 +30,41 @@ impl Phase {
     }
 }
 
+/// How a service that runs is, beside what its settings say of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Labels that it gave itself.
+    pub labels: BTreeMap<String, String>,
+    /// Why it is not to be called, as it says itself.
+    pub said: Option<String>,
+    /// Why it is not to be called, as it was found to be when the host asked it.
+    pub found: Option<String>,
+    /// Since when it is not to be called.
+    pub since: Option<SystemTime>,
+}
+
+impl Standing {
+    /// Whether it is to be called.
+    pub fn is_well(&self) -> bool {
+        self.said.is_none() && self.found.is_none()
+    }
+
+    /// Whether another one says the same.
+    fn says(&self, other: &Standing) -> bool {
+        (&self.labels, &self.said, &self.found) == (&other.labels, &other.said, &other.found)
+    }
+
+    /// Why it is not to be called.
+    pub fn why(&self) -> Option<String> {
+        match (&self.said, &self.found) {
+            (None, None) => None,
+            (Some(said), None) => Some(format!("it says: {said}")),
+            (None, Some(found)) => Some(found.clone()),
+            (Some(said), Some(found)) => Some(format!("it says: {said}; {found}")),
+        }
+    }
+}
+
 /// The state at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -39,12 +75,27 @@ pub struct Snapshot {
     /// By their names in the settings, the services that were asked for and could not be started. The
     /// host is ready without them: its other services do what they are for.
     pub failed: BTreeSet<String>,
+    /// By their names in the settings, how the services are that run.
+    pub standings: BTreeMap<String, Standing>,
 }
 
 impl Snapshot {
+    fn stand<'a>(&mut self, name: &str, names: impl Iterator<Item = &'a str>, standing: Standing) {
+        let well = standing.is_well();
+        self.services.extend(names.map(|service| (service.to_owned(), well)));
+        let before = self.standings.get(name).and_then(|before| before.since);
+        let since = if well { None } else { before.or_else(|| Some(SystemTime::now())) };
+        self.standings.insert(name.to_owned(), Standing { since, ..standing });
+    }
+
     /// Whether new calls are welcome.
     pub fn is_ready(&self) -> bool {
         self.phase == Phase::Ready
+    }
+
+    /// The services, by their names in the settings, that run and are not to be called.
+    pub fn unwell(&self) -> impl Iterator<Item = &str> {
+        self.standings.iter().filter(|(_, standing)| !standing.is_well()).map(|(name, _)| name.as_str())
     }
 
     /// Whether a service serves; the empty name is the host as a whole. `None` for a name that is
@@ -77,14 +128,34 @@ impl Health {
         self.change(|snapshot| snapshot.services.insert(service.to_owned(), serving));
     }
 
-    /// Says at once that services serve, and forgets those that go.
-    pub fn replace<'a>(&self, gone: impl Iterator<Item = &'a str>, serving: impl Iterator<Item = &'a str>) {
+    /// Says at once how a service is, by its name in the settings and all its full names, and forgets names
+    /// that go.
+    pub fn replace<'a>(&self, name: &str, gone: impl Iterator<Item = &'a str>, names: impl Iterator<Item = &'a str>, standing: Standing) {
         self.change(|snapshot| {
             for service in gone {
                 snapshot.services.remove(service);
             }
-            snapshot.services.extend(serving.map(|service| (service.to_owned(), true)));
+            snapshot.failed.remove(name);
+            snapshot.stand(name, names, standing);
         });
+    }
+
+    /// Says how a service is from now on, unless `over` tells that it is not for this one to say any longer:
+    /// another version has come, and has said.
+    pub fn stand<'a>(&self, name: &str, names: impl Iterator<Item = &'a str>, standing: Standing, over: impl FnOnce() -> bool) {
+        self.0.send_if_modified(|snapshot| {
+            // Within, so that none comes between the question and the answer.
+            let changed = !over() && snapshot.standings.get(name).is_none_or(|known| !known.says(&standing));
+            if changed {
+                Arc::make_mut(snapshot).stand(name, names, standing);
+            }
+            changed
+        });
+    }
+
+    /// Forgets how a service is that does not run any longer.
+    pub fn leave(&self, name: &str) {
+        self.change(|snapshot| snapshot.standings.remove(name));
     }
 
     /// Notes that a service, by its name in the settings, could not be started, or that it runs after all.
@@ -128,5 +199,39 @@ mod tests {
         health.enter(Phase::Draining);
         assert_eq!((health.snapshot().serving(""), health.snapshot().serving("a.B")), (Some(false), Some(false)));
         assert_eq!(health.snapshot().serving("a.C"), None);
+    }
+
+    fn unwell(said: Option<&str>, found: Option<&str>) -> Standing {
+        Standing { said: said.map(str::to_owned), found: found.map(str::to_owned), ..Standing::default() }
+    }
+
+    #[test]
+    fn a_service_is_well_once_no_reason_is_left() {
+        let health = Health::default();
+        let say = |standing| health.stand("a", ["a.B", "a.C"].into_iter(), standing, || false);
+        let serving = || (health.snapshot().serving("a.B"), health.snapshot().serving("a.C"));
+        say(unwell(None, None));
+        assert_eq!(serving(), (Some(true), Some(true)));
+        say(unwell(Some("no disk"), None));
+        let since = health.snapshot().standings["a"].since;
+        assert!(since.is_some());
+        say(unwell(Some("no disk"), Some("it does not answer")));
+        assert_eq!(health.snapshot().standings["a"].why().as_deref(), Some("it says: no disk; it does not answer"));
+        say(unwell(None, Some("it does not answer")));
+        assert_eq!((serving(), health.snapshot().standings["a"].since), ((Some(false), Some(false)), since));
+        say(unwell(None, None));
+        assert_eq!((serving(), health.snapshot().unwell().count()), ((Some(true), Some(true)), 0));
+    }
+
+    #[test]
+    fn what_is_said_again_is_not_heard_again_and_what_is_over_is_not_heard() {
+        let health = Health::default();
+        health.replace("a", [].into_iter(), ["a.B"].into_iter(), unwell(Some("late"), None));
+        let mut heard = health.watch();
+        health.stand("a", ["a.B"].into_iter(), unwell(Some("late"), None), || false);
+        health.stand("a", ["a.B"].into_iter(), unwell(None, None), || true);
+        assert!(!heard.has_changed().expect("the health is there"));
+        health.stand("a", ["a.B"].into_iter(), unwell(None, None), || false);
+        assert!(heard.has_changed().expect("the health is there") && heard.borrow_and_update().serving("a.B") == Some(true));
     }
 }

@@ -128,6 +128,17 @@ impl Collector for Figures {
                 metric.encode_family(&[("service", service.as_str())])?.encode_counter::<NoLabelSet, _, u64>(&figure(calls), None)?;
             }
         }
+        let health = overview.health.snapshot();
+        let mut metric = encoder.encode_descriptor(
+            "microhost_service_up",
+            "Whether the service runs and is well: 1, else 0.",
+            None,
+            MetricType::Gauge,
+        )?;
+        let running = health.standings.iter().map(|(service, standing)| (service, standing.is_well()));
+        for (service, up) in running.chain(health.failed.iter().map(|service| (service, false))) {
+            metric.encode_family(&[("service", service.as_str())])?.encode_gauge(&i64::from(up))?;
+        }
         let callees = overview.callees.all();
         for (name, help, figure) in CALLEE_COUNTERS {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
@@ -280,6 +291,8 @@ mod tests {
         let served = Served { endpoint, handler: Arc::new(Never), stats, max_request: 1 };
         overview.router.set("b", vec![served]).expect("free");
         overview.count_service("b", Arc::new(ServiceStats { instances: 3.into(), cpu_us: 1_500_000.into(), ..Default::default() }));
+        overview.health.replace("b", [].into_iter(), ["a.B"].into_iter(), crate::admin::Standing::default());
+        overview.health.miss("c", true);
         overview.callees.callee("a.B").retries.fetch_add(2, Relaxed);
         let text = text(&overview);
         for line in [
@@ -294,6 +307,8 @@ mod tests {
             "microhost_service_calls_ended_total{service=\"b\"} 2",
             "microhost_service_errors_total{service=\"b\"} 0",
             "microhost_guest_cpu_seconds_total{service=\"b\"} 1.5",
+            "microhost_service_up{service=\"b\"} 1",
+            "microhost_service_up{service=\"c\"} 0",
             "microhost_connections 0",
             "# EOF",
         ] {

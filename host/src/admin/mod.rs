@@ -35,17 +35,21 @@ mod health;
 pub mod journal;
 mod metrics;
 mod node;
+mod probes;
 mod services;
 pub mod view;
+mod vitals;
 
 use access::Refused;
+use view::AddressView;
 
 pub use access::Access;
 pub use api::{Api, ApiBody, PATH, Way};
 pub use catalog::{Catalog, CatalogError, Clash, Listing};
 pub use control::Control;
-pub use health::{Health, Phase, Snapshot};
+pub use health::{Health, Phase, Snapshot, Standing};
 pub use journal::Journal;
+pub use vitals::Vitals;
 
 /// The start of every path that is the host's own.
 pub const PREFIX: &str = "/_microhost/";
@@ -70,7 +74,11 @@ pub struct Overview {
     pub view: Arc<View>,
     /// What this host tells others of itself, once it does.
     node: OnceLock<watch::Receiver<Arc<Node>>>,
+    /// Where it says that it is, and what came of trying that.
+    addresses: OnceLock<watch::Receiver<Vec<AddressView>>>,
     page: node::Page,
+    /// Whether the host itself is well, once that can be asked.
+    vitals: OnceLock<Arc<dyn Vitals>>,
     services: ArcSwap<BTreeMap<String, Arc<ServiceStats>>>,
     writing: Mutex<()>,
 }
@@ -88,10 +96,18 @@ impl Overview {
             journal,
             view: Arc::default(),
             node: OnceLock::new(),
+            addresses: OnceLock::new(),
             page: node::Page::default(),
+            vitals: OnceLock::new(),
             services: ArcSwap::default(),
             writing: Mutex::default(),
         }
+    }
+
+    /// Notes what tells whether the host itself is well.
+    pub fn look_after(&self, vitals: Arc<dyn Vitals>) {
+        // It is one for the whole life.
+        self.vitals.get_or_init(|| vitals);
     }
 
     /// Notes what this host tells others of itself, from now on.
@@ -103,6 +119,17 @@ impl Overview {
     /// What this host tells others of itself, now and as it changes; none before it does.
     pub fn node(&self) -> Option<&watch::Receiver<Arc<Node>>> {
         self.node.get()
+    }
+
+    /// Notes where this host says that it is, from now on.
+    pub fn locate(&self, addresses: watch::Receiver<Vec<AddressView>>) {
+        // It begins once.
+        self.addresses.get_or_init(|| addresses);
+    }
+
+    /// Where this host says that it is, and what came of trying that; nothing before it says so.
+    fn addresses(&self) -> Vec<AddressView> {
+        self.addresses.get().map(|addresses| addresses.borrow().clone()).unwrap_or_default()
     }
 
     /// Shows a service's figures under its name in the settings, in place of those it had.
@@ -158,8 +185,8 @@ where
         return response;
     }
     match page {
-        "health/live" => return json(StatusCode::OK, &json!({ "status": "live" })),
-        "health/ready" => return ready(&overview.health.snapshot()),
+        "health/live" => return probes::live(overview).await,
+        "health/ready" => return probes::ready(overview, head).await,
         node::PATH => {
             return match access.host(head) {
                 Ok(()) => node::answer(overview, head).await,
@@ -190,13 +217,6 @@ fn refusal(refused: Refused) -> Response<ApiBody> {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"microhost\""));
     }
     response
-}
-
-fn ready(snapshot: &Snapshot) -> Response<ApiBody> {
-    let status = if snapshot.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let services: serde_json::Map<_, _> =
-        snapshot.services.iter().map(|(name, serving)| (name.clone(), json!(if *serving { "serving" } else { "not_serving" }))).collect();
-    json(status, &json!({ "status": snapshot.phase.name(), "services": services, "failed": snapshot.failed }))
 }
 
 /// An error as JSON: `{"error": "…"}`.

@@ -35,6 +35,8 @@ pub enum State {
     Serving,
     /// It takes calls, and lacks a service that it imports and that may come late.
     Waiting,
+    /// It takes calls, and is not well: others are called in its place where there are any.
+    Unwell,
     /// It could not be started.
     Failed,
 }
@@ -45,6 +47,7 @@ impl State {
         match self {
             State::Serving => "serving",
             State::Waiting => "waiting",
+            State::Unwell => "unwell",
             State::Failed => "failed",
         }
     }
@@ -74,6 +77,34 @@ pub struct ServiceView {
     pub under_way: i64,
 }
 
+/// How a host and its services are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthView {
+    /// `starting`, `ready` or `draining`.
+    pub phase: String,
+    /// What of the host itself does not answer: a lane, or a disk.
+    pub trouble: Option<String>,
+    /// Its services.
+    pub services: Vec<ServiceHealth>,
+}
+
+/// How a service is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceHealth {
+    /// Its name in the settings.
+    pub name: String,
+    /// Its version, where it has one.
+    pub version: Option<String>,
+    /// How it is.
+    pub state: State,
+    /// Why it is not serving, or what it waits for.
+    pub why: Option<String>,
+    /// Since when it is not well; else when this version of it started (RFC 3339). None where it did not.
+    pub since: Option<String>,
+}
+
 /// The hosts of a cluster, as one of them knows them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -82,19 +113,35 @@ pub struct ClusterView {
     pub own: Option<String>,
     /// What tells of hosts.
     pub registries: Vec<RegistryView>,
+    /// Where the one that tells says that it is, the best first, and what came of trying it.
+    #[serde(default)]
+    pub addresses: Vec<AddressView>,
     /// The hosts, by id; the one that tells is among them where a registry told of it.
     pub nodes: Vec<Node>,
 }
 
 impl ClusterView {
-    /// All that is known of others.
+    /// All that is known of others, by what registries tell.
     pub fn of(own: Option<String>, view: &View) -> ClusterView {
         let registries = view.registries().into_iter().map(|known| {
             let (lost_for, why) = known.stale.map(|(age, why)| (age.as_secs_f64(), why)).unzip();
             RegistryView { name: known.registry, nodes: known.nodes, lost_for, why }
         });
-        ClusterView { own, registries: registries.collect(), nodes: view.nodes().by_id.values().map(|node| (**node).clone()).collect() }
+        let nodes = view.nodes().by_id.values().map(|node| (**node).clone()).collect();
+        ClusterView { own, registries: registries.collect(), addresses: Vec::new(), nodes }
     }
+}
+
+/// An address of a host, as that host itself sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AddressView {
+    /// The address.
+    pub address: String,
+    /// Whether others are told of it.
+    pub told: bool,
+    /// Why the host does not reach itself there; none where it does, or has not tried yet.
+    pub why: Option<String>,
 }
 
 /// What tells of hosts.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::{DEFAULT_GRACE, Host, Load, NotRunning, Running, Swap, SwapError, Watch, Why};
-use crate::admin::Control;
 use crate::admin::change::{Change, SwapOrder, Swapped, TurnOrder};
 use crate::admin::view::{Description, EndpointView, FieldView, ImportView, MessageView, RefusedView, ServiceView, State};
+use crate::admin::{Control, Standing};
 use crate::schema::{Handled, Schema};
 use crate::settings::{Grants, Isolation, Share};
 use crate::status::{Code, Status};
@@ -83,9 +83,14 @@ impl Host {
         let missing: Vec<&str> =
             schema.needs.iter().filter(|need| self.directory().offering(&need.name).is_none()).map(|need| need.name.as_str()).collect();
         let waits = (!missing.is_empty()).then(|| format!("nobody offers {} yet", missing.join(", ")));
-        let state = if waits.is_some() { State::Waiting } else { State::Serving };
+        let unwell = self.overview.health.snapshot().standings.get(&running.load.name).and_then(Standing::why);
+        let (state, why) = match (unwell, waits) {
+            (Some(unwell), waits) => (State::Unwell, Some([Some(unwell), waits].into_iter().flatten().collect::<Vec<_>>().join("; "))),
+            (None, Some(waits)) => (State::Waiting, Some(waits)),
+            (None, None) => (State::Serving, None),
+        };
         let since = Some(humantime::format_rfc3339_seconds(running.since).to_string());
-        ServiceView { version: running.version().map(str::to_owned), why: waits, since, ..blank(&running.load.name, state) }
+        ServiceView { version: running.version().map(str::to_owned), why, since, ..blank(&running.load.name, state) }
     }
 
     fn description(&self, running: &Running) -> Description {

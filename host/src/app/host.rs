@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context;
+use tokio::runtime::Handle;
 
+use super::disks::Needed;
 use super::failed::{Failed, told};
+use super::standing::{self, Followed};
 use super::versions::Line;
 use super::{Load, NotRunning, ReadyEndpoint, ReadyService};
 use crate::admin::{Clash, Overview};
@@ -30,6 +33,10 @@ pub struct Host {
     publishing: Mutex<()>,
     /// The services that were asked for and do not run, with why.
     missing: Mutex<BTreeMap<String, (Load, String)>>,
+    /// What makes known how the services are that run, by name.
+    followed: Mutex<BTreeMap<String, Followed>>,
+    /// Where that runs.
+    runtime: Handle,
 }
 
 /// A service that runs.
@@ -47,8 +54,8 @@ pub struct Running {
 }
 
 impl Host {
-    /// A host without services.
-    pub fn new(loader: Loader, starter: Starter, directory: Arc<Directory>, overview: Arc<Overview>) -> Host {
+    /// A host without services, which looks after them in this runtime.
+    pub fn new(loader: Loader, starter: Starter, directory: Arc<Directory>, overview: Arc<Overview>, runtime: Handle) -> Host {
         Host {
             loader,
             starter,
@@ -58,6 +65,8 @@ impl Host {
             lines: Mutex::default(),
             publishing: Mutex::default(),
             missing: Mutex::default(),
+            followed: Mutex::default(),
+            runtime,
         }
     }
 
@@ -126,6 +135,8 @@ impl Host {
         self.overview.router.remove(name);
         self.overview.catalog.remove(name);
         self.overview.forget_service(name);
+        self.followed().remove(name);
+        self.overview.health.leave(name);
         self.running.lock().expect("no holder panics").remove(name);
     }
 
@@ -207,11 +218,17 @@ impl Host {
         overview.journal.know(name, schema.names());
         self.missing.lock().expect("no holder panics").remove(name);
         self.running.lock().expect("no holder panics").insert(name.clone(), Arc::clone(&running));
+        // From here on, the one before has nothing to say.
+        self.followed().remove(name);
         // Last: who hears of it looks at what runs.
         let gone = before.iter().flat_map(|before| before.service.schema().names());
-        overview.health.replace(gone, schema.names());
-        overview.health.miss(name, false);
+        overview.health.replace(name, gone, schema.names(), standing::of(&running, None));
+        self.followed().insert(name.clone(), standing::follow(&self.runtime, overview, &running));
         Ok(())
+    }
+
+    fn followed(&self) -> MutexGuard<'_, BTreeMap<String, Followed>> {
+        self.followed.lock().expect("no holder panics")
     }
 
     /// The version of a service that runs.
@@ -227,6 +244,14 @@ impl Host {
     /// The services that run, by name.
     pub fn running(&self) -> Vec<Arc<Running>> {
         self.running.lock().expect("no holder panics").values().cloned().collect()
+    }
+
+    /// The folders that the services may use, each once.
+    pub(super) fn folders(&self) -> Vec<Needed> {
+        let running = self.running();
+        let granted = running.iter().flat_map(|running| running.load.grants.folders.values());
+        let folders: HashSet<Needed> = granted.map(|folder| Needed { path: folder.path.clone(), write: folder.write }).collect();
+        folders.into_iter().collect()
     }
 
     /// Who offers what.

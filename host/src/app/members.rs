@@ -8,8 +8,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::{Host, node};
-use crate::admin::{Overview, Snapshot};
-use crate::lanes::Lanes;
+use crate::admin::view::AddressView;
+use crate::admin::{Overview, Snapshot, Vitals};
 use crate::registry::{Node, Registry, View};
 use crate::settings::{Address, Cluster, HostName};
 
@@ -50,22 +50,30 @@ pub fn hear(view: &Arc<View>, registries: &[Arc<dyn Registry>]) {
     }
 }
 
-/// What this host tells of itself, made anew whenever its services or their health change.
+/// What this host tells of itself, made anew whenever its services, their health or its addresses change.
 pub fn node(
     id: &str,
     host: &Arc<Host>,
     overview: &Arc<Overview>,
     cluster: &Cluster,
     name: Option<&HostName>,
-    addresses: Vec<Address>,
+    mut addresses: watch::Receiver<Vec<AddressView>>,
 ) -> watch::Receiver<Arc<Node>> {
     let (host, id, name, cluster) = (Arc::clone(host), id.to_owned(), name.map(ToString::to_string), cluster.clone());
-    let now = move |health: &Snapshot| node::node(&id, name.as_deref(), &cluster, &addresses, &host.running(), health);
+    let now = move |health: &Snapshot, addresses: &[AddressView]| {
+        let addresses: Vec<Address> =
+            addresses.iter().filter(|address| address.told).filter_map(|told| told.address.parse().ok()).collect();
+        node::node(&id, name.as_deref(), &cluster, &addresses, &host.running(), health)
+    };
     let mut health = overview.health.watch();
-    let (sender, told) = watch::channel(Arc::new(now(&health.borrow_and_update())));
+    let (sender, told) = watch::channel(Arc::new(now(&health.borrow_and_update(), &addresses.borrow_and_update())));
     tokio::spawn(async move {
-        while health.changed().await.is_ok() {
-            let mut new = now(&health.borrow_and_update());
+        loop {
+            tokio::select! {
+                changed = health.changed() => if changed.is_err() { return },
+                Ok(()) = addresses.changed() => {}
+            }
+            let mut new = now(&health.borrow_and_update(), &addresses.borrow_and_update());
             sender.send_if_modified(|told| {
                 new.revision = told.revision;
                 let changed = **told != new;
@@ -89,11 +97,16 @@ pub struct Telling {
 
 impl Telling {
     /// Tells each registry of `node`, again whenever it changes, and often enough for the lease.
-    pub fn begin(registries: &[Arc<dyn Registry>], node: &watch::Receiver<Arc<Node>>, lease: Duration, lanes: &Lanes) -> Telling {
+    pub fn begin(
+        registries: &[Arc<dyn Registry>],
+        node: &watch::Receiver<Arc<Node>>,
+        lease: Duration,
+        vitals: &Arc<dyn Vitals>,
+    ) -> Telling {
         let id = node.borrow().id.clone();
         let mut tasks = JoinSet::new();
         for registry in registries {
-            tasks.spawn(tell(Arc::clone(registry), node.clone(), lease, lanes.clone()));
+            tasks.spawn(tell(Arc::clone(registry), node.clone(), lease, Arc::clone(vitals)));
         }
         Telling { tasks, registries: registries.to_vec(), id }
     }
@@ -113,17 +126,16 @@ impl Telling {
     }
 }
 
-async fn tell(registry: Arc<dyn Registry>, mut node: watch::Receiver<Arc<Node>>, lease: Duration, lanes: Lanes) {
+async fn tell(registry: Arc<dyn Registry>, mut node: watch::Receiver<Arc<Node>>, lease: Duration, vitals: Arc<dyn Vitals>) {
     let usual = lease / SIGNS;
     let mut pause = FIRST_PAUSE;
     let mut failing = false;
     loop {
         let now = Arc::clone(&node.borrow_and_update());
-        let told = if is_alive(&lanes, usual).await {
-            registry.register(now, lease).await.map_err(|error| error.to_string())
-        } else {
+        let told = match vitals.able(usual).await {
+            Ok(()) => registry.register(now, lease).await.map_err(|error| error.to_string()),
             // A host that serves nobody is not to be called: it lets its lease run out.
-            Err("a lane of this host does not answer".to_owned())
+            Err(why) => Err(why),
         };
         let wait = match told {
             Ok(()) => {
@@ -147,10 +159,4 @@ async fn tell(registry: Arc<dyn Registry>, mut node: watch::Receiver<Arc<Node>>,
             () = sleep(wait) => {}
         }
     }
-}
-
-/// Whether every lane takes up work.
-async fn is_alive(lanes: &Lanes, patience: Duration) -> bool {
-    let signs = (0..lanes.count()).map(|lane| lanes.spawn_on(lane, async {}));
-    matches!(timeout(patience, futures::future::try_join_all(signs)).await, Ok(Ok(_)))
 }

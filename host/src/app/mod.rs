@@ -9,7 +9,7 @@ use anyhow::Context;
 use tokio::runtime::Runtime;
 
 use crate::admin::door::Door;
-use crate::admin::{Api, Control, Overview, Phase};
+use crate::admin::{Api, Control, Overview, Phase, Vitals};
 use crate::edge;
 use crate::lanes::Lanes;
 use crate::middleware::cluster as callees;
@@ -22,7 +22,10 @@ use crate::wasm::engine::GuestEngine;
 use crate::wasm::load::Loader;
 use crate::wasm::service::Starter;
 
+mod addresses;
+mod checks;
 mod control;
+mod disks;
 mod entrance;
 mod failed;
 mod files;
@@ -31,11 +34,14 @@ mod members;
 mod node;
 mod onlooker;
 mod options;
+mod reach;
 mod registries;
+mod standing;
 mod steps;
 mod stop;
 mod swap;
 mod versions;
+mod vitals;
 mod watch;
 
 pub use failed::{Failed, NotStarted};
@@ -45,8 +51,11 @@ pub use options::{Cache, Entrance, Load, MustStart, NotRunning, OnReady, Options
 pub use swap::{DEFAULT_GRACE, Swap, SwapError, Why};
 pub use watch::Watch;
 
+use addresses::Listening;
 use members::Telling;
+use reach::Reach;
 use registries::Registries;
+use vitals::Signs;
 
 /// How long calls that run may take to end once the host is told to stop.
 const DRAIN_GRACE: Duration = Duration::from_secs(30);
@@ -66,6 +75,10 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     }
     let lanes = Lanes::start(available_parallelism().unwrap_or(NonZeroUsize::MIN)).context("cannot start the lanes")?;
     let cache_stats = Arc::new(CacheStats::default());
+    let cached_in = match &cache {
+        Cache::Off => None,
+        Cache::Folder(folder) => Some(folder.clone()),
+    };
     let cache = match cache {
         Cache::Off => None,
         Cache::Folder(folder) => Some(cache::Cache::open(&folder, DEFAULT_CAPACITY, Arc::clone(&cache_stats))?),
@@ -91,7 +104,9 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         stats: Arc::clone(&overview.callees),
     }));
     let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory))?;
-    let host = Arc::new(Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview)));
+    let host = Arc::new(Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview), runtime.handle().clone()));
+    let signs: Arc<dyn Vitals> = Arc::new(Signs::new(&lanes, runtime.handle(), &host, cached_in));
+    overview.look_after(Arc::clone(&signs));
     // Every service before the address: what cannot be loaded must not be called.
     let failed: Vec<Failed> = failed
         .into_iter()
@@ -118,19 +133,27 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         let control: Arc<dyn Control> = Arc::clone(&host) as _;
         let api = Arc::new(Api::new(name.as_ref().map(ToString::to_string), control, Arc::clone(&overview)));
         let serving = edge::serve(&listen, Arc::clone(&overview), Some(Arc::clone(&api)), &lanes)?;
-        api.serves_at(serving.address(), listen.tls.is_some());
+        let (address, sockets, tls) = (serving.address(), serving.sockets(), listen.tls.is_some());
+        let url = address.map(|address| format!("{}://{address}", if tls { "https" } else { "http" }));
+        let url = url.or_else(|| sockets.first().map(|path| format!("unix:{}", path.display())));
+        if let Some(url) = url {
+            api.serves_at(url);
+        }
         let door = socket.map(|socket| Door::open(socket, api)).transpose()?;
         overview.health.enter(Phase::Ready);
-        let addresses = node::addresses(&cluster, serving.address(), listen.tls.is_some());
-        let node = members::node(&id, &host, &overview, &cluster, name.as_ref(), addresses);
+        let reach = Reach::new(Listening::new(&cluster, address, tls, sockets.clone()), &id);
+        let node = members::node(&id, &host, &overview, &cluster, name.as_ref(), reach.watch());
         if let Some(peers) = peers {
             overview.meet(peers);
             overview.tell(node.clone());
+            overview.locate(reach.watch());
+            tokio::spawn(reach.follow(reach::ask));
         }
-        let telling = Telling::begin(&registries, &node, cluster.lease, &lanes);
+        let telling = Telling::begin(&registries, &node, cluster.lease, &signs);
         let ready = Ready {
-            address: serving.address(),
-            tls: listen.tls.is_some(),
+            address,
+            sockets,
+            tls,
             door: door.as_ref().map(|door| door.path().to_owned()),
             services: host.running().iter().map(|running| running.ready()).collect(),
             failed: host.missing(),

@@ -1,11 +1,10 @@
 //! What a host tells others of itself.
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
 
 use super::Running;
-use crate::admin::Snapshot;
-use crate::registry::mdns::Networks;
-use crate::registry::{Interface, Kind, Method, Node, Service};
+use crate::admin::{Snapshot, Standing};
+use crate::registry::{Interface, Kind, Method, Node, Service, machine};
 use crate::schema::{Fingerprint, MethodKind};
 use crate::settings::{Address, Cluster};
 use crate::wasm::service::HEALTH;
@@ -35,6 +34,7 @@ pub fn node(
         id: id.to_owned(),
         name: name.map(str::to_owned),
         addresses: addresses.to_vec(),
+        machine: addresses.iter().any(|address| matches!(address, Address::Unix(_))).then(machine).flatten().map(str::to_owned),
         zone: cluster.zone.clone(),
         labels: cluster.labels.clone(),
         revision: 0,
@@ -65,15 +65,14 @@ fn service(running: &Running, health: &Snapshot) -> Service {
     let everything = (running.service.is_gateway() && load.handles.is_empty()).then(|| "*".to_owned());
     let open = load.handles.iter().cloned().chain(everything).map(|name| Interface { name, wit: None, methods: Vec::new() });
     let interfaces: Vec<Interface> = typed.chain(handled).chain(open).collect();
-    let ready = health.is_ready() && interfaces.iter().all(|interface| health.serving(&interface.name) != Some(false));
-    Service {
-        name: load.name.clone(),
-        version: running.version().map(str::to_owned),
-        weight: load.weight.0,
-        ready,
-        labels: load.labels.clone(),
-        interfaces,
-    }
+    let standing = health.standings.get(&load.name);
+    let ready = health.is_ready()
+        && standing.is_none_or(Standing::is_well)
+        && interfaces.iter().all(|interface| health.serving(&interface.name) != Some(false));
+    let mut labels = standing.map_or_else(BTreeMap::new, |standing| standing.labels.clone());
+    // The last word is whose host it is.
+    labels.extend(load.labels.clone());
+    Service { name: load.name.clone(), version: running.version().map(str::to_owned), weight: load.weight.0, ready, labels, interfaces }
 }
 
 fn told(kind: MethodKind) -> Kind {
@@ -83,41 +82,4 @@ fn told(kind: MethodKind) -> Kind {
         MethodKind::ClientStream => Kind::ClientStream,
         MethodKind::BidiStream => Kind::Bidirectional,
     }
-}
-
-/// Where others reach a host that listens at `bound`: what the user says; else that address, or, where it
-/// listens everywhere, those of the machine that others may have a way to.
-pub fn addresses(cluster: &Cluster, bound: SocketAddr, tls: bool) -> Vec<Address> {
-    if !cluster.advertise.is_empty() {
-        return cluster.advertise.clone();
-    }
-    let at = |ip: IpAddr| Address::Tcp { host: ip.to_string(), port: bound.port(), tls };
-    if !bound.ip().is_unspecified() {
-        return vec![at(bound.ip())];
-    }
-    let mut found: Vec<IpAddr> = interfaces(cluster).into_iter().filter(|ip| bound.is_ipv6() || ip.is_ipv4()).collect();
-    // The fewest surprises first: what has a way out, then the rest.
-    let way_out = way_out();
-    found.sort_by_key(|ip| (Some(*ip) != way_out, ip.is_ipv6(), *ip));
-    if found.is_empty() {
-        found.push(if bound.is_ipv6() { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() });
-    }
-    found.into_iter().map(at).collect()
-}
-
-/// The address that this machine has towards others. Nothing is sent for it.
-fn way_out() -> Option<IpAddr> {
-    let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    // Of the block for documentation (RFC 5737): it is routed as any other address outside is.
-    socket.connect(("203.0.113.1", 9)).ok()?;
-    Some(socket.local_addr().ok()?.ip())
-}
-
-/// The addresses of the machine's interfaces that are up, without those that nobody else can have a way
-/// to: loopback, link-local ones of version 6, which need a scope, and bridges of containers.
-fn interfaces(cluster: &Cluster) -> Vec<IpAddr> {
-    let Ok(all) = if_addrs::get_if_addrs() else { return Vec::new() };
-    let networks = Networks::named(&cluster.interfaces);
-    let all = all.into_iter().filter(|interface| !interface.is_loopback() && networks.reach(interface));
-    all.map(|interface| interface.ip()).filter(|ip| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())).collect()
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{Failed, Host};
 use crate::admin::Journal;
 use crate::schema::{MethodKind, Refused};
-use crate::settings::{Calls, Cluster, Grants, HostName, HttpRoute, Isolation, Limits, Listen, Weight};
+use crate::settings::{Calls, Cluster, Grants, HealthCheck, HostName, HttpRoute, Isolation, Limits, Listen, Weight};
 
 /// What a host is asked to run.
 pub struct Options {
@@ -84,6 +84,8 @@ pub struct Load {
     pub weight: Weight,
     /// What it says of itself to those who choose among hosts.
     pub labels: BTreeMap<String, String>,
+    /// How it is asked whether it is well.
+    pub health: HealthCheck,
     /// What it may use.
     pub limits: Limits,
     /// What it is allowed.
@@ -110,9 +112,11 @@ impl Cache {
 /// What a host tells once it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ready {
-    /// The address that was bound, with the port that the system chose where 0 was asked for.
-    pub address: SocketAddr,
-    /// Whether the listener speaks TLS.
+    /// The address that was bound, if any, with the port that the system chose where 0 was asked for.
+    pub address: Option<SocketAddr>,
+    /// The sockets of this machine that it listens at.
+    pub sockets: Vec<PathBuf>,
+    /// Whether the listener speaks TLS; sockets do not.
     pub tls: bool,
     /// The socket by which commands reach the host, if there is one.
     pub door: Option<PathBuf>,

@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::net::{SocketAddr, TcpStream};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,11 +16,13 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::activity::{Activity, Counts, Metered};
+use super::listener::Accepted;
 use super::open::{Control, Entry, Wish};
 use super::probe::Probe;
 use super::tls::HANDSHAKE_TIME;
 use super::unary::Peer;
 use super::{Place, answer};
+use crate::rpc;
 use crate::settings::Listen;
 
 /// hyper, set up.
@@ -115,10 +116,20 @@ pub(super) fn http(listen: &Listen) -> Http {
 ///
 /// The place is given up before the entry, so that whoever waits for the last entry finds every count
 /// at zero.
-pub(super) async fn run(entry: Entry, place: Place, socket: TcpStream, address: SocketAddr, http: Arc<Http>, tls: Option<TlsAcceptor>) {
+pub(super) async fn run(entry: Entry, place: Place, accepted: Accepted, http: Arc<Http>, tls: Option<TlsAcceptor>) {
+    let from = accepted.address();
     let served = async {
         // Here, so that the socket belongs to this lane's reactor.
-        let socket = tokio::net::TcpStream::from_std(socket)?;
+        let (socket, address) = match accepted {
+            Accepted::Tcp(socket, address) => (tokio::net::TcpStream::from_std(socket)?, address.into()),
+            Accepted::Unix(socket) => {
+                let socket = tokio::net::UnixStream::from_std(socket)?;
+                let whose = socket.peer_cred()?;
+                let (probe, address) = (Probe::of(&socket), rpc::Peer::Unix { user: whose.uid(), process: whose.pid() });
+                serve(&place, &entry.control, socket, probe, address, &http).await;
+                return Ok(());
+            }
+        };
         let probe = Probe::of(&socket);
         let Some(tls) = tls else {
             serve(&place, &entry.control, socket, probe, address, &http).await;
@@ -131,7 +142,7 @@ pub(super) async fn run(entry: Entry, place: Place, socket: TcpStream, address: 
         std::io::Result::Ok(())
     };
     if let Err(error) = served.await {
-        tracing::debug!(%address, %error, "a connection did not come about");
+        tracing::debug!(%error, address = from.map(tracing::field::display), "a connection did not come about");
     }
 }
 
@@ -146,7 +157,7 @@ async fn ended_by<F: Future>(control: &Control, future: F) -> Option<F::Output> 
     .await
 }
 
-async fn serve<S>(place: &Place, control: &Control, socket: S, probe: Probe, address: SocketAddr, http: &Http)
+async fn serve<S>(place: &Place, control: &Control, socket: S, probe: Probe, address: rpc::Peer, http: &Http)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {

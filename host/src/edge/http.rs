@@ -31,7 +31,7 @@ pub(super) async fn serve(peer: &Peer, served: Arc<HttpServed>, mut head: Parts,
     if let Err(status) = peer.admit() {
         return failed(&status);
     }
-    if let Err(what) = complete(&mut head, peer.edge.secure) {
+    if let Err(what) = complete(&mut head, peer.is_secure()) {
         request::skip(&head, &mut body).await;
         return plain(StatusCode::BAD_REQUEST, what);
     }

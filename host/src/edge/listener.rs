@@ -3,6 +3,9 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -16,6 +19,7 @@ use super::connection::{self, Http};
 use super::open::Entry;
 use super::{Edge, EdgeError};
 use crate::lanes::Lanes;
+use crate::sockets::{Rights, Socket as File, SocketError};
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -55,7 +59,64 @@ pub(super) fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Edg
     })
 }
 
+/// Listens at a socket of this machine. Who may connect is told by its file: the user of this process and
+/// the file's group, such as a proxy has that is put before this host.
+pub(super) fn bind_file(path: &Path) -> Result<(UnixListener, File), EdgeError> {
+    let file = File::open(path, Rights::Group, BACKLOG)?;
+    let listener = file.listener().map_err(|source| SocketError::Listen { path: path.to_owned(), source })?;
+    Ok((listener, file))
+}
+
+/// What connections come by.
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A connection that came.
+pub(super) enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Listener::Tcp(listener) => listener.as_raw_fd(),
+            Listener::Unix(listener) => listener.as_raw_fd(),
+        }
+    }
+}
+
+impl Listener {
+    fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Listener::Tcp(listener) => listener.accept().map(|(socket, address)| Accepted::Tcp(socket, address)),
+            Listener::Unix(listener) => listener.accept().map(|(socket, _)| Accepted::Unix(socket)),
+        }
+    }
+}
+
+impl Accepted {
+    /// The address that it came from, where it came by the network.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Accepted::Tcp(_, address) => Some(*address),
+            Accepted::Unix(_) => None,
+        }
+    }
+
+    /// Has it wait for nothing.
+    fn prepare(&self) -> io::Result<()> {
+        match self {
+            Accepted::Tcp(socket, _) => socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true)),
+            Accepted::Unix(socket) => socket.set_nonblocking(true),
+        }
+    }
+}
+
 /// What accepts.
+#[derive(Clone)]
 pub(super) struct Acceptor {
     pub(super) edge: Arc<Edge>,
     pub(super) lanes: Lanes,
@@ -67,7 +128,7 @@ pub(super) struct Acceptor {
 
 impl Acceptor {
     /// Accepts until it is dropped.
-    pub(super) async fn run(self, listener: TcpListener) {
+    pub(super) async fn run(self, listener: Listener) {
         // Not tokio's listener: its sockets would belong to this lane's reactor.
         // SAFETY: a listener keeps the one descriptor that it owns until it is dropped, after its registration.
         let listener = match unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) } {
@@ -81,7 +142,7 @@ impl Acceptor {
             // An error means that the runtime ends.
             let Ok(mut ready) = listener.readable().await else { return };
             match ready.try_io(|listener| listener.get_ref().accept()) {
-                Ok(Ok((socket, address))) => self.take(socket, address),
+                Ok(Ok(accepted)) => self.take(accepted),
                 Ok(Err(error)) if is_of_one_connection(&error) => {}
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "a connection could not be accepted; trying again in {PAUSE:?}");
@@ -93,30 +154,34 @@ impl Acceptor {
         }
     }
 
-    fn take(&self, socket: TcpStream, address: SocketAddr) {
+    fn take(&self, accepted: Accepted) {
         let stats = &self.edge.overview.edge;
         stats.accepted.fetch_add(1, Relaxed);
         if usize::try_from(stats.connections.load(Relaxed)).is_ok_and(|open| open >= self.most) {
             stats.refused.fetch_add(1, Relaxed);
-            refuse(socket, self.tls.is_some());
+            match accepted {
+                Accepted::Tcp(socket, _) if self.tls.is_none() => refuse(socket, TcpStream::set_nonblocking),
+                Accepted::Tcp(..) => {}
+                Accepted::Unix(socket) => refuse(socket, UnixStream::set_nonblocking),
+            }
             return;
         }
-        // Both fail only for a socket that is broken already.
-        if let Err(error) = socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true)) {
-            tracing::debug!(%error, %address, "a connection broke while it was accepted");
+        // It fails only for a socket that is broken already.
+        if let Err(error) = accepted.prepare() {
+            tracing::debug!(%error, address = accepted.address().map(tracing::field::display), "a connection broke while it was accepted");
             return;
         }
         let place = self.edge.place();
         // Entered here and not on the lane, so that a drain misses none.
         let entry = Entry::new(self.edge.clone());
         let lane = place.lane;
-        self.lanes.spawn_on(lane, connection::run(entry, place, socket, address, self.http.clone(), self.tls.clone()));
+        self.lanes.spawn_on(lane, connection::run(entry, place, accepted, self.http.clone(), self.tls.clone()));
     }
 }
 
 /// Says no. Never waits: what does not fit into the socket's buffer at once is dropped.
-fn refuse(mut socket: TcpStream, tls: bool) {
-    if tls || socket.set_nonblocking(true).is_err() {
+fn refuse<S: Read + Write>(mut socket: S, at_once: fn(&S, bool) -> io::Result<()>) {
+    if at_once(&socket, true).is_err() {
         return;
     }
     // Unread data would make the kernel reset the connection, and the client might lose the answer.

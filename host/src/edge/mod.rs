@@ -7,13 +7,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::admin::{Access, Api, Overview, Phase};
 use crate::lanes::Lanes;
 use crate::settings::Listen;
+use crate::sockets::{Socket, SocketError};
 
 mod activity;
 mod answer;
@@ -63,6 +64,9 @@ pub enum EdgeError {
         /// Why.
         source: io::Error,
     },
+    /// A socket of this machine cannot be listened at.
+    #[error("{0}: choose another place with --listen unix:PATH")]
+    Socket(#[from] SocketError),
     /// A file for TLS cannot be used.
     #[error("cannot use {path} for TLS: {why}")]
     Tls {
@@ -125,14 +129,17 @@ impl Drop for Place {
 /// An edge that serves. Dropping it ends the listener and every connection at once.
 pub struct Serving {
     edge: Arc<Edge>,
-    address: SocketAddr,
-    acceptor: tokio::task::AbortHandle,
+    address: Option<SocketAddr>,
+    /// None once no connection is taken any more.
+    sockets: Mutex<Vec<Socket>>,
+    acceptors: Vec<tokio::task::AbortHandle>,
 }
 
-/// Opens the listener and serves what the overview's router has.
+/// Opens the listeners and serves what the overview's router has.
 ///
-/// Whoever has the token reaches the admin API, where one is given. The address is bound when this returns. The host's phase is the caller's to set: an edge serves
-/// while it is still `Starting`.
+/// Whoever has the token reaches the admin API, where one is given. All is bound when this returns. TLS is for
+/// what comes by the network; sockets of the machine do without. The host's phase is the caller's to set: an
+/// edge serves while it is still `Starting`.
 pub fn serve(listen: &Listen, overview: Arc<Overview>, api: Option<Arc<Api>>, lanes: &Lanes) -> Result<Serving, EdgeError> {
     serve_with(PATIENCE, listen, overview, api, lanes)
 }
@@ -145,7 +152,18 @@ fn serve_with(
     lanes: &Lanes,
 ) -> Result<Serving, EdgeError> {
     let tls = listen.tls.as_ref().map(tls::acceptor).transpose()?;
-    let (socket, address) = listener::bind(listen.address)?;
+    let (mut listeners, mut sockets) = (Vec::new(), Vec::new());
+    let mut address = None;
+    if let Some(wanted) = listen.address.tcp {
+        let (listener, bound) = listener::bind(wanted)?;
+        listeners.push(listener::Listener::Tcp(listener));
+        address = Some(bound);
+    }
+    for path in &listen.address.unix {
+        let (listener, socket) = listener::bind_file(path)?;
+        listeners.push(listener::Listener::Unix(listener));
+        sockets.push(socket);
+    }
     let edge = Arc::new(Edge {
         access: Access::new(listen.admin_token.as_deref()),
         api,
@@ -161,14 +179,25 @@ fn serve_with(
     let http = Arc::new(connection::http(listen));
     let acceptor = listener::Acceptor { edge: edge.clone(), lanes: lanes.clone(), most: listen.connections, http, tls };
     // One lane accepts for all: the kernel would leave one lane idle where connections are few.
-    let task = lanes.spawn_on(0, acceptor.run(socket));
-    Ok(Serving { edge, address, acceptor: task.abort_handle() })
+    let acceptors = listeners.into_iter().map(|listener| lanes.spawn_on(0, acceptor.clone().run(listener)).abort_handle()).collect();
+    Ok(Serving { edge, address, sockets: Mutex::new(sockets), acceptors })
 }
 
 impl Serving {
-    /// The address that is listened at, with the real port where any was asked for.
-    pub fn address(&self) -> SocketAddr {
+    /// The address of the network that is listened at, if any, with the real port where any was asked for.
+    pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// The sockets of this machine that are listened at.
+    pub fn sockets(&self) -> Vec<PathBuf> {
+        self.sockets.lock().expect("no holder panics").iter().map(|socket| socket.path().to_owned()).collect()
+    }
+
+    /// Takes nothing new.
+    fn shut(&self) {
+        self.sockets.lock().expect("no holder panics").clear();
+        self.acceptors.iter().for_each(tokio::task::AbortHandle::abort);
     }
 
     /// Takes nothing new, lets what runs end within `grace`, and closes every connection.
@@ -176,7 +205,7 @@ impl Serving {
     /// Returns how many connections were cut off at the end of the grace.
     pub async fn drain(&self, grace: Duration) -> usize {
         self.edge.overview.health.enter(Phase::Draining);
-        self.acceptor.abort();
+        self.shut();
         self.edge.open.drain();
         if tokio::time::timeout(grace, self.edge.open.emptied()).await.is_ok() {
             return 0;
@@ -189,7 +218,7 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.acceptor.abort();
+        self.shut();
         self.edge.open.cut();
     }
 }

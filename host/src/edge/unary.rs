@@ -1,7 +1,6 @@
 //! One unary call, the same in every protocol once its request is read; and what the calls of a
 //! connection share, of any kind.
 
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use http::HeaderMap;
 use super::Edge;
 use super::activity::{Activity, UnsentGuard};
 use crate::middleware::{self, MAX_DEPTH};
-use crate::rpc::{Caller, DEPTH, Form, Request, Route};
+use crate::rpc::{self, Caller, DEPTH, Form, Request, Route};
 use crate::schema::Codec;
 use crate::status::{Code, Status};
 
@@ -33,7 +32,7 @@ pub(super) const MAX_STREAMED: usize = 256 << 20;
 /// What the calls of one connection share.
 pub(super) struct Peer {
     pub(super) edge: Arc<Edge>,
-    pub(super) address: SocketAddr,
+    pub(super) address: rpc::Peer,
     pub(super) activity: Arc<Activity>,
 }
 
@@ -45,6 +44,11 @@ impl Peer {
     pub(super) fn caller(&self, headers: &HeaderMap) -> Caller {
         let depth = headers.get(DEPTH).map_or(0, |value| depth(value.as_bytes()));
         Caller { peer: Some(self.address), service: None, depth }
+    }
+
+    /// Whether the connection is one of TLS: sockets of the machine need none.
+    pub(super) fn is_secure(&self) -> bool {
+        self.edge.secure && self.address.is_of_network()
     }
 
     /// Counts a reply as unsent where it is large.

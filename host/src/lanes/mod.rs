@@ -126,6 +126,8 @@ fn start_lane(index: usize, attentive: bool) -> io::Result<Lane> {
 
 /// Lowers the calling thread's priority. Where that is refused, heavy guests merely compete.
 fn lower_priority() {
+    // Elsewhere it would be the whole process.
+    #[cfg(target_os = "linux")]
     // SAFETY: `setpriority` takes plain numbers; on Linux 0 names the calling thread alone.
     let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, HEAVY_NICENESS) };
 }

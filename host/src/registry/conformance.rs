@@ -43,6 +43,7 @@ pub(crate) fn node(id: &str, revision: u64) -> Node {
         id: id.to_owned(),
         name: Some("a host".into()),
         addresses: vec!["http://127.0.0.1:9".parse().expect("an address")],
+        machine: None,
         zone: Some("a".into()),
         labels: BTreeMap::from([("\u{fc}ber".into(), "\"quoted\" and\nbroken".into())]),
         revision,

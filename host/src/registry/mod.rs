@@ -15,12 +15,14 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::settings::{Address, AddressError, LEASE};
 
+mod addresses;
 mod board;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod dial;
 pub mod fetch;
 mod file;
+mod machine;
 pub mod mdns;
 mod memory;
 mod nats;
@@ -28,8 +30,11 @@ mod others;
 mod peers;
 mod said;
 mod view;
+mod ways;
 
+pub use addresses::MAX_ADDRESSES;
 pub use file::{Addresses, File};
+pub use machine::machine;
 pub use memory::Memory;
 pub use nats::Nats;
 pub use others::{MAX_TOLD, Others};
@@ -46,8 +51,14 @@ pub struct Node {
     /// What people call it; see the setting `name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Where it takes calls, the best first. Others take the first one that they can use.
+    /// Where it takes calls, the best first. Others take the first one that they can use, and those of
+    /// its own [`machine`](Node::machine) its sockets before that. One that is not understood is passed over
+    /// when a node is read, and a node without any is known and not called.
+    #[serde(default, deserialize_with = "addresses::understood")]
     pub addresses: Vec<Address>,
+    /// What stands for its machine, where it takes calls by sockets of it; see [`machine()`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
     /// Where it stands: a data centre, a rack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,

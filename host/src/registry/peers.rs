@@ -304,8 +304,11 @@ impl Shared {
         }
         let listed = self.followed().get(to).is_some_and(|entry| entry.listed);
         let own = self.own.borrow();
-        let address = own.as_ref().filter(|_| listed).and_then(|own| Some((&own.id, own.addresses.first()?)));
-        if let Some((id, address @ Address::Tcp { .. })) = address
+        let address = own.as_ref().filter(|_| listed).and_then(|own| {
+            let network = own.addresses.iter().find(|address| matches!(address, Address::Tcp { .. }));
+            Some((&own.id, network?))
+        });
+        if let Some((id, address)) = address
             && let Ok(value) = HeaderValue::try_from(format!("{id} {address}"))
         {
             headers.insert(PEER, value);

@@ -249,7 +249,16 @@ mod tests {
         let service =
             Service { name: "s".into(), version: None, weight: 1, ready: true, labels: BTreeMap::new(), interfaces: vec![interface] };
         let (name, zone, labels) = (None, None, BTreeMap::new());
-        Change::Put(Arc::new(Node { id: id.into(), name, addresses: Vec::new(), zone, labels, revision, services: vec![service] }))
+        Change::Put(Arc::new(Node {
+            id: id.into(),
+            name,
+            addresses: Vec::new(),
+            machine: None,
+            zone,
+            labels,
+            revision,
+            services: vec![service],
+        }))
     }
 
     async fn told(changes: Vec<Change>) -> View {

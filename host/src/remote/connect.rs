@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::sync::OnceCell;
@@ -78,5 +77,11 @@ async fn any(host: &str, port: u16) -> io::Result<TcpStream> {
 /// Pings tell that nothing comes any more; this is for what still waits to be sent when a network is cut.
 #[cfg(target_os = "linux")]
 fn tended(stream: &TcpStream, patience: Duration) -> io::Result<()> {
-    SockRef::from(stream).set_tcp_user_timeout(Some(patience))
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(patience))
+}
+
+/// Elsewhere the system has no such limit, and pings alone tell.
+#[cfg(not(target_os = "linux"))]
+fn tended(_: &TcpStream, _: Duration) -> io::Result<()> {
+    Ok(())
 }

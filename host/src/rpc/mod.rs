@@ -1,7 +1,6 @@
 //! One request, one reply, one status: what every protocol becomes at the edge, and what every
 //! guest answers.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,6 +16,7 @@ pub(crate) mod grpc;
 pub(crate) mod headers;
 mod http;
 mod payload;
+mod peer;
 mod plan;
 mod router;
 mod run;
@@ -26,6 +26,7 @@ mod stream;
 pub use self::channel::Channel;
 pub use self::http::{HttpBody, HttpFuture, HttpHandler, HttpRequest, HttpServed};
 pub use payload::{Form, Payload};
+pub use peer::Peer;
 pub use plan::Plan;
 pub use router::{Gateway, Offer, Route, Router, RouterError};
 pub use run::{Run, RunWriter};
@@ -36,8 +37,8 @@ pub use crate::schema::{Codec, MethodKind};
 /// Who calls. Put on by the host alone; nothing that a client sends can change it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caller {
-    /// The address that the connection came from; `None` for a call from within this host.
-    pub peer: Option<SocketAddr>,
+    /// Where the connection came from; `None` for a call from within this host.
+    pub peer: Option<Peer>,
     /// The service of this host that calls, by its name in the settings; `None` for a call from outside.
     pub service: Option<Arc<str>>,
     /// How many calls of services led to this one: 0 for a call from outside. Another host says so

@@ -56,8 +56,11 @@ pub struct Summary {
     pub listed: usize,
     /// Those of the version and the labels that are asked for.
     pub admitted: usize,
-    /// Those of them that are ready, and have a weight: the ones that are chosen from.
+    /// Those of them that are ready, and have a weight.
     pub ready: usize,
+    /// Those that are chosen from: the ready ones; where none is, all that have a weight, as somebody who is
+    /// not well may be better than nobody.
+    pub open: usize,
 }
 
 /// One that is chosen. What it takes of its target is given back if it is dropped.
@@ -156,6 +159,8 @@ impl<T: Listed> Candidates<T> {
         let (mut near, mut far) = (Vec::new(), Vec::new());
         // The own zone's weight, and that of what is ready of it.
         let (mut zone, mut ready) = (0_u64, 0_u64);
+        let may_take = |target: &Target<T>| target.weight > 0 && rules.admit(&target.value.facts());
+        let some_are_ready = targets.iter().any(|target| target.value.facts().ready && may_take(target));
         for (at, target) in targets.iter().enumerate() {
             let facts = target.value.facts();
             if !rules.admit(&facts) {
@@ -166,10 +171,11 @@ impl<T: Listed> Candidates<T> {
             if is_near {
                 zone += u64::from(target.weight);
             }
-            if !facts.ready || target.weight == 0 {
+            if target.weight == 0 || some_are_ready && !facts.ready {
                 continue;
             }
-            summary.ready += 1;
+            summary.open += 1;
+            summary.ready += usize::from(facts.ready);
             if is_near {
                 ready += u64::from(target.weight);
             }
@@ -197,7 +203,7 @@ impl<T: Listed> Candidates<T> {
 
     /// Chooses one for a call whose key, by [`Rules::hash_by`], is `key`: of those that have not been tried
     /// and are not left alone, the one that the rules say; else one that has been tried; else one that is
-    /// left alone, since somebody may be better than nobody. `None` only if none is ready.
+    /// left alone, since somebody may be better than nobody. `None` only if none has a weight.
     pub fn choose(&self, key: Option<&str>, tried: &Tried) -> Option<Choice<'_, T>> {
         self.choose_at(key, tried, Moment::now())
     }

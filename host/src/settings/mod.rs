@@ -16,7 +16,9 @@ mod cores;
 mod failing;
 mod grant;
 mod granted;
+mod health;
 mod limits;
+mod listen;
 mod route;
 mod share;
 mod stray;
@@ -30,7 +32,9 @@ pub use cluster::{Backend, Cluster, LEASE, Weight};
 pub use cores::CpuShare;
 pub use failing::{Calls, Failing, MAX_RETRIES_PER_SECOND, MAX_TRIES, Retrying};
 pub use grant::{GrantedHost, HttpGrant};
+pub use health::HealthCheck;
 pub use limits::{Limits, parse_bytes, parse_duration};
+pub use listen::{Place, Places};
 pub use route::HttpRoute;
 pub use share::Share;
 
@@ -162,6 +166,8 @@ pub struct Service {
     pub weight: Weight,
     /// What it says of itself to those who choose among hosts.
     pub labels: BTreeMap<String, String>,
+    /// How it is asked whether it is well.
+    pub health: HealthCheck,
     /// What it may use.
     pub limits: Limits,
     /// What it is allowed.
@@ -172,8 +178,8 @@ pub struct Service {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case", expecting = "a table such as { address = \"127.0.0.1:8080\" }")]
 pub struct Listen {
-    /// The address and port.
-    pub address: SocketAddr,
+    /// The address and port, and the sockets.
+    pub address: Places,
     /// The certificate and key for TLS; without, none.
     pub tls: Option<Tls>,
     /// The token that `/_microhost/metrics` and the like want from others than this machine.
@@ -196,7 +202,7 @@ pub struct Listen {
 impl Default for Listen {
     fn default() -> Listen {
         Listen {
-            address: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            address: SocketAddr::from(([127, 0, 0, 1], 8080)).into(),
             tls: None,
             admin_token: None,
             connections: 10_000,
@@ -308,6 +314,10 @@ mod tests {
         ("service.a.limits", "cpu-share = true", "a number of cores such as 1.5"),
         ("admin", "enabled = 1", "expected a boolean"),
         ("service.a.limits", "queue = \"many\"", "invalid type"),
+        ("service.a.health", "interval = \"1ms\"", "to ask never"),
+        ("service.a.health", "timeout = \"0s\"", "more than zero"),
+        ("service.a.health", "failure-threshold = 0", "more than zero"),
+        ("service.a.health", "success-treshold = 1", "did you mean `success-threshold`?"),
         ("service.a", "isolation = \"requests\"", "did you mean `request`?"),
         ("service.a", "http = \"api\"", "begins with a slash"),
         ("service.a", "safe = \"a.B/C\"", "write a list"),

@@ -16,7 +16,8 @@ const TABLES: &Tables = &[
     ("[calls.balance.outliers]", &["most", "calls", "worse-by", "pause", "longest-pause"]),
     ("[calls.balance.breaker]", &["failures", "share", "calls", "pause", "longest-pause", "probes"]),
     ("[calls.balance]", &["policy", "hash-by", "prefer-zone", "version", "labels", "breaker", "outliers"]),
-    ("[service.NAME]", &["component", "version", "isolation", "safe", "handles", "http", "weight", "labels", "limits", "grants"]),
+    ("[service.NAME]", &["component", "version", "isolation", "safe", "handles", "http", "weight", "labels", "health", "limits", "grants"]),
+    ("[service.NAME.health]", &["interval", "timeout", "failure-threshold", "success-threshold"]),
     (
         "[service.NAME.limits]",
         &[

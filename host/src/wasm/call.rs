@@ -31,6 +31,8 @@ pub struct Target {
     pub export: usize,
     /// Takes the instance for itself: a plain `func` cannot be interleaved with others.
     pub exclusive: bool,
+    /// The host itself calls it, to hear how the service is: nobody uses an instance by that.
+    pub by_host: bool,
 }
 
 /// Metadata that a guest sets for its reply.

@@ -88,7 +88,11 @@ impl Directory {
     /// that is another.
     pub fn offering(&self, service: &str) -> Option<String> {
         let own = self.own().iter().find(|(_, schema)| schema.names().any(|name| name == service)).map(|(by, _)| by.clone());
-        own.or_else(|| self.elsewhere.nodes().offering(service).iter().find(|offer| offer.service().ready).map(called))
+        own.or_else(|| {
+            let nodes = self.elsewhere.nodes();
+            let offers = nodes.offering(service);
+            offers.iter().find(|offer| offer.service().ready).or(offers.first()).map(called)
+        })
     }
 
     /// Whether all that the service called `name` imports of others can be had: each import is granted,

@@ -14,6 +14,7 @@ use super::hold::Hold;
 use super::imports::entries;
 use super::pool::{Pool, Waiting};
 use super::queue::{Job, Work};
+use super::service::HEALTH;
 use super::streams::{Flow, Wire};
 use crate::rpc::{
     CallFuture, Caller, Codec, Endpoint, Gateway, Handler, OpenFuture, Payload, Reply, Request, Served, StreamReply, StreamRequest,
@@ -53,9 +54,11 @@ impl Exported {
     /// descriptors describe it.
     pub fn endpoint(self: &Arc<Self>, service: &str, method: &str, at: Option<(usize, usize)>) -> Method {
         let (service, method): (Arc<str>, Arc<str>) = (service.into(), method.into());
+        // Callers have no way to it.
+        let by_host = at.is_some() && *service == *HEALTH;
         let target = |export: Export| {
             let (service, method) = (Arc::clone(&service), Arc::clone(&method));
-            Arc::new(Target { service, method, export: export.place, exclusive: export.exclusive })
+            Arc::new(Target { service, method, export: export.place, exclusive: export.exclusive, by_host })
         };
         Method { call: target(self.call), open: target(self.open), handler: Arc::clone(self), at }
     }

@@ -274,6 +274,8 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
     // The call that has the instance for itself, but for streams.
     let mut exclusive: Option<GuestTaskId> = None;
     let mut served: u64 = 0;
+    // Of these, those that somebody made.
+    let mut used: u64 = 0;
     let mut looked_at = 0;
     let born = Instant::now();
     // One timer for the whole idle time, not one a call: it looks whether anything came since.
@@ -326,6 +328,7 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
                 accessor.with(|mut store| store.as_context_mut().set_epoch_deadline(1));
             }
             served += 1;
+            used += u64::from(!job.call.target.by_host);
             let alone = job.call.target.exclusive;
             let stream = pool.need(&job.call) == Need::Stream;
             streams += usize::from(stream);
@@ -347,10 +350,10 @@ async fn serve(accessor: &Accessor<State>, pool: &Arc<Pool>, lane: usize, inbox:
             }
         }
         while idle.as_mut().poll(cx).is_ready() {
-            if running.is_empty() && served == looked_at {
+            if running.is_empty() && used == looked_at {
                 return Poll::Ready(Ok(()));
             }
-            looked_at = served;
+            looked_at = used;
             idle.as_mut().reset(tokio::time::Instant::now() + limits.idle);
         }
         Poll::Pending

@@ -521,6 +521,11 @@ impl Pool {
         &self.tally
     }
 
+    /// Whether each call has an instance of its own.
+    pub fn makes_for_each_call(&self) -> bool {
+        self.parts.isolation == Isolation::Request
+    }
+
     /// Calls at once in one instance.
     pub fn places(&self) -> usize {
         match self.parts.isolation {

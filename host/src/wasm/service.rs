@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use wasmtime::Engine;
 use wasmtime::component::types::{self, ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, Linker};
@@ -373,6 +374,7 @@ impl Starter {
                     method: method.name.as_str().into(),
                     export: exports.len(),
                     exclusive: !ty.async_(),
+                    by_host: false,
                 };
                 functions.push(Found { at: (service_at, method_at), target: Arc::new(target), width: Width::of(&ty) });
                 exports.push(index);
@@ -468,6 +470,20 @@ impl Service {
     pub async fn warm(&self) -> Result<(), Status> {
         self.pool.warm().await?;
         health::check(self).await
+    }
+
+    /// Whether it can say how it is: it serves [`HEALTH`] itself.
+    pub fn tells_health(&self) -> bool {
+        self.handler(HEALTH, health::METHOD).is_some()
+    }
+
+    /// Asks how the service is, in one instance, the lanes taking turns by `turn`. What comes of it is told
+    /// even if nobody waits for it, within `patience` or the limit `timeout`.
+    ///
+    /// No instance is made to be asked, unless `insist`, and where each call has one of its own: `None` where
+    /// there is none, or the service cannot say.
+    pub fn ask(&self, turn: usize, insist: bool, patience: Duration) -> Option<JoinHandle<Result<(), Status>>> {
+        health::ask_in_turn(self, turn, insist, patience)
     }
 
     /// The handler of an endpoint, for the host's own calls.

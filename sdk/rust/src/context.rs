@@ -15,10 +15,35 @@ use crate::bindings::microhost::service::context::{Entry, MetadataError as HostE
 /// Who calls. Put on by the host; a caller cannot forge it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caller {
-    /// The address that the connection came from; none for a call from within this host.
-    pub peer: Option<SocketAddr>,
+    /// Where the connection came from; none for a call from within this host.
+    pub peer: Option<Peer>,
     /// The service of this host that calls, by its name in the settings; none for a call from outside.
     pub service: Option<String>,
+}
+
+/// Where a connection came from, as the host's system tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Peer {
+    /// An address of the network.
+    Network(SocketAddr),
+    /// By a Unix socket: the user and the process of the host's own machine, `unix:uid=1000,pid=42`.
+    Socket(String),
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Network(address) => address.fmt(f),
+            Peer::Socket(whose) => f.write_str(whose),
+        }
+    }
+}
+
+impl From<String> for Peer {
+    fn from(text: String) -> Peer {
+        text.parse().map_or(Peer::Socket(text), Peer::Network)
+    }
 }
 
 /// Metadata of a call or a reply: names in lower case, each with one or more values.
@@ -143,7 +168,7 @@ mod host {
 
 impl From<host_types::Caller> for Caller {
     fn from(caller: host_types::Caller) -> Caller {
-        Caller { peer: caller.peer.and_then(|peer| peer.parse().ok()), service: caller.service }
+        Caller { peer: caller.peer.map(Peer::from), service: caller.service }
     }
 }
 

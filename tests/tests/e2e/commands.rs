@@ -10,8 +10,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Every command.
-const COMMANDS: [&str; 12] =
-    ["new", "build", "run", "dev", "call", "inspect", "gen", "completions", "services", "describe", "stats", "logs"];
+const COMMANDS: [&str; 13] =
+    ["new", "build", "run", "dev", "call", "inspect", "gen", "completions", "services", "describe", "health", "stats", "logs"];
 
 async fn microhost(args: &[&str]) -> Ended {
     Command::microhost(args).run().await

@@ -1,6 +1,7 @@
 //! The whole program from outside: each test starts `microhost` in a process of its own and talks
 //! to it over sockets.
 
+mod addresses;
 mod admin;
 mod admin_access;
 mod cache;
@@ -17,6 +18,8 @@ mod disk;
 mod errors;
 mod grants;
 mod health;
+mod health_host;
+mod health_own;
 mod hostile_compute;
 mod hostile_disk;
 mod hostile_guests;
@@ -38,6 +41,7 @@ mod rpc;
 mod rude;
 mod settings;
 mod shop;
+mod sockets;
 mod stop;
 mod streams;
 mod streams_bounds;

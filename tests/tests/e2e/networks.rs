@@ -143,3 +143,16 @@ async fn where_multicast_is_missing_a_host_says_what_to_do_and_runs() {
     assert!(warning.to_string().contains("--peer URL"), "{warning}");
     assert_eq!(known(&front).await, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_host_that_gets_other_addresses_is_called_there() {
+    let Some(network) = Network::new() else { return };
+    let (mut one, other) = (network.machine(), network.machine());
+    let back = back().on(&one, PORT).ready().await;
+    let front = front().on(&other, PORT).ready().await;
+    becomes_known(&front, &[&one]).await;
+    one.moves();
+    back.logged("the addresses of this machine have changed").await;
+    becomes_known(&front, &[&one]).await;
+    assert_eq!(add(&other, PORT).await, json!({"value": 3}));
+}

@@ -1,13 +1,13 @@
 //! The folder in which hosts have their sockets, and commands look for them. It belongs to one user,
 //! and is believed only where nobody else could have put anything into it.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, ErrorKind};
+use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::socket::{is_alive, remove};
 use super::{DoorError, SUFFIX};
+use crate::sockets::{is_alive, locked, remove};
 
 /// Sockets that are looked at in one folder.
 const MAX_HOSTS: usize = 256;
@@ -107,19 +107,13 @@ pub(super) fn sweep(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Does something while no other host or command puts a socket into the folder or takes one away. A
-/// socket that is bound and not listened at yet looks as if its host were dead.
-pub(super) fn locked<T>(folder: &Path, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let lock = File::open(folder)?;
-    lock.lock()?;
-    work()
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
 
+    use super::super::open_at;
     use super::*;
 
     #[test]
@@ -143,5 +137,15 @@ mod tests {
         if user() != 0 {
             assert!(check(Path::new("/")).expect_err("root's").to_string().contains("belongs to user 0"));
         }
+    }
+
+    #[test]
+    fn the_dead_are_swept_and_the_living_told() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        drop(UnixListener::bind(folder.path().join("dead.sock")).expect("free"));
+        fs::write(folder.path().join("note.sock"), "no socket").expect("a file");
+        let living = open_at(&folder.path().join("living.sock")).expect("free");
+        assert_eq!(sweep(folder.path()), [living.path()]);
+        assert!(!folder.path().join("dead.sock").exists() && folder.path().join("note.sock").exists());
     }
 }

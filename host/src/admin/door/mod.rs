@@ -2,18 +2,36 @@
 //! it. Nobody else can reach it, so it asks for no token. docs/admin.md tells users where it is.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 mod folder;
 mod serve;
-mod socket;
+
+use crate::sockets::{Rights, Socket, SocketError};
 
 pub use folder::{Found, find};
 pub use serve::Door;
-pub use socket::Socket;
 
 /// The name that a host's socket has behind the host's own.
 const SUFFIX: &str = ".sock";
+
+/// Commands that wait to be accepted.
+const BACKLOG: i32 = 128;
+
+/// The socket of a host in the folder that the user's hosts share, under this name or, without one, under
+/// the process id.
+pub fn open(name: Option<&str>) -> Result<Socket, DoorError> {
+    let folder = folder::usual()?;
+    // So that a machine on which hosts crash does not fill up with their sockets.
+    folder::sweep(&folder);
+    let name = name.map_or_else(|| std::process::id().to_string(), str::to_owned);
+    open_at(&folder.join(format!("{name}{SUFFIX}")))
+}
+
+/// The socket of a host at this path: its user's alone, whatever folder it is in.
+pub fn open_at(path: &Path) -> Result<Socket, DoorError> {
+    Ok(Socket::open(path, Rights::User, BACKLOG)?)
+}
 
 /// A door that cannot be opened or looked for.
 #[derive(Debug, thiserror::Error)]
@@ -66,4 +84,16 @@ pub enum DoorError {
         /// Why.
         source: io::Error,
     },
+}
+
+impl From<SocketError> for DoorError {
+    fn from(error: SocketError) -> DoorError {
+        match error {
+            SocketError::Taken { path } => DoorError::Taken { path },
+            SocketError::NoSocket { path } => DoorError::NoSocket { path },
+            SocketError::Long { path, most } => DoorError::Long { path, most },
+            SocketError::Place { path, source } => DoorError::Place { path, source },
+            SocketError::Listen { path, source } => DoorError::Listen { path, source },
+        }
+    }
 }

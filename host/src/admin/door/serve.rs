@@ -18,8 +18,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::super::api::{Api, ApiBody, Way, refusal};
+use super::DoorError;
 use super::folder::user;
-use super::{DoorError, Socket};
+use crate::sockets::Socket;
 use crate::status::{Code, Status};
 
 /// Commands at once; more wait to be accepted.

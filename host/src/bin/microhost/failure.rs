@@ -9,6 +9,7 @@ use microhost::project::ProjectError;
 use microhost::rpc::RouterError;
 use microhost::schema::SchemaError;
 use microhost::settings::SettingsError;
+use microhost::sockets::SocketError;
 use microhost::wasm::cache::CacheError;
 use microhost::wasm::load::LoadError;
 use microhost::wasm::service::StartError;
@@ -150,7 +151,8 @@ fn blame(error: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = error.downcast_ref::<EdgeError>() {
         return Some(match error {
             EdgeError::InUse { .. } | EdgeError::Listen { .. } => Exit::Unreachable,
-            EdgeError::Tls { .. } | EdgeError::Pair { .. } => Exit::Refused,
+            EdgeError::Socket(SocketError::Taken { .. } | SocketError::Listen { .. }) => Exit::Unreachable,
+            EdgeError::Socket(_) | EdgeError::Tls { .. } | EdgeError::Pair { .. } => Exit::Refused,
         });
     }
     if let Some(error) = error.downcast_ref::<DoorError>() {

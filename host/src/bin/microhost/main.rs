@@ -22,6 +22,7 @@ mod door;
 mod exit;
 mod failure;
 mod generate;
+mod health;
 mod inspect;
 mod logging;
 mod logs;
@@ -64,6 +65,7 @@ enum Command {
     Call(Box<call::Call>),
     Services(services::Services),
     Describe(describe::Describe),
+    Health(health::Health),
     Stats(stats::Stats),
     Logs(logs::Logs),
     Swap(swap::Swap),
@@ -84,6 +86,7 @@ fn main() -> ExitCode {
         Command::Call(command) => command.execute(),
         Command::Services(command) => command.execute(),
         Command::Describe(command) => command.execute(),
+        Command::Health(command) => command.execute(),
         Command::Stats(command) => command.execute(),
         Command::Logs(command) => command.execute(),
         Command::Swap(command) => command.execute(),

@@ -69,7 +69,7 @@ impl Services {
                             None if elsewhere.is_empty() => ("no host that was found runs a service".to_owned(), ""),
                             None => (String::new(), "name"),
                         };
-                        let parts = [own, others(&elsewhere, title, paint), lost(&cluster, paint)];
+                        let parts = [own, others(&elsewhere, title, paint), lost(&cluster, paint), astray(&cluster, paint)];
                         let said: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
                         self.again.print(&said.join("\n\n"))
                     }
@@ -123,7 +123,7 @@ fn of(node: &Node) -> impl Iterator<Item = Elsewhere> {
     node.services.iter().map(move |service| Elsewhere {
         name: service.name.clone(),
         version: service.version.clone(),
-        state: if service.ready { State::Serving } else { State::Failed },
+        state: if service.ready { State::Serving } else { State::Unwell },
         host: host.clone(),
         address: address.clone(),
         zone: node.zone.clone(),
@@ -161,6 +161,16 @@ fn lost(cluster: &ClusterView, paint: Paint) -> String {
     lost.collect::<Vec<_>>().join("\n")
 }
 
+/// Where the host says that it is, and does not find itself.
+fn astray(cluster: &ClusterView, paint: Paint) -> String {
+    let astray = cluster.addresses.iter().filter_map(|at| {
+        let (address, why) = (paint.odd(&visible(&at.address)), visible(at.why.as_deref()?));
+        let told = if at.told { "others are told of it" } else { "others are not told of it" };
+        Some(format!("{address} does not lead the host to itself, and {told}: {why}"))
+    });
+    astray.collect::<Vec<_>>().join("\n")
+}
+
 fn text(services: &[ServiceView], paint: Paint) -> String {
     if services.is_empty() {
         return "the host runs no service".to_owned();
@@ -194,7 +204,7 @@ pub fn state(state: State) -> Cell {
     match state {
         State::Serving => cell.good(),
         State::Waiting => cell.odd(),
-        State::Failed => cell.bad(),
+        State::Unwell | State::Failed => cell.bad(),
     }
 }
 

@@ -12,7 +12,7 @@ use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse
 use super::*;
 
 async fn channel(edge: &TestEdge) -> tonic::transport::Channel {
-    let endpoint = tonic::transport::Endpoint::try_from(format!("http://{}", edge.serving.address())).expect("valid");
+    let endpoint = tonic::transport::Endpoint::try_from(format!("http://{}", edge.address())).expect("valid");
     within(endpoint.connect()).await.expect("the edge accepts")
 }
 

@@ -60,7 +60,7 @@ async fn a_drain_lets_calls_end_and_closes_what_is_idle() {
     };
     let (cut, ()) = within(futures::future::join(drained, ended)).await;
     assert_eq!((cut, edge.overview.edge.connections.load(Relaxed)), (0, 0));
-    assert!(TcpStream::connect(edge.serving.address()).await.is_err(), "the listener is closed");
+    assert!(TcpStream::connect(edge.address()).await.is_err(), "the listener is closed");
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn tls_serves_both_versions_of_http() {
 async fn dropping_an_edge_closes_everything() {
     let edge = TestEdge::start();
     let mut socket = edge.socket().await;
-    let address = edge.serving.address();
+    let address = edge.address();
     drop(edge);
     assert_eq!(read_all(&mut socket).await, "");
     assert!(TcpStream::connect(address).await.is_err());

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::connection::{PATIENCE, Patience};
-use super::{Serving, serve_with};
+use super::{Serving, serve, serve_with};
 use crate::admin::{Overview, Phase};
 use crate::lanes::Lanes;
 use crate::rpc::{
@@ -35,6 +35,7 @@ mod life;
 mod peers;
 mod pressure;
 mod remote;
+mod sockets;
 mod streams;
 mod talk;
 mod web;
@@ -194,11 +195,11 @@ impl TestEdge {
     }
 
     fn with(patience: Patience, listen: Listen) -> TestEdge {
-        TestEdge::open(patience, &Listen { address: ([127, 0, 0, 1], 0).into(), ..listen })
+        TestEdge::open(patience, &Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)).into(), ..listen })
     }
 
     fn at(address: SocketAddr) -> TestEdge {
-        TestEdge::open(PATIENCE, &Listen { address, ..Listen::default() })
+        TestEdge::open(PATIENCE, &Listen { address: address.into(), ..Listen::default() })
     }
 
     fn open(patience: Patience, listen: &Listen) -> TestEdge {
@@ -235,8 +236,12 @@ impl TestEdge {
         self.overview.router.find(&format!("/t.Stream/{method}")).expect("routed")
     }
 
+    fn address(&self) -> SocketAddr {
+        self.serving.address().expect("it listens to the network")
+    }
+
     async fn socket(&self) -> TcpStream {
-        TcpStream::connect(self.serving.address()).await.expect("the edge accepts")
+        TcpStream::connect(self.address()).await.expect("the edge accepts")
     }
 
     /// Sends one request over a connection of its own.

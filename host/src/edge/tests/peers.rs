@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
+use futures::StreamExt;
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::registry::conformance::{Suite, Watching, node};
-use crate::registry::{Address, Changes, Node, Peers, Registry, RegistryError};
+use crate::registry::{Address, Change, Changes, Node, Peers, Registry, RegistryError};
 
 /// Short, for a real clock; long enough for a machine that does much else.
 const LEASE: Duration = Duration::from_secs(2);
@@ -30,7 +31,7 @@ impl Member {
 
     async fn at(place: SocketAddr, id: &str, cluster: &str, list: Vec<Address>) -> Member {
         let edge = TestEdge::at(place);
-        let addresses = vec![format!("http://{}", edge.serving.address()).parse().expect("an address")];
+        let addresses = vec![format!("http://{}", edge.address()).parse().expect("an address")];
         let node = watch::Sender::new(Arc::new(Node { addresses, ..node(id, 1) }));
         let peers = Arc::new(Peers::new(cluster, list, LEASE));
         edge.overview.meet(peers.clone());
@@ -145,7 +146,7 @@ async fn a_goodbye_is_heard_at_once_and_a_dead_host_is_gone_after_its_lease() {
     leaving.peers.deregister("a").await.expect("it says goodbye");
     watching.gone("a").await;
     assert!(began.elapsed() < LEASE, "a goodbye is not waited for");
-    let place = dying.edge.serving.address();
+    let place = dying.edge.address();
     drop(dying);
     watching.gone("b").await;
     // Another run of it, at the same place.
@@ -159,7 +160,7 @@ async fn a_goodbye_is_heard_at_once_and_a_dead_host_is_gone_after_its_lease() {
 #[tokio::test]
 async fn a_host_with_several_addresses_goes_when_the_last_of_them_does() {
     let member = Member::start("a", "c", Vec::new()).await;
-    let port = member.edge.serving.address().port();
+    let port = member.edge.address().port();
     let by_name: Address = format!("http://localhost:{port}").parse().expect("an address");
     let asking = Peers::new("c", vec![member.address(), by_name.clone()], LEASE);
     let mut watching = Watching::new(&asking, ["a"]);
@@ -194,7 +195,7 @@ impl Network {
 
     fn addresses(&self) -> Vec<Address> {
         let strange = self.strange.lock().expect("no holder panics").clone();
-        let place = |member: &Member| format!("http://{}", member.edge.serving.address()).parse().expect("an address");
+        let place = |member: &Member| format!("http://{}", member.edge.address()).parse().expect("an address");
         self.members().values().map(|(member, _)| place(member)).chain(strange).collect()
     }
 
@@ -211,6 +212,15 @@ impl Network {
         for peers in self.watching.lock().expect("no holder panics").iter() {
             peers.set(all.clone());
         }
+    }
+
+    /// Has a host that is there tell something else, for as long as this new lease.
+    fn tell_again(&self, node: &Arc<Node>, doom: &AbortHandle) -> bool {
+        let mut members = self.members();
+        let Some((member, old)) = members.get_mut(&node.id) else { return false };
+        std::mem::replace(old, doom.clone()).abort();
+        member.node.send_replace(Arc::clone(node));
+        true
     }
 
     /// Ends a host without a word when its lease runs out.
@@ -236,15 +246,16 @@ impl Registry for OfNetwork {
     fn register(&self, node: Arc<Node>, lease: Duration) -> BoxFuture<'_, Result<(), RegistryError>> {
         Box::pin(async move {
             let doom = self.0.doom(&node.id, lease);
-            if let Some((member, old)) = self.0.members().get_mut(&node.id) {
-                std::mem::replace(old, doom).abort();
-                member.node.send_replace(node);
-                return Ok(());
+            if !self.0.tell_again(&node, &doom) {
+                let member = Member::start(&node.id, "c", Vec::new()).await;
+                member.node.send_replace(node.clone());
+                self.0.members().insert(node.id.clone(), (member, doom));
+                self.0.list();
             }
-            let member = Member::start(&node.id, "c", Vec::new()).await;
-            member.node.send_replace(node.clone());
-            self.0.members().insert(node.id.clone(), (member, doom));
-            self.0.list();
+            // What a registry has taken it tells; this one has heard of it by asking, as all others.
+            let mut changes = self.1.watch();
+            let known = |change: &Change| matches!(change, Change::Put(known) if *known == node);
+            while !changes.next().await.is_some_and(|change| known(&change)) {}
             Ok(())
         })
     }

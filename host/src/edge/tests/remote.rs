@@ -14,7 +14,7 @@ use crate::schema::Codec;
 
 /// A host that calls an edge, on the edge's own lanes.
 fn channel(edge: &TestEdge) -> Arc<dyn Channel> {
-    let address = edge.serving.address();
+    let address = edge.address();
     let bounds = Bounds { message: 1 << 20, ..Bounds::default() };
     Remote::new(&edge.lanes, bounds).channel(&Address::Tcp { host: address.ip().to_string(), port: address.port(), tls: false })
 }
@@ -102,7 +102,7 @@ async fn a_call_says_how_deep_it_is_and_nobody_says_whose() {
         echo(request)
     });
     within(channel(&edge).open("/t.Stream/Who", streams(stream::empty()))).await.expect("it begins");
-    let address = format!("http://{}/t.Stream/Who", edge.serving.address());
+    let address = format!("http://{}/t.Stream/Who", edge.address());
     for depth in ["4294967295", "deep", "-1"] {
         let forged = Request::post(&address).version(Version::HTTP_2).header("content-type", "application/grpc+proto");
         let forged = forged.header("microhost-depth", depth).header("microhost-service", "orders").body(Bytes::new()).expect("valid");

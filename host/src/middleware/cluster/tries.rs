@@ -141,7 +141,7 @@ impl<'a> Places<'a> {
 
     /// Whether there is one that was not tried.
     fn has_other(&self) -> bool {
-        self.tried.count() < self.candidates.summary().ready
+        self.tried.count() < self.candidates.summary().open
     }
 }
 

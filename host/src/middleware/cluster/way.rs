@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use super::budget::Budget;
 use super::lookup::Known;
-use crate::registry::{Address, Offer};
+use crate::registry::Offer;
 use crate::rpc::{Channel, Form};
 use crate::selector::{self, Facts, Listed, Rules, Summary};
 use crate::settings::{Balance, Failing, Retrying};
@@ -131,7 +131,7 @@ pub(super) struct Way {
     balance: Balance,
     /// The methods that were called, and those that nobody has.
     methods: ArcSwap<Methods>,
-    /// This host's own service has said that it is not ready.
+    /// This host's own service has said that it is not ready, and another host's is.
     pub(super) unwell_here: bool,
     /// What of its calls holds for all.
     pub(super) retrying: Retrying,
@@ -149,7 +149,6 @@ impl Way {
         let retrying = known.settings.retrying(service);
         let balance = known.settings.balance(service, None);
         let own = |offer: &Offer| *offer.node.id == *known.own;
-        let unwell_here = offers.iter().any(|offer| own(offer) && !offer.service().ready);
         let mut places = Vec::with_capacity(offers.len());
         let mut old = before.map_or(&[][..], |way| &way.places).iter().peekable();
         for offer in offers.iter().filter(|offer| !(own(offer) && retrying.local_first)) {
@@ -161,9 +160,7 @@ impl Way {
             }
             let channels: Box<[_]> = match own(offer) {
                 true => [Arc::clone(&known.here)].into(),
-                false => {
-                    offer.node.addresses.iter().filter(|address| usable(address)).map(|address| known.reach.channel(address)).collect()
-                }
+                false => offer.node.ways().map(|address| known.reach.channel(address)).collect(),
             };
             if !channels.is_empty() {
                 places.push(Arc::new(Place { offer: offer.clone(), channels, at: AtomicUsize::new(0) }));
@@ -171,6 +168,7 @@ impl Way {
         }
         let rules = Rules::new(&balance, known.zone.as_deref());
         let all = Arc::new(Candidates::build(places.clone(), &rules, before.map(|way| &*way.all)));
+        let unwell_here = all.summary().ready > 0 && offers.iter().any(|offer| own(offer) && !offer.service().ready);
         Way {
             service: Arc::clone(service),
             via: Via::of(offers).unwrap_or(Via::Name),
@@ -194,7 +192,7 @@ impl Way {
 
     /// Whether any other host takes calls.
     pub(super) fn is_open(&self) -> bool {
-        self.all.summary().ready > 0
+        self.all.summary().open > 0
     }
 
     #[cfg(test)]
@@ -241,7 +239,7 @@ impl Way {
         let balance = known.settings.balance(&self.service, Some(name));
         let own = (balance != self.balance).then(|| Rules::new(&balance, known.zone.as_deref()));
         let candidates = self.some(&at, own.as_ref());
-        if candidates.summary().ready == 0 {
+        if candidates.summary().open == 0 {
             return None;
         }
         types.sort_unstable();
@@ -266,7 +264,7 @@ impl Way {
     /// Why no node takes a call.
     pub(super) fn nobody(&self) -> Status {
         let (service, summary) = (&self.service, self.all.summary());
-        if summary.ready > 0 {
+        if summary.open > 0 {
             return Status::new(Code::Unimplemented, format!("no host that is known has this method of {service}")).unseen();
         }
         let names: Vec<&str> = self.offers.iter().take(MAX_NAMED).map(name).collect();
@@ -278,17 +276,8 @@ impl Way {
             Summary { admitted: 0, .. } => {
                 format!("{service} is offered by {who}, and none has the version and labels that [calls] asks for")
             }
-            _ => format!("{service} is not ready anywhere: of {who}, none takes calls now"),
+            _ => format!("{service} takes no calls anywhere: of {who}, none has a weight"),
         };
         Status::new(Code::Unavailable, why).unseen()
-    }
-}
-
-/// Whether a node could be reached by this address from here.
-fn usable(address: &Address) -> bool {
-    match address {
-        Address::Tcp { .. } => true,
-        // Of another machine, or of one that has gone.
-        Address::Unix(path) => path.exists(),
     }
 }

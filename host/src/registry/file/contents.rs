@@ -103,7 +103,16 @@ impl Listed {
         let Listed { id, name, addresses, zone, labels, service } = self;
         // The same at each start, so that a file that is read again tells of the same host.
         let id = id.unwrap_or_else(|| format!("file:{}", addresses[0]));
-        Node { id, name, addresses, zone, labels, revision: 0, services: service.into_iter().map(Offered::service).collect() }
+        Node {
+            id,
+            name,
+            addresses,
+            machine: None,
+            zone,
+            labels,
+            revision: 0,
+            services: service.into_iter().map(Offered::service).collect(),
+        }
     }
 }
 

@@ -63,7 +63,7 @@ pub enum Unfit {
     #[error("its id is no DNS label: up to 63 small letters, digits and hyphens")]
     Id,
     /// It takes no calls over the network.
-    #[error("it has no address that is reached over a network")]
+    #[error("it has no address that is reached over a network: hosts of this machine find it by --peer unix:PATH")]
     Address,
     /// Its words are not those of a host.
     #[error("its {0} cannot be read")]

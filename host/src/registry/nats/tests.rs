@@ -43,7 +43,16 @@ fn member(url: &str, cluster: &str) -> Nats {
 
 fn node(id: &str, revision: u64) -> Arc<Node> {
     let addresses = vec!["http://10.0.0.5:8080".parse().expect("an address")];
-    Arc::new(Node { id: id.into(), name: None, addresses, zone: None, labels: BTreeMap::new(), revision, services: Vec::new() })
+    Arc::new(Node {
+        id: id.into(),
+        name: None,
+        addresses,
+        machine: None,
+        zone: None,
+        labels: BTreeMap::new(),
+        revision,
+        services: Vec::new(),
+    })
 }
 
 async fn heard(changes: &mut Changes) -> Change {
@@ -286,7 +295,7 @@ async fn the_rights_that_are_asked_for_are_enough() {
         let mut noise = vec![0; 8 << 10];
         getrandom::fill(&mut noise).expect("random bytes");
         node.labels.insert("noise".into(), noise.iter().map(|byte| format!("{byte:02x}")).collect());
-        registry.register(Arc::new(node), LEASE).await.expect("registered");
+        registry.register(Arc::new(node), PATIENT).await.expect("registered");
     }
     for id in &ids {
         assert!(is_put(&heard(&mut changes).await, id, 1));

@@ -119,7 +119,16 @@ mod tests {
             interfaces: Vec::new(),
         };
         let services = (0..services).map(service).collect();
-        Node { id: id.into(), name: None, addresses: Vec::new(), zone: None, labels: Default::default(), revision: 1, services }
+        Node {
+            id: id.into(),
+            name: None,
+            addresses: Vec::new(),
+            machine: None,
+            zone: None,
+            labels: Default::default(),
+            revision: 1,
+            services,
+        }
     }
 
     #[test]

@@ -166,9 +166,22 @@ fn none_is_chosen_that_is_not_ready_not_asked_for_or_has_no_weight() {
     let counts = counted(&candidates, 1000, Moment::now());
     assert_eq!(counts.keys().collect::<Vec<_>>(), ["3", "4"]);
     let summary = candidates.summary();
-    assert_eq!((summary.listed, summary.admitted, summary.ready), (5, 4, 2));
-    assert!(build(&hosts[..2], "").choose(None, &Tried::default()).is_none());
+    assert_eq!((summary.listed, summary.admitted, summary.ready, summary.open), (5, 4, 2, 2));
+    assert!(build(&hosts[1..2], "").choose(None, &Tried::default()).is_none());
     assert!(build(&[], "").choose(None, &Tried::default()).is_none());
+}
+
+#[test]
+fn where_none_is_ready_all_that_have_a_weight_are_chosen_from() {
+    let mut hosts = hosts(4);
+    hosts[..3].iter_mut().for_each(|host| host.ready = false);
+    hosts[0].weight = 0;
+    let counts = counted(&build(&hosts, ""), 100, Moment::now());
+    assert_eq!(counts.keys().collect::<Vec<_>>(), ["3"], "it is ready");
+    let candidates = build(&hosts[..3], "");
+    assert_eq!((candidates.summary().ready, candidates.summary().open), (0, 2));
+    let counts = counted(&candidates, 100, Moment::now());
+    assert_eq!(counts.keys().collect::<Vec<_>>(), ["1", "2"]);
 }
 
 #[test]

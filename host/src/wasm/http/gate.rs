@@ -33,7 +33,7 @@ pub struct Gate {
 impl Gate {
     /// The gate of a service. Its calls are `exclusive` where each has its instance to itself.
     pub fn new(name: &Arc<str>, exclusive: bool, pool: &Arc<Pool>, keeps_headers: bool) -> Arc<Gate> {
-        let target = Target { service: Arc::clone(name), method: METHOD.into(), export: 0, exclusive };
+        let target = Target { service: Arc::clone(name), method: METHOD.into(), export: 0, exclusive, by_host: false };
         Arc::new(Gate { pool: Arc::clone(pool), target: Arc::new(target), timeout: pool.limits().timeout, keeps_headers })
     }
 

@@ -22,6 +22,7 @@ use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use tonic::IntoRequest;
 use tonic::client::Grpc;
+use tonic::transport::{Channel as Transport, Endpoint};
 use tonic_prost::ProstCodec;
 
 use crate::load::Histogram;
@@ -30,6 +31,9 @@ use crate::usage::Usage;
 
 /// The part of the time that is spent on calls before those that are measured.
 const WARM_UP: f64 = 0.25;
+/// Seconds more of that for each host that is known, until there are connections to all: a listener takes
+/// only so many at once, and those that it does not take are tried again a second later.
+const CONNECTING: f64 = 0.003;
 /// How long each call may take, as every call of a service has a bound.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// How long the client may take to know of all hosts.
@@ -43,6 +47,8 @@ const MOST_HOSTS: i64 = 60_000;
 pub enum Side {
     /// tonic's, by one connection to one address.
     Tonic,
+    /// tonic's, by a connection to each host.
+    Balanced,
     /// microhost's.
     Microhost,
 }
@@ -75,6 +81,7 @@ impl Ask {
     pub fn arguments(&self) -> Vec<String> {
         let side = match self.side {
             Side::Tonic => "tonic",
+            Side::Balanced => "balanced",
             Side::Microhost => "microhost",
         };
         [
@@ -106,6 +113,14 @@ pub struct Asked {
     pub server_cpu: f64,
 }
 
+/// Calls that were made.
+struct Made {
+    /// How long those took that count.
+    times: Histogram,
+    /// How many there were, those before them included.
+    all: u64,
+}
+
 /// When calls count.
 #[derive(Clone, Copy)]
 struct Times {
@@ -114,55 +129,65 @@ struct Times {
 }
 
 impl Times {
-    fn new(seconds: f64) -> Times {
-        let from = Instant::now() + Duration::from_secs_f64(seconds * WARM_UP);
+    fn new(seconds: f64, known: u32) -> Times {
+        let from = Instant::now() + Duration::from_secs_f64(seconds * WARM_UP + f64::from(known) * CONNECTING);
         Times { from, until: from + Duration::from_secs_f64(seconds) }
     }
 
     /// Makes one call after the other until the time is over.
-    async fn fill<F: Future<Output = Result<Message>>>(self, mut call: impl FnMut(Message) -> F) -> Result<Histogram> {
-        let (sample, mut times) = (Message::sample(), Histogram::new());
+    async fn fill<F: Future<Output = Result<Message>>>(self, mut call: impl FnMut(Message) -> F) -> Result<Made> {
+        let (sample, mut times, mut all) = (Message::sample(), Histogram::new(), 0);
         let mut began = Instant::now();
         while began < self.until {
-            ensure!(call(sample.clone()).await? == sample, "the answer is not what was sent");
+            let answer = call(sample.clone()).await;
             let ended = Instant::now();
+            match answer {
+                Ok(answer) => ensure!(answer == sample, "the answer is not what was sent"),
+                // Of very many connections that are made at once, the system may drop some.
+                Err(_) if began < self.from => {}
+                Err(error) => return Err(error),
+            }
             if began >= self.from && ended <= self.until {
                 times.record(ended - began);
             }
-            began = ended;
+            (began, all) = (ended, all + 1);
         }
-        Ok(times)
+        Ok(Made { times, all })
     }
 }
 
 /// Makes calls, and writes what it measured to stdout as JSON.
 pub fn run(ask: &Ask) -> Result<()> {
-    let times = Times::new(ask.seconds);
+    let times = Times::new(ask.seconds, ask.known);
     let used = || anyhow::Ok([Usage::of(std::process::id())?.cpu, Usage::of(ask.pid)?.cpu]);
     let before = used()?;
-    let all = match ask.side {
-        Side::Tonic => tonic(ask, times)?,
+    let made = match ask.side {
+        Side::Tonic | Side::Balanced => tonic(ask, times)?,
         Side::Microhost => microhost(ask, times)?,
     };
     let after = used()?;
-    let calls = all.total();
+    let calls = made.times.total();
     ensure!(calls > 0, "no call ended in the time that was measured");
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
-    // All of the time, warm-up included, by all of the calls.
-    let [cpu, server_cpu] = std::array::from_fn(|of| (after[of] - before[of]) * 1e6 / (calls as f64 * (1.0 + WARM_UP)));
-    let (p50, p99) = (micros(all.quantile(0.5)), micros(all.quantile(0.99)));
+    let [cpu, server_cpu] = std::array::from_fn(|of| (after[of] - before[of]) * 1e6 / made.all as f64);
+    let (p50, p99) = (micros(made.times.quantile(0.5)), micros(made.times.quantile(0.99)));
     let asked = Asked { rate: calls as f64 / ask.seconds, p50, p99, cpu, server_cpu };
     println!("{}", serde_json::to_string(&asked)?);
     Ok(())
 }
 
-fn tonic(ask: &Ask, times: Times) -> Result<Histogram> {
+fn tonic(ask: &Ask, times: Times) -> Result<Made> {
     // What `#[tokio::main]` makes, as most clients have it.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the tokio runtime")?;
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ask.port));
     runtime.block_on(async {
-        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).context("no address")?.tcp_nodelay(true);
-        let channel = endpoint.connect().await.with_context(|| format!("cannot connect to {address}"))?;
+        let endpoint = |number| {
+            let endpoint = Endpoint::from_shared(format!("http://{}", address(number, ask.port))).context("no address")?;
+            anyhow::Ok(endpoint.tcp_nodelay(true))
+        };
+        let channel = match ask.side {
+            Side::Balanced => Transport::balance_list((0..ask.known).map(endpoint).collect::<Result<Vec<_>>>()?.into_iter()),
+            _ => endpoint(0)?.connect().await.context("cannot connect to the server")?,
+        };
         let tasks = (0..ask.calls).map(|_| {
             let channel = channel.clone();
             tokio::spawn(times.fill(move |message| {
@@ -178,7 +203,7 @@ fn tonic(ask: &Ask, times: Times) -> Result<Histogram> {
     })
 }
 
-fn microhost(ask: &Ask, times: Times) -> Result<Histogram> {
+fn microhost(ask: &Ask, times: Times) -> Result<Made> {
     let lanes = Lanes::start(available_parallelism().unwrap_or(NonZeroUsize::MIN)).context("cannot start the lanes")?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("cannot start the tokio runtime")?;
@@ -234,22 +259,28 @@ async fn call(channel: Arc<Cluster>, message: Message) -> Result<Message> {
     }
 }
 
-async fn together(tasks: Vec<tokio::task::JoinHandle<Result<Histogram>>>) -> Result<Histogram> {
-    let mut all = Histogram::new();
+async fn together(tasks: Vec<tokio::task::JoinHandle<Result<Made>>>) -> Result<Made> {
+    let mut made = Made { times: Histogram::new(), all: 0 };
     for task in tasks {
-        all.add(&task.await.context("a caller panicked")??);
+        let some = task.await.context("a caller panicked")??;
+        made.times.add(&some.times);
+        made.all += some.all;
     }
-    Ok(all)
+    Ok(made)
 }
 
-/// One of the hosts: all of loopback leads to the same one.
+/// Where one of the hosts is: all of loopback leads to the same one.
+fn address(number: u32, port: u16) -> SocketAddr {
+    (Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + number), port).into()
+}
+
+/// What one of the hosts tells of itself.
 fn node(number: u32, port: u16) -> Node {
-    let ip = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + number);
     let method = Method { name: "Echo".into(), kind: Kind::Unary, fingerprint: None, safe: true };
     Node {
         id: format!("{number:08}"),
         name: None,
-        addresses: vec![Address::Tcp { host: ip.to_string(), port, tls: false }],
+        addresses: vec![Address::Tcp { host: address(number, port).ip().to_string(), port, tls: false }],
         zone: None,
         labels: BTreeMap::new(),
         revision: 1,

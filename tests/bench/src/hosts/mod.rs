@@ -52,6 +52,8 @@ pub struct Options {
 pub struct Round {
     /// tonic's client, tonic's server.
     pub tonic: Asked,
+    /// tonic's client with a connection to each host that is known, tonic's server.
+    pub all: Asked,
     /// microhost's client, tonic's server: what the client side alone costs.
     pub way: Asked,
     /// microhost's client, a component in a host.
@@ -87,15 +89,16 @@ fn round(programs: &Programs, ask: Ask, number: usize) -> Result<Round> {
         command
     };
     let tonic = || measure(programs, native(), Ask { side: Side::Tonic, ..ask }).context("tonic's client");
+    let all = || measure(programs, native(), Ask { side: Side::Balanced, ..ask }).context("tonic's client of all hosts");
     let way = || measure(programs, native(), ask).context("microhost's client and tonic's server");
     let hop = || measure(programs, programs.everywhere(), ask).context("microhost's client and a host");
     // Who is first changes, so that nobody has the cooler processor every time.
     if number.is_multiple_of(2) {
-        let (tonic, way) = (tonic()?, way()?);
-        Ok(Round { tonic, way, hop: hop()? })
+        let (tonic, all, way) = (tonic()?, all()?, way()?);
+        Ok(Round { tonic, all, way, hop: hop()? })
     } else {
-        let (hop, way) = (hop()?, way()?);
-        Ok(Round { tonic: tonic()?, way, hop })
+        let (hop, way, all) = (hop()?, way()?, all()?);
+        Ok(Round { tonic: tonic()?, all, way, hop })
     }
 }
 
@@ -113,8 +116,11 @@ pub fn run(options: &Options) -> Result<()> {
             let mut rounds = Vec::with_capacity(options.rounds);
             for number in 0..options.rounds {
                 let round = round(&programs, ask, number).with_context(|| format!("{calls} calls at once, {known} hosts"))?;
-                let Round { tonic, way, hop } = round;
-                eprintln!("{calls} at once, {known} hosts: tonic {:.0}, way {:.0}, hop {:.0} calls/s", tonic.rate, way.rate, hop.rate);
+                let Round { tonic, all, way, hop } = round;
+                eprintln!(
+                    "{calls} at once, {known} hosts: tonic {:.0}, all {:.0}, way {:.0}, hop {:.0} calls/s",
+                    tonic.rate, all.rate, way.rate, hop.rate
+                );
                 rounds.push(round);
             }
             report.all.push(Rounds { calls, known, rounds });

@@ -36,15 +36,16 @@ impl fmt::Display for Report {
         writeln!(f, "{}", self.machine)?;
         writeln!(f, "medians of {} rounds; a ratio is taken of each round: median (min to max)", self.rounds)?;
         writeln!(f, "way: microhost's client, tonic's server; hop: microhost's client, a component in a host")?;
+        writeln!(f, "all: tonic's client with a connection to each host that is known, tonic's server")?;
         let mut ratios = Table::new(
-            "a hop between hosts, of what tonic's client and server have",
-            &["hosts", "at once", "rate, way", "rate, hop", "goal", "p50, way", "p50, hop", "goal"],
+            "a hop between hosts, of what tonic's client and server have at one address",
+            &["hosts", "at once", "rate, all", "rate, way", "rate, hop", "goal", "p50, all", "p50, way", "p50, hop", "goal"],
         );
         let mut figures = Table::new(
             "calls a second, and µs: median, 99 of 100, CPU of client and of server for a call",
             &[
-                "hosts", "at once", "tonic", "p50", "p99", "cpu", "cpu", "way", "p50", "p99", "cpu", "cpu", "hop", "p50", "p99", "cpu",
-                "cpu",
+                "hosts", "at once", "tonic", "p50", "p99", "cpu", "cpu", "all", "p50", "p99", "cpu", "cpu", "way", "p50", "p99", "cpu",
+                "cpu", "hop", "p50", "p99", "cpu", "cpu",
             ],
         );
         for Rounds { calls, known, rounds } in &self.all {
@@ -53,20 +54,22 @@ impl fmt::Display for Report {
             ratios.row(vec![
                 known.to_string(),
                 calls.to_string(),
+                text(ratio(|round| round.all.rate / round.tonic.rate)),
                 text(ratio(|round| round.way.rate / round.tonic.rate)),
                 text(rate),
                 goal(rate.median >= LEAST_RATE, format!("at least {LEAST_RATE}")),
+                text(ratio(|round| round.all.p50 / round.tonic.p50)),
                 text(ratio(|round| round.way.p50 / round.tonic.p50)),
                 text(time),
                 goal(time.median <= MOST_TIME, format!("at most {MOST_TIME}")),
             ]);
             let mut row = vec![known.to_string(), calls.to_string()];
-            for side in [|round: &Round| round.tonic, |round: &Round| round.way, |round: &Round| round.hop] {
+            for side in [|round: &Round| round.tonic, |round: &Round| round.all, |round: &Round| round.way, |round: &Round| round.hop] {
                 let median = |of: fn(Asked) -> f64| Spread::of(rounds.iter().map(|round| of(side(round)))).median;
                 row.push(format!("{:.0}", median(|asked| asked.rate)));
-                row.extend(
-                    [median(|asked| asked.p50), median(|asked| asked.p99), median(|asked| asked.cpu)].map(|time| format!("{time:.1}")),
-                );
+                let times =
+                    [median(|asked| asked.p50), median(|asked| asked.p99), median(|asked| asked.cpu), median(|asked| asked.server_cpu)];
+                row.extend(times.map(|time| format!("{time:.1}")));
             }
             figures.row(row);
         }

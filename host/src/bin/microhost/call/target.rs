@@ -1,12 +1,13 @@
 //! The host that is called, and the connections to it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use url::{Position, Url};
 
@@ -36,6 +37,8 @@ pub struct Target {
     host: String,
     port: u16,
     tls: Option<Trust>,
+    /// The socket of this machine, where it is one.
+    socket: Option<PathBuf>,
 }
 
 impl Target {
@@ -45,6 +48,15 @@ impl Target {
             let failure = Failure::new(Exit::Usage, format!("{flag} {at:?} is no address of a host")).note(why);
             Err(failure.advise(format!("{flag} http://127.0.0.1:8080")))
         };
+        if let Some(path) = at.strip_prefix("unix:") {
+            let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
+            if path.as_os_str().is_empty() {
+                return wrong("unix: needs the path of a socket");
+            }
+            // What a socket is asked for is the same whoever asks.
+            let url = Url::parse("http://localhost").expect("a URL");
+            return Ok(Target { flag, host: "localhost".to_owned(), port: 80, tls: None, url, socket: Some(path) });
+        }
         let text = if at.contains("://") { at.to_owned() } else { format!("http://{at}") };
         let url = match Url::parse(&text) {
             Ok(url) => url,
@@ -53,19 +65,22 @@ impl Target {
         let tls = match url.scheme() {
             "http" => None,
             "https" => Some(trust),
-            scheme => return wrong(&format!("{scheme}:// is not spoken, only http:// and https://")),
+            scheme => return wrong(&format!("{scheme}:// is not spoken, only http://, https:// and unix:")),
         };
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return wrong("it names no host");
         };
         // The URL's form of an IPv6 address has brackets, the resolver's has none.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Target { flag, host, port, tls, url })
+        Ok(Target { flag, host, port, tls, url, socket: None })
     }
 
     /// The URL without what follows the port.
     pub fn origin(&self) -> String {
-        self.url.origin().ascii_serialization()
+        match &self.socket {
+            Some(path) => format!("unix:{}", path.display()),
+            None => self.url.origin().ascii_serialization(),
+        }
     }
 
     /// The path of an endpoint below the URL's own.
@@ -94,9 +109,13 @@ impl Target {
         };
         // First, so that a wrong flag is told before an absent host.
         let tls = self.tls.as_ref().map(|trust| trust.config(alpn)).transpose()?;
-        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|error| {
+        let nobody = |error| {
             Failure::new(Exit::Unreachable, format!("nobody answers at {}", self.origin())).because(&error).advise(self.elsewhere())
-        })?;
+        };
+        if let Some(path) = &self.socket {
+            return Ok(TokioIo::new(Box::new(UnixStream::connect(path).await.map_err(nobody)?)));
+        }
+        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(nobody)?;
         // Messages are small and few; one that waits for the host to confirm the last is late.
         tcp.set_nodelay(true).map_err(|error| Failure::new(Exit::Unreachable, format!("{} went away", self.origin())).because(&error))?;
         let wire: Box<dyn Wire> = match tls {
@@ -130,8 +149,20 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_is_an_address() {
+        for (at, path) in [("unix:/run/a.sock", "/run/a.sock"), ("unix:a.sock", "a.sock"), ("unix:///run/a.sock", "/run/a.sock")] {
+            let target = Target::parse("--at", at, Trust::default()).ok().expect("an address");
+            assert_eq!((target.socket.as_deref(), target.authority()), (Some(std::path::Path::new(path)), "localhost"));
+            assert_eq!(
+                (target.origin(), target.path("/a.B/C").ok().expect("a path")),
+                (format!("unix:{path}"), "/a.B/C".parse().expect("a path"))
+            );
+        }
+    }
+
+    #[test]
     fn an_address_of_another_kind_is_refused() {
-        for at in ["nats://localhost", "http://", "http://a:99999"] {
+        for at in ["nats://localhost", "unix:", "http://", "http://a:99999"] {
             assert_eq!(Target::parse("--at", at, Trust::default()).err().map(|failure| failure.exit()), Some(Exit::Usage), "{at}");
         }
     }

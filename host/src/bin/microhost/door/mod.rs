@@ -62,7 +62,7 @@ impl HostArgs {
     /// The host that is meant.
     pub async fn client(self) -> Outcome<Client> {
         let Some(host) = self.host else { return only(door::find()).await };
-        if host.contains("://") {
+        if host.contains("://") || host.starts_with("unix:") {
             let target = Target::parse("--host", &host, Trust { ca: self.ca, insecure: self.insecure })?;
             return Ok(Client::at(target, self.token));
         }

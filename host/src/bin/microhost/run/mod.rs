@@ -1,6 +1,5 @@
 //! `microhost run`: loads services and serves them until it is told to stop.
 
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,9 +7,10 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use microhost::admin::Journal;
 use microhost::app::{self, Cache, Failed, Load, MustStart, OnReady, Options};
-use microhost::settings::{HostName, Isolation, Limits, Tls};
+use microhost::settings::{HostName, Isolation, Limits, Place, Places, Tls};
 
-use crate::failure::Outcome;
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
 use crate::logging::LogArgs;
 
 mod cluster;
@@ -45,9 +45,11 @@ pub struct Asked {
     #[arg(value_name = "PATH", default_value = ".")]
     pub paths: Vec<PathBuf>,
 
-    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS", env = "MICROHOST_LISTEN", value_parser = address)]
-    listen: Option<SocketAddr>,
+    /// Where to listen: an address, whose port 0 takes a free one, or a socket such as
+    /// unix:/run/shop.sock; may be given several times, with one address at most
+    /// [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS", env = "MICROHOST_LISTEN", value_delimiter = ',')]
+    listen: Vec<Place>,
 
     /// Speak TLS with this certificate and those that sign it, in a PEM file
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -157,10 +159,6 @@ Limits, with their defaults:
     help
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8080 or [::]:8080".to_owned())
-}
-
 /// Tries a limit at once, so that a wrong one is told with the command line's other mistakes.
 fn limit(text: &str) -> Result<String, String> {
     let mut limits = Limits::default();
@@ -203,7 +201,11 @@ impl Asked {
     /// What is to run, and where, by the command line and the settings as they are now.
     pub fn plan(&self) -> Outcome<Plan> {
         let tls = self.tls_certificate.clone().zip(self.tls_key.clone()).map(|(certificate, key)| Tls { certificate, key });
-        let place = plan::Place { address: self.listen, tls, admin: self.admin.clone(), cluster: self.cluster.clone() };
+        let listen = match self.listen.as_slice() {
+            [] => None,
+            places => Some(Places::of(places.iter().cloned()).map_err(|why| Failure::new(Exit::Usage, format!("--listen: {why}")))?),
+        };
+        let place = plan::Place { listen, tls, admin: self.admin.clone(), cluster: self.cluster.clone() };
         plan::make(&self.paths, &place, self.name.clone(), &self.overrides)
     }
 

@@ -1,12 +1,11 @@
 //! From paths, settings files and flags to what the host is asked to run.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use microhost::app::{Entrance, Load};
 use microhost::project::{self, Cancel, ProjectError, Source};
-use microhost::settings::{Admin, Calls, Cluster, HostName, Limits, Listen, Service, Settings, SettingsError, Tls};
+use microhost::settings::{Admin, Calls, Cluster, HostName, Limits, Listen, Places, Service, Settings, SettingsError, Tls};
 
 use super::{AdminArgs, ClusterArgs, Overrides};
 use crate::exit::Exit;
@@ -70,8 +69,8 @@ impl Wanted {
 /// What the command line says of where to listen.
 #[derive(Default)]
 pub struct Place {
-    /// The address; that of the settings where there is none.
-    pub address: Option<SocketAddr>,
+    /// The address and the sockets, relative to the current folder; those of the settings where nothing is said.
+    pub listen: Option<Places>,
     /// The files to speak TLS with, relative to the current folder; those of the settings where there
     /// are none.
     pub tls: Option<Tls>,
@@ -174,6 +173,7 @@ fn load(name: String, service: Service, component: &Path, base: &Path, overrides
         http: service.http,
         weight: service.weight,
         labels: service.labels,
+        health: service.health,
         limits: limits(service.limits, overrides).map_err(refused)?,
         grants,
     })
@@ -192,9 +192,7 @@ fn limits(mut limits: Limits, overrides: &Overrides) -> Result<Limits, SettingsE
 
 /// Where to listen by the settings, with what the command line says of it in its place.
 fn at(mut listen: Listen, base: &Path, place: &Place) -> Listen {
-    if let Some(address) = place.address {
-        listen.address = address;
-    }
+    listen.address = place.listen.clone().unwrap_or_else(|| listen.address.at(base));
     let of_settings = listen.tls.map(|tls| Tls { certificate: base.join(tls.certificate), key: base.join(tls.key) });
     listen.tls = place.tls.clone().or(of_settings);
     listen
@@ -245,6 +243,7 @@ fn refused(error: SettingsError) -> Failure {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::net::SocketAddr;
 
     use microhost::settings::Isolation;
 
@@ -286,12 +285,13 @@ mod tests {
     #[test]
     fn paths_in_the_file_are_relative_to_it() {
         let folder = folder(
-            "[listen]\ntls = { certificate = \"c.pem\", key = \"/k.pem\" }\n\
+            "[listen]\naddress = \"unix:a.sock\"\ntls = { certificate = \"c.pem\", key = \"/k.pem\" }\n\
              [service.x]\ncomponent = \"b.wasm\"\ngrants = { folders = { \"/data\" = { path = \"data\" } } }\n",
         );
         let plan = plan(folder.path(), &Overrides::default());
         assert_eq!(plan.services[0].load.component, folder.path().join("b.wasm"));
         assert_eq!(plan.services[0].load.grants.folders["/data"].path, folder.path().join("data"));
+        assert_eq!(plan.listen.address.unix, [folder.path().join("a.sock")]);
         let tls = plan.listen.tls.expect("TLS is set");
         assert_eq!((tls.certificate, tls.key), (folder.path().join("c.pem"), PathBuf::from("/k.pem")));
     }
@@ -318,7 +318,9 @@ mod tests {
 
     #[test]
     fn certificates_of_the_command_line_win_and_are_relative_to_the_current_folder() {
-        let folder = folder("[listen]\ntls = { certificate = \"c.pem\", key = \"k.pem\" }\n[service.x]\ncomponent = \"a.wasm\"\n");
+        let folder = folder(
+            "[listen]\naddress = \"unix:a.sock\"\ntls = { certificate = \"c.pem\", key = \"k.pem\" }\n[service.x]\ncomponent = \"a.wasm\"\n",
+        );
         let tls = Tls { certificate: "mine.pem".into(), key: "mine.key".into() };
         let place = Place { tls: Some(tls.clone()), ..Place::default() };
         let plan = make(&[folder.path().to_owned()], &place, None, &Overrides::default()).ok().expect("a plan");
@@ -345,7 +347,7 @@ mod tests {
         let project = other.path().file_name().and_then(|name| name.to_str()).expect("a name");
         assert_eq!(plan.services.iter().map(Wanted::name).collect::<Vec<_>>(), ["b", "x", project]);
         assert_eq!(plan.services[1].load.version.as_deref(), Some("2026-11"));
-        assert!(plan.strict && plan.listen.address.port() == 7);
+        assert!(plan.strict && plan.listen.address.tcp.is_some_and(|address| address.port() == 7));
     }
 
     #[test]
@@ -368,9 +370,9 @@ mod tests {
         let paths = [one.path().to_owned(), other.path().to_owned()];
         let (exit, text) = told(joined(&paths, None, &Overrides::default()));
         assert!(exit == Exit::Refused && text.contains("--listen") && text.contains(&other.path().display().to_string()), "{text}");
-        let place = Place { address: "127.0.0.1:3".parse().ok(), ..Place::default() };
+        let place = Place { listen: Some(SocketAddr::from(([127, 0, 0, 1], 3)).into()), ..Place::default() };
         let plan = make(&paths, &place, None, &Overrides::default()).ok().expect("a plan");
-        assert_eq!((plan.listen.address.port(), plan.services.len()), (3, 2));
+        assert_eq!((plan.listen.address.tcp.map(|address| address.port()), plan.services.len()), (Some(3), 2));
     }
 
     #[test]

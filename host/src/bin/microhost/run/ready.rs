@@ -34,14 +34,21 @@ fn log(ready: &Ready) {
     // Why they failed stands in a record of each.
     let failed: Vec<&str> = ready.failed.iter().map(|failed| failed.load.name.as_str()).collect();
     let failed = (!failed.is_empty()).then(|| failed.join(","));
-    tracing::info!(address = %ready.address, tls = ready.tls, services = %names.join(","), versions, endpoints = %endpoints.join(","), http, admin, failed, "ready");
+    let address = ready.address.map(tracing::field::display);
+    let sockets: Vec<String> = ready.sockets.iter().map(|path| path.display().to_string()).collect();
+    let sockets = (!sockets.is_empty()).then(|| sockets.join(","));
+    tracing::info!(address, sockets, tls = ready.tls, services = %names.join(","), versions, endpoints = %endpoints.join(","), http, admin, failed, "ready");
 }
 
 fn text(ready: &Ready) -> String {
-    let origin = origin(ready);
+    let origins = origins(ready);
+    let (origin, curl) = (origins.first().map_or("", String::as_str), curl(ready));
     let mut text = format!("microhost {} serves at {origin}\n", env!("CARGO_PKG_VERSION"));
-    for service in &ready.services {
+    for other in origins.iter().skip(1) {
         // Writing to a string cannot fail, here and below.
+        let _ = writeln!(text, "and at {other}");
+    }
+    for service in &ready.services {
         let version = service.version.as_ref().map_or(String::new(), |version| format!(" {}", visible(version)));
         let _ = writeln!(text, "\n  {}{version}", visible(&service.name));
         let width = service.endpoints.iter().map(|one| one.service.len()).max().unwrap_or_default();
@@ -69,17 +76,18 @@ fn text(ready: &Ready) -> String {
     // curl cannot speak streams.
     let first = endpoints().find(|one| one.kind == MethodKind::Unary).or_else(|| endpoints().next());
     if let Some(one) = first {
-        let insecure = if ready.tls { " --insecure" } else { "" };
         let (service, method, body) = (&one.service, &one.method, quoted(&one.example));
         let _ = match one.kind {
             MethodKind::Unary => {
-                writeln!(text, "\n  try: curl{insecure} {origin}/{service}/{method} -H 'content-type: application/json' -d {body}")
+                writeln!(text, "\n  try: {curl}/{service}/{method} -H 'content-type: application/json' -d {body}")
             }
-            _ => writeln!(text, "\n  try: microhost call{insecure} --at {origin} {service}/{method} {body}"),
+            _ if ready.tls && ready.address.is_some() => {
+                writeln!(text, "\n  try: microhost call --insecure --at {origin} {service}/{method} {body}")
+            }
+            _ => writeln!(text, "\n  try: microhost call --at {origin} {service}/{method} {body}"),
         };
     } else if let Some(route) = ready.services.iter().find_map(|service| service.http.as_ref()) {
-        let insecure = if ready.tls { " --insecure" } else { "" };
-        let _ = writeln!(text, "\n  try: curl{insecure} {origin}{route}");
+        let _ = writeln!(text, "\n  try: {curl}{route}");
     }
     text
 }
@@ -92,15 +100,31 @@ fn shown(endpoint: &ReadyEndpoint) -> String {
     }
 }
 
+/// Where the host is, for this machine.
+fn origins(ready: &Ready) -> Vec<String> {
+    let network = ready.address.map(|address| url(address, ready.tls));
+    let sockets = ready.sockets.iter().map(|path| format!("unix:{}", visible(&path.display().to_string())));
+    network.into_iter().chain(sockets).collect()
+}
+
+/// The beginning of a line that calls the host, up to the path.
+fn curl(ready: &Ready) -> String {
+    match (ready.address, ready.sockets.first()) {
+        (Some(address), _) => format!("curl{} {}", if ready.tls { " --insecure" } else { "" }, url(address, ready.tls)),
+        (None, Some(path)) => format!("curl --unix-socket {} http://localhost", quoted(&path.display().to_string())),
+        (None, None) => "curl".to_owned(),
+    }
+}
+
 /// A URL for this machine: an address that stands for all of its own is no address to call.
-fn origin(ready: &Ready) -> String {
-    let ip = match ready.address.ip() {
+fn url(address: SocketAddr, tls: bool) -> String {
+    let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    let scheme = if ready.tls { "https" } else { "http" };
-    format!("{scheme}://{}", SocketAddr::new(ip, ready.address.port()))
+    let scheme = if tls { "https" } else { "http" };
+    format!("{scheme}://{}", SocketAddr::new(ip, address.port()))
 }
 
 /// A text as one word of a shell.
@@ -122,7 +146,8 @@ mod tests {
     fn ready(endpoints: Vec<ReadyEndpoint>, gateway: bool) -> Ready {
         let refused = vec![Refused { function: "example:greeter/greet#watch".into(), why: "a resource".into() }];
         Ready {
-            address: "0.0.0.0:8080".parse().expect("an address"),
+            address: "0.0.0.0:8080".parse().ok(),
+            sockets: Vec::new(),
             tls: false,
             door: None,
             services: vec![ReadyService { name: "greeter".into(), version: Some("0.1.0".into()), endpoints, gateway, http: None, refused }],
@@ -163,9 +188,28 @@ mod tests {
             http: Some("/shop".parse().expect("a route")),
             refused: Vec::new(),
         };
-        let ready =
-            Ready { address: "[::1]:80".parse().expect("an address"), tls: false, door: None, services: vec![site], failed: Vec::new() };
+        let ready = Ready {
+            address: "[::1]:80".parse().ok(),
+            sockets: Vec::new(),
+            tls: false,
+            door: None,
+            services: vec![site],
+            failed: Vec::new(),
+        };
         let text = text(&ready);
         assert!(text.ends_with("\n  site\n    HTTP at /shop\n\n  try: curl http://[::1]:80/shop\n"), "{text}");
+    }
+
+    #[test]
+    fn people_are_told_of_sockets_and_how_to_call_by_them() {
+        let mut ready = ready(vec![endpoint("Hello", MethodKind::Unary)], false);
+        ready.sockets = vec!["/run/a b.sock".into()];
+        let version = env!("CARGO_PKG_VERSION");
+        let beginning = format!("microhost {version} serves at http://127.0.0.1:8080\nand at unix:/run/a b.sock\n\n");
+        assert!(text(&ready).starts_with(&beginning), "{}", text(&ready));
+        ready.address = None;
+        let line = "try: curl --unix-socket '/run/a b.sock' http://localhost/example.greeter.Greet/Hello -H";
+        let text = text(&ready);
+        assert!(text.starts_with(&format!("microhost {version} serves at unix:/run/a b.sock\n\n")) && text.contains(line), "{text}");
     }
 }

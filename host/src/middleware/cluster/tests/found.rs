@@ -38,9 +38,25 @@ async fn an_unwell_service_of_this_host_leaves_its_calls_to_others() {
     let shop = Shop::of(vec![own.clone(), node("b", "shop.Stock")], "").await;
     shop.serve("shop.Stock", "Get", OWN);
     assert_eq!(shop.call("Get").await.expect("b is well"), "b");
-    let alone = Shop::of(vec![own], "").await;
+    let alone = Shop::of(vec![own.clone()], "").await;
     alone.serve("shop.Stock", "Get", OWN);
     assert_eq!(alone.call("Get").await.expect("nobody else is there"), OWN);
+    let mut other = node("b", "shop.Stock");
+    other.services[0].ready = false;
+    let unwell = Shop::of(vec![own, other], "").await;
+    unwell.serve("shop.Stock", "Get", OWN);
+    assert_eq!(unwell.call("Get").await.expect("the other one is no better"), OWN);
+}
+
+#[tokio::test]
+async fn where_none_is_ready_all_are_called() {
+    let mut nodes = [node("a", "shop.Stock"), node("b", "shop.Stock")];
+    nodes.iter_mut().for_each(|node| node.services[0].ready = false);
+    let shop = Shop::of(nodes.to_vec(), "").await;
+    for _ in 0..100 {
+        shop.call("Get").await.expect("one that is not well is better than none");
+    }
+    assert!(shop.hosts.values().all(|host| host.came.load(Relaxed) > 0));
 }
 
 #[tokio::test]
@@ -65,9 +81,9 @@ async fn a_node_that_comes_is_called_and_one_that_is_not_ready_is_not() {
 async fn who_calls_in_vain_is_told_what_is_known() {
     let mut node = node("a", "shop.Stock");
     node.name = Some("berlin-1".into());
-    node.services[0].ready = false;
+    node.services[0].weight = 0;
     let shop = Shop::of(vec![node], "").await;
-    let status = shop.call("Get").await.expect_err("it is not ready");
+    let status = shop.call("Get").await.expect_err("it is given no calls");
     assert!(status.code() == Code::Unavailable && status.is_unseen() && status.message().contains("berlin-1"), "{status}");
     let status = shop.call_within("/shop.Orders/Get", None).await.expect_err("nobody has it");
     assert!(status.code() == Code::Unavailable && status.message().contains("shop.Orders"), "{status}");

@@ -185,7 +185,7 @@ fn node(id: &str, service: &str) -> Node {
         interfaces: vec![interface],
     };
     let (name, zone, labels) = (None, None, BTreeMap::new());
-    Node { id: id.into(), name, addresses: vec![address(id)], zone, labels, revision: 1, services: vec![service] }
+    Node { id: id.into(), name, addresses: vec![address(id)], machine: None, zone, labels, revision: 1, services: vec![service] }
 }
 
 /// A host that answers calls of this one's own services.

@@ -1,0 +1,80 @@
+//! How a service is while it runs, made known at once to all who show it or tell others: by what it says
+//! itself, and by what it answers when it is asked.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Weak};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::{Running, checks};
+use crate::admin::{Overview, Standing};
+
+/// A version that is followed, until this is dropped.
+pub struct Followed {
+    over: Arc<AtomicBool>,
+    task: AbortHandle,
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        // The task may be about to say something just now.
+        self.over.store(true, SeqCst);
+        self.task.abort();
+    }
+}
+
+/// How a version is, by what it says and by what it was found to be.
+pub fn of(running: &Running, found: Option<String>) -> Standing {
+    let said = running.service.entry().now();
+    Standing { labels: said.labels.clone(), said: said.unwell.clone(), found, since: None }
+}
+
+/// Makes known from now on how a version is.
+pub fn follow(runtime: &Handle, overview: &Arc<Overview>, running: &Arc<Running>) -> Followed {
+    let over = Arc::new(AtomicBool::new(false));
+    let (found, heard) = watch::channel(None);
+    let check = running.load.health;
+    let asked = running.service.tells_health() && !check.interval.is_zero();
+    let asking = asked.then(|| checks::ask(Arc::downgrade(running), check, found));
+    let telling = tell(Arc::clone(overview), Arc::downgrade(running), heard, Arc::clone(&over));
+    let task = runtime.spawn(async move {
+        tokio::select! {
+            () = telling => {}
+            // It ends with the version.
+            Some(()) = futures::future::OptionFuture::from(asking) => {}
+        }
+    });
+    Followed { over, task: task.abort_handle() }
+}
+
+/// Tells how a version is whenever that changes, until it is over.
+async fn tell(overview: Arc<Overview>, running: Weak<Running>, mut found: watch::Receiver<Option<String>>, over: Arc<AtomicBool>) {
+    let Some(mut said) = running.upgrade().map(|running| running.service.entry().watch()) else { return };
+    let mut was_well = true;
+    loop {
+        said.mark_unchanged();
+        let now = found.borrow_and_update().clone();
+        {
+            let Some(running) = running.upgrade() else { return };
+            let standing = of(&running, now);
+            log(&running.load.name, &standing, &mut was_well);
+            overview.health.stand(&running.load.name, running.service.schema().names(), standing, || over.load(SeqCst));
+        }
+        tokio::select! {
+            changed = said.changed() => if changed.is_err() { return },
+            // Nobody asks a service that cannot say.
+            Ok(()) = found.changed() => {}
+        }
+    }
+}
+
+/// Says in the log that a service is not to be called any longer, or again.
+fn log(service: &str, standing: &Standing, was_well: &mut bool) {
+    match (std::mem::replace(was_well, standing.is_well()), standing.why()) {
+        (true, Some(why)) => tracing::warn!(service, why, "the service is not well: others are called in its place"),
+        (false, None) => tracing::info!(service, "the service is well again"),
+        _ => {}
+    }
+}
