@@ -13,6 +13,7 @@ use crate::admin::{Api, Control, Overview, Phase, Vitals};
 use crate::edge;
 use crate::lanes::Lanes;
 use crate::middleware::cluster as callees;
+use crate::registry::Outlook;
 use crate::remote::{Bounds, Remote};
 use crate::rpc::Router;
 use crate::stats::CacheStats;
@@ -94,6 +95,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         registries
     });
     let directory = Arc::new(Directory::new(Arc::clone(view)));
+    let outlook = Arc::new(Outlook::new(Arc::clone(view)));
     let channel = Arc::new(callees::Cluster::new(callees::Parts {
         router: Arc::clone(&overview.router),
         own: id.as_str().into(),
@@ -103,7 +105,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         settings: calls,
         stats: Arc::clone(&overview.callees),
     }));
-    let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory))?;
+    let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory), Arc::clone(&outlook))?;
     let host = Arc::new(Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview), runtime.handle().clone()));
     let signs: Arc<dyn Vitals> = Arc::new(Signs::new(&lanes, runtime.handle(), &host, cached_in));
     overview.look_after(Arc::clone(&signs));
@@ -143,6 +145,8 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         overview.health.enter(Phase::Ready);
         let reach = Reach::new(Listening::new(&cluster, address, tls, sockets.clone()), &id);
         let node = members::node(&id, &host, &overview, &cluster, name.as_ref(), reach.watch());
+        let own = node.clone();
+        tokio::spawn(async move { outlook.follow(own).await });
         if let Some(peers) = peers {
             overview.meet(peers);
             overview.tell(node.clone());

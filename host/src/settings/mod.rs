@@ -120,6 +120,8 @@ pub struct Grants {
     pub http: Vec<HttpGrant>,
     /// Whether the guest may open sockets and look up names.
     pub sockets: bool,
+    /// Whether the guest may see which services there are, and where.
+    pub registry: bool,
     /// What the guest may call of other services: `shop.payments.Payment`, `shop.payments.Payment/Charge`, `*`.
     pub calls: Vec<CallGrant>,
     /// Services that the guest imports and that may come later: without, it starts only beside them. Until

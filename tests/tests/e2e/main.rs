@@ -37,6 +37,7 @@ mod peers;
 mod pool;
 mod proto_first;
 mod protocols;
+mod registry;
 mod rpc;
 mod rude;
 mod settings;

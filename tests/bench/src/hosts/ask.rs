@@ -282,6 +282,7 @@ fn node(number: u32, port: u16) -> Node {
         name: None,
         addresses: vec![Address::Tcp { host: address(number, port).ip().to_string(), port, tls: false }],
         zone: None,
+        machine: None,
         labels: BTreeMap::new(),
         revision: 1,
         services: vec![Service {
