@@ -121,7 +121,7 @@ pub struct ClusterView {
 }
 
 impl ClusterView {
-    /// All that is known of others.
+    /// All that is known of others, by what registries tell.
     pub fn of(own: Option<String>, view: &View) -> ClusterView {
         let registries = view.registries().into_iter().map(|known| {
             let (lost_for, why) = known.stale.map(|(age, why)| (age.as_secs_f64(), why)).unzip();

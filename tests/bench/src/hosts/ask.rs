@@ -228,7 +228,7 @@ fn microhost(ask: &Ask, times: Times) -> Result<Made> {
             own: "bench".into(),
             zone: None,
             view,
-            reach: Arc::new(Remote::new(&lanes, Bounds::default())),
+            reach: Arc::new(Remote::new(&lanes, Bounds::default(), None)),
             settings: Calls::default(),
             stats: Arc::default(),
         }));

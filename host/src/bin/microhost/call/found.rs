@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use microhost::registry::{Address, Kind, Node, Nodes, Offer};
+use microhost::registry::{Kind, Node, Nodes, Offer};
 use microhost::schema::MethodKind;
 use tokio::time::timeout;
 
@@ -103,10 +103,15 @@ async fn reach(mut offering: Vec<&Offer>, service: String, trust: &Trust) -> Out
     offering.sort_by_cached_key(|offer| turn(offer.service().weight, chance()));
     let what = format!("no host that offers {service} can be reached");
     let mut failure = Failure::new(Exit::Unreachable, what).advise("--advertise of `microhost run` tells another address of a host");
-    let addresses =
-        offering.iter().flat_map(|offer| offer.node.ways()).filter(|address| matches!(address, Address::Tcp { .. } | Address::Unix(_)));
-    for address in addresses.take(MAX_TRIED) {
-        let target = Target::parse("--peer", &address.to_string(), trust.clone())?;
+    for address in offering.iter().flat_map(|offer| offer.node.ways()).take(MAX_TRIED) {
+        let target = match Target::parse("--peer", &address.to_string(), trust.clone()) {
+            Ok(target) => target,
+            // It is of a kind that hosts call one another by, and commands do not.
+            Err(why) => {
+                failure = failure.told(why);
+                continue;
+            }
+        };
         match timeout(REACH, target.connect(Version::Two)).await {
             Ok(Ok(_)) => return Ok(Found { target, service }),
             Ok(Err(why)) => failure = failure.told(why),
