@@ -2,8 +2,8 @@
 
 use exports::test::registry::registry::{Guest, Place};
 use microhost_sdk::registry::{self, Change, Health, Kind, Offer};
-use microhost_sdk::{Status, spawn};
 use microhost_sdk::wit_bindgen::StreamReader;
+use microhost_sdk::{Status, spawn};
 
 microhost_sdk::service!({
     world: "test:registry/guest",

@@ -36,7 +36,7 @@ impl Onlooker {
     }
 
     /// Listens until `done`, and then until nothing new has come for as long as `quiet`; all in all as long
-    /// as a host at its start does ([`members::DISCOVERY`]).
+    /// as a host at its start does: at most three seconds.
     pub async fn listen(&self, quiet: Duration, done: impl Fn(&Nodes) -> bool) {
         let end = Instant::now() + members::DISCOVERY;
         members::until(&self.view, members::DISCOVERY, || done(&self.view.nodes())).await;
