@@ -153,7 +153,7 @@ async fn a_service_whose_check_fails_is_left_alone_by_other_hosts_until_it_is_we
 async fn a_caller_in_the_same_host_is_answered_by_another_one_while_its_own_service_is_not_well() {
     let cluster = cluster::unique("own");
     let own = Patient::start("own", OFTEN, "", Some((&cluster, &[]))).await;
-    let other = Patient::start("other", OFTEN, "", Some((&cluster, &[&own]))).await;
+    let _other = Patient::start("other", OFTEN, "", Some((&cluster, &[&own]))).await;
     soon("that both hosts know each other", async { while own.health().await["elsewhere"].as_array().is_none_or(Vec::is_empty) {} }).await;
     answers_become(&own.host, &["own"]).await;
     own.says("not-serving");
