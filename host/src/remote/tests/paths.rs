@@ -94,7 +94,7 @@ async fn an_address_that_is_better_is_used_again_when_it_works() {
 async fn addresses_of_no_use_here_are_passed_over() {
     let calls = Calls::start(Patience::default());
     let of_nats: Address = "nats:microhost.a.host.b".parse().expect("an address");
-    assert!(calls.remote.channel(&[of_nats.clone()]).is_none());
+    assert!(calls.remote.channel(std::slice::from_ref(&of_nats)).is_none());
     let (works, _) = answering().await;
     let channel = calls.remote.channel(&[of_nats, works]).expect("of use");
     assert_eq!(call(&channel, "abc").await.expect("answered").body, "abc".into());
