@@ -100,7 +100,7 @@ async fn whom_else_a_host_knows_is_heard_and_said_to_be_known() {
         answer(200, page.to_string())
     };
     let told =
-        [page(r#"{"revision":3,"hosts":[{"id":"b","address":"http://b:1"}]}"#), page(r#"{"revision":4}"#), page("[7]"), answer(304, "")];
+        [page(r#"{"revision":3,"hosts":[{"id":"b","address":"http://b:1"}]}"#), page(r#"{"revision":4}"#), page("7"), answer(304, "")];
     let mut host = Scripted::start(script(told)).await;
     let mut answers = Box::pin(follow(host.address.clone(), WAIT, HeaderMap::new));
     let mut heard = Vec::new();
