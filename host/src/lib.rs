@@ -12,7 +12,7 @@
 //! | 1 schema | [`schema`]: WIT, descriptors, the codecs, and the values between them |
 //! | 1 capabilities | [`registry`]: which hosts there are, and what they serve |
 //! | 1 project | [`project`]: a service's folder, made, found and built |
-//! | 0 base | [`settings`], [`status`], [`lanes`], [`stats`], [`trust`], [`connections`]: one client a server, shared, [`sockets`]: of this machine |
+//! | 0 base | [`settings`], [`status`], [`lanes`], [`stats`], [`trust`], [`connections`]: one client a server, shared, [`sockets`]: of this machine, [`tunnel`]: connections by NATS |
 
 pub mod admin;
 pub mod app;
@@ -31,4 +31,5 @@ pub mod sockets;
 pub mod stats;
 pub mod status;
 pub mod trust;
+pub mod tunnel;
 pub mod wasm;

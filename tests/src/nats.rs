@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::network::Machine;
 use crate::{free_port, soon, tools};
 
 /// What it says when it takes connections.
@@ -21,6 +22,8 @@ pub struct Server {
     /// Removed with everything in it at the end.
     folder: TempDir,
     port: u16,
+    /// Where it runs, if not on this machine.
+    machine: Option<Machine>,
     child: Child,
 }
 
@@ -49,6 +52,14 @@ impl Server {
         Server::given(&[&["--jetstream"], arguments].concat()).await
     }
 
+    /// A server with JetStream on a machine of a network, for all who reach that.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn on(machine: &Machine) -> Option<Server> {
+        Server::started(&["--jetstream"], Some(machine)).await
+    }
+
     /// Servers with JetStream that are one cluster.
     ///
     /// # Panics
@@ -66,15 +77,19 @@ impl Server {
     }
 
     async fn given(arguments: &[&str]) -> Option<Server> {
+        Server::started(arguments, None).await
+    }
+
+    async fn started(arguments: &[&str], machine: Option<&Machine>) -> Option<Server> {
         let program = tools::nats_server()?;
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let folder = tempfile::tempdir().expect("a folder for its data");
         // Between here and its start somebody else may take the port.
         for _ in 0..5 {
             let port = free_port();
-            let mut command = command(&program, &arguments, &folder, port);
+            let mut command = command(&program, &arguments, &folder, port, machine);
             if let Some(child) = run(&mut command).await {
-                return Some(Server { program, arguments, folder, port, child });
+                return Some(Server { program, arguments, folder, port, machine: machine.cloned(), child });
             }
         }
         panic!("{} does not start: {arguments:?}", program.display());
@@ -82,7 +97,7 @@ impl Server {
 
     /// Where it is: `127.0.0.1:4222`.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", at(self.machine.as_ref()), self.port)
     }
 
     /// Its URL.
@@ -103,7 +118,7 @@ impl Server {
     /// # Panics
     /// If it does not start.
     pub async fn restart(&mut self) {
-        let mut command = command(&self.program, &self.arguments, &self.folder, self.port);
+        let mut command = command(&self.program, &self.arguments, &self.folder, self.port, self.machine.as_ref());
         self.child = run(&mut command).await.expect("nobody has taken its port");
     }
 
@@ -157,11 +172,20 @@ impl Server {
     }
 }
 
-fn command(program: &PathBuf, arguments: &[String], folder: &TempDir, port: u16) -> Command {
+fn command(program: &PathBuf, arguments: &[String], folder: &TempDir, port: u16, machine: Option<&Machine>) -> Command {
     let mut command = Command::new(program);
-    command.args(["--addr", "127.0.0.1", "--port", &port.to_string(), "--store_dir"]).arg(folder.path());
+    command.args(["--addr", at(machine), "--port", &port.to_string(), "--store_dir"]).arg(folder.path());
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    if let Some(machine) = machine {
+        // SAFETY: one system call, which is safe between fork and exec.
+        unsafe { command.pre_exec(machine.entrance()) };
+    }
     command
+}
+
+/// The address of a machine.
+fn at(machine: Option<&Machine>) -> &str {
+    machine.map_or("127.0.0.1", Machine::address)
 }
 
 /// Starts a server and waits until it takes connections; `None` if it ends before.

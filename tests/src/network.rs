@@ -92,6 +92,7 @@ impl Drop for Network {
 }
 
 /// A machine of a network.
+#[derive(Clone)]
 pub struct Machine {
     /// Its addresses as URLs, without a port.
     urls: Vec<String>,
@@ -111,6 +112,17 @@ impl Machine {
     /// Ends [`Machine::cut`].
     pub fn heal(&self) {
         must(&["-n", &self.hub, "link", "set", &self.port, "master", "bridge"]);
+    }
+
+    /// Leaves it no way to other machines of which the same is said, and they have none to it: what either
+    /// sends to the other gets lost. Those of which it is not said reach all, and all reach them.
+    pub fn isolate(&self) {
+        must(&["-n", &self.hub, "link", "set", "dev", &self.port, "type", "bridge_slave", "isolated", "on"]);
+    }
+
+    /// Its address of version 4, or of version 6 where it has no other.
+    pub fn address(&self) -> &str {
+        self.urls.last().and_then(|url| url.strip_prefix("http://")).expect("it has one")
     }
 
     /// Gives it other addresses in place of those that it has.

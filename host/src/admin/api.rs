@@ -22,7 +22,7 @@ use tracing::Level;
 
 use super::change::Change;
 use super::journal::{Tail, Wanted};
-use super::view::{ClusterView, Description, HealthView, HostView, LogEntry, Problem, RegistryView, ServiceHealth, ServiceView};
+use super::view::{ClusterView, Description, HealthView, HostView, LogEntry, Problem, ServiceHealth, ServiceView};
 use super::{Control, Overview, PREFIX, Phase, Snapshot, figures};
 use crate::status::{Code, Status};
 
@@ -167,17 +167,8 @@ impl Api {
     }
 
     fn cluster(&self) -> ClusterView {
-        let registries = self.overview.view.registries().into_iter().map(|known| {
-            let (lost_for, why) = known.stale.map(|(age, why)| (age.as_secs_f64(), why)).unzip();
-            RegistryView { name: known.registry, nodes: known.nodes, lost_for, why }
-        });
         let own = self.overview.node().map(|node| node.borrow().id.clone());
-        ClusterView {
-            own,
-            registries: registries.collect(),
-            addresses: self.overview.addresses(),
-            nodes: self.overview.view.nodes().by_id.values().map(|node| (**node).clone()).collect(),
-        }
+        ClusterView { addresses: self.overview.addresses(), ..ClusterView::of(own, &self.overview.view) }
     }
 
     fn describe(&self, name: &str) -> Result<Description, Status> {

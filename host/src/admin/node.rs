@@ -8,13 +8,14 @@ use bytes::Bytes;
 use http::header::ETAG;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep};
 use url::form_urlencoded;
 
 use super::{ApiBody, Overview, Phase, problem, reply};
 use crate::registry::fetch::{MAX_WAIT, Seen};
-use crate::registry::{Node, Peers};
+use crate::registry::{Node, Others, Peers};
 
 /// The page's path behind [`PREFIX`](super::PREFIX).
 pub(super) const PATH: &str = "node";
@@ -29,7 +30,7 @@ pub(super) struct Page {
     peers: OnceLock<Arc<Peers>>,
     waiting: Semaphore,
     /// What was told last, as it was written.
-    written: Mutex<Option<(Arc<Node>, Bytes)>>,
+    written: Mutex<Option<(Told, Bytes)>>,
 }
 
 impl Default for Page {
@@ -38,33 +39,64 @@ impl Default for Page {
     }
 }
 
+/// What is told: this host, and those that it knows. They are equal if they are the very same.
+#[derive(Clone)]
+struct Told {
+    node: Arc<Node>,
+    others: Option<Arc<Others>>,
+}
+
+/// The same as its JSON says it.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(flatten)]
+    node: &'a Node,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peers: Option<&'a Others>,
+}
+
+impl Told {
+    fn is(&self, other: &Told) -> bool {
+        let same = match (&self.others, &other.others) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        same && Arc::ptr_eq(&self.node, &other.node)
+    }
+}
+
 /// What one who asks knows already, and how long it waits.
 #[derive(Debug, Default, PartialEq)]
 struct Question {
     after: Option<Seen>,
+    /// The revision of those whom this host knows; none where the one who asks does not ask for them.
+    others: Option<u64>,
     wait: Duration,
 }
 
 impl Question {
     /// Reads what follows the path. What it does not know it leaves alone: a newer host may ask for more.
     fn of(head: &Parts) -> Result<Question, String> {
-        let (mut id, mut after, mut wait) = (None, None, Duration::ZERO);
+        let (mut id, mut after, mut others, mut wait) = (None, None, None, Duration::ZERO);
         for (name, value) in form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()) {
             match &*name {
                 "id" => id = Some(value.into_owned()),
                 "after" => after = Some(value.parse().map_err(|_| format!("after={value:?} is no revision"))?),
+                "peers" => others = Some(value.parse().map_err(|_| format!("peers={value:?} is no revision"))?),
                 "wait" => wait = seconds(&value).ok_or_else(|| format!("wait={value:?} is no number of seconds"))?,
                 _ => {}
             }
         }
         // Without an id, the revision is taken for that of this host.
         let after = after.map(|revision| Seen { id: id.unwrap_or_default(), revision });
-        Ok(Question { after, wait: wait.min(MAX_WAIT) })
+        Ok(Question { after, others, wait: wait.min(MAX_WAIT) })
     }
 
-    /// Whether a node is nothing new.
-    fn knows(&self, node: &Node) -> bool {
-        self.after.as_ref().is_some_and(|seen| (seen.id.is_empty() || seen.id == node.id) && node.revision <= seen.revision)
+    /// Whether that is nothing new.
+    fn knows(&self, Told { node, others }: &Told) -> bool {
+        let known = |others: &Arc<Others>| self.others.is_none_or(|known| known == others.revision);
+        others.as_ref().is_none_or(known)
+            && self.after.as_ref().is_some_and(|seen| (seen.id.is_empty() || seen.id == node.id) && node.revision <= seen.revision)
     }
 }
 
@@ -97,6 +129,7 @@ pub(super) async fn answer(overview: &Overview, head: &Parts) -> Response<ApiBod
     }
     let (mut node, mut health) = (node.clone(), overview.health.watch());
     let mut standing = peers.map_or_else(|| watch::Sender::default().subscribe(), |peers| peers.standing());
+    let mut others = peers.map(|peers| peers.others());
     let place = page.waiting.try_acquire();
     let mut end = std::pin::pin!(sleep(if place.is_ok() { question.wait } else { Duration::ZERO }));
     loop {
@@ -108,7 +141,10 @@ pub(super) async fn answer(overview: &Overview, head: &Parts) -> Response<ApiBod
             let what = "this host is not well, and does not renew its lease; its log tells why";
             return problem(StatusCode::SERVICE_UNAVAILABLE, what);
         }
-        let told = Arc::clone(&node.borrow_and_update());
+        let told = Told {
+            node: Arc::clone(&node.borrow_and_update()),
+            others: others.as_mut().map(|others| Arc::clone(&others.borrow_and_update())),
+        };
         if !question.knows(&told) {
             return page.tell(told);
         }
@@ -117,8 +153,17 @@ pub(super) async fn answer(overview: &Overview, head: &Parts) -> Response<ApiBod
             // They fail where nothing changes any more.
             Ok(()) = health.changed() => {}
             Ok(()) = standing.changed() => {}
-            () = &mut end => return tagged(reply(StatusCode::NOT_MODIFIED, "application/json", Bytes::new()), &told),
+            Ok(()) = changed(&mut others) => {}
+            () = &mut end => return tagged(reply(StatusCode::NOT_MODIFIED, "application/json", Bytes::new()), &told.node),
         }
+    }
+}
+
+/// The next change; none where there is nothing that changes.
+async fn changed<T>(watched: &mut Option<watch::Receiver<T>>) -> Result<(), watch::error::RecvError> {
+    match watched {
+        Some(watched) => watched.changed().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -133,16 +178,17 @@ fn tagged(mut response: Response<ApiBody>, node: &Node) -> Response<ApiBody> {
 }
 
 impl Page {
-    fn tell(&self, node: Arc<Node>) -> Response<ApiBody> {
+    fn tell(&self, told: Told) -> Response<ApiBody> {
         let mut written = self.written.lock().expect("no holder panics");
         let bytes = match written.as_ref() {
-            Some((last, bytes)) if Arc::ptr_eq(last, &node) => bytes.clone(),
+            Some((last, bytes)) if last.is(&told) => bytes.clone(),
             _ => {
-                let bytes = Bytes::from(serde_json::to_vec(&*node).expect("a node is JSON: its keys are text"));
-                *written = Some((Arc::clone(&node), bytes.clone()));
+                let page = Written { node: &told.node, peers: told.others.as_deref() };
+                let bytes = Bytes::from(serde_json::to_vec(&page).expect("a page is JSON: its keys are text"));
+                *written = Some((told.clone(), bytes.clone()));
                 bytes
             }
         };
-        tagged(reply(StatusCode::OK, "application/json", bytes), &node)
+        tagged(reply(StatusCode::OK, "application/json", bytes), &told.node)
     }
 }

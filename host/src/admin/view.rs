@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::change::Versions;
-use crate::registry::Node;
+use crate::registry::{Node, View};
 
 /// A host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,6 +118,18 @@ pub struct ClusterView {
     pub addresses: Vec<AddressView>,
     /// The hosts, by id; the one that tells is among them where a registry told of it.
     pub nodes: Vec<Node>,
+}
+
+impl ClusterView {
+    /// All that is known of others, by what registries tell.
+    pub fn of(own: Option<String>, view: &View) -> ClusterView {
+        let registries = view.registries().into_iter().map(|known| {
+            let (lost_for, why) = known.stale.map(|(age, why)| (age.as_secs_f64(), why)).unzip();
+            RegistryView { name: known.registry, nodes: known.nodes, lost_for, why }
+        });
+        let nodes = view.nodes().by_id.values().map(|node| (**node).clone()).collect();
+        ClusterView { own, registries: registries.collect(), addresses: Vec::new(), nodes }
+    }
 }
 
 /// An address of a host, as that host itself sees it.

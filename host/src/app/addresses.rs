@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::registry::mdns::Networks;
 use crate::registry::{MAX_ADDRESSES, machine};
-use crate::settings::{Address, Cluster};
+use crate::settings::{Address, Cluster, Subject};
 
 /// Where a host listens, and what its user says of that.
 #[derive(Clone, Debug)]
@@ -18,12 +18,25 @@ pub struct Listening {
     /// The sockets of this machine.
     sockets: Vec<PathBuf>,
     networks: Networks,
+    /// Where it may be reached by NATS.
+    subject: Option<Subject>,
 }
 
 impl Listening {
-    /// A host that listens at `bound`, by TLS or without, and at these sockets.
-    pub fn new(cluster: &Cluster, bound: Option<SocketAddr>, tls: bool, sockets: Vec<PathBuf>) -> Listening {
-        Listening { advertise: cluster.advertise.clone(), bound, tls, sockets, networks: Networks::named(&cluster.interfaces) }
+    /// A host that listens at `bound`, by TLS or without, at these sockets, and may at this subject of NATS.
+    pub fn new(cluster: &Cluster, bound: Option<SocketAddr>, tls: bool, sockets: Vec<PathBuf>, subject: Option<Subject>) -> Listening {
+        // `nats:` is what a user writes, who does not know the subject.
+        let own = |address: &Address| match address {
+            Address::Nats(_) => subject.clone().map(|subject| Address::Nats(Some(subject))),
+            other => Some(other.clone()),
+        };
+        let advertise = cluster.advertise.iter().filter_map(own).collect();
+        Listening { advertise, bound, tls, sockets, networks: Networks::named(&cluster.interfaces), subject }
+    }
+
+    /// Whether others are told that it is reached by NATS.
+    pub fn is_reached_by_nats(&self) -> bool {
+        self.subject.is_some() && (self.advertise.is_empty() || self.advertise.iter().any(|address| matches!(address, Address::Nats(_))))
     }
 
     /// Whether its addresses may be others at another time: where it listens everywhere.
@@ -37,8 +50,8 @@ impl Listening {
     }
 
     /// Where others reach it: what the user says; else the address that it listens at, or, where it listens
-    /// everywhere, those of the machine that others may have a way to. The sockets come last, as they are
-    /// for this machine alone: hosts there prefer them by themselves.
+    /// everywhere, those of the machine that others may have a way to, and then the subject of NATS. The sockets
+    /// come last, as they are for this machine alone: hosts there prefer them by themselves.
     pub fn addresses(&self) -> Vec<Address> {
         let network = match self.bound {
             _ if !self.advertise.is_empty() => self.advertise.clone(),
@@ -48,7 +61,9 @@ impl Listening {
         };
         // Where the machine cannot be told apart from others, sockets would lead them to somebody else.
         let sockets = self.sockets.iter().filter(|_| machine().is_some()).map(|path| Address::Unix(path.clone()));
-        let mut all: Vec<Address> = network.into_iter().take(MAX_ADDRESSES).chain(sockets).collect();
+        let by_nats = self.subject.clone().filter(|_| self.advertise.is_empty()).map(|subject| Address::Nats(Some(subject)));
+        let network = network.into_iter().take(MAX_ADDRESSES - usize::from(by_nats.is_some()));
+        let mut all: Vec<Address> = network.chain(by_nats).chain(sockets).collect();
         all.truncate(MAX_ADDRESSES);
         all
     }
@@ -92,7 +107,7 @@ mod tests {
 
     fn listening(cluster: &str, bound: Option<&str>, sockets: &[&str]) -> Listening {
         let bound = bound.map(|bound| bound.parse().expect("an address"));
-        Listening::new(&toml::from_str(cluster).expect("settings"), bound, false, sockets.iter().map(PathBuf::from).collect())
+        Listening::new(&toml::from_str(cluster).expect("settings"), bound, false, sockets.iter().map(PathBuf::from).collect(), None)
     }
 
     fn told(listening: &Listening) -> Vec<String> {
@@ -125,5 +140,23 @@ mod tests {
     fn sockets_come_after_the_addresses_of_the_network_and_may_be_all_there_is() {
         assert_eq!(told(&listening("", Some("10.0.0.1:80"), &["/a", "/b"])), ["http://10.0.0.1:80", "unix:/a", "unix:/b"]);
         assert_eq!(told(&listening("", None, &["/a"])), ["unix:/a"]);
+    }
+
+    #[test]
+    fn a_host_tells_that_it_is_reached_by_nats_last_unless_the_user_says_where_it_is() {
+        const BY_NATS: &str = "nats:microhost.a.host.b";
+        let subject = Subject::of_host(&"a".parse().expect("a name"), "b");
+        for (cluster, expected) in [
+            ("", &["http://10.0.0.1:80", BY_NATS][..]),
+            ("advertise = [\"http://10.0.0.5:80\"]", &["http://10.0.0.5:80"]),
+            ("advertise = [\"nats:\"]", &[BY_NATS]),
+            ("advertise = [\"nats:\", \"http://10.0.0.5:80\"]", &[BY_NATS, "http://10.0.0.5:80"]),
+        ] {
+            let cluster = toml::from_str(cluster).expect("settings");
+            let bound = Some("10.0.0.1:80".parse().expect("an address"));
+            let of = Listening::new(&cluster, bound, false, Vec::new(), Some(subject.clone()));
+            let expected: Vec<String> = expected.iter().map(|url| (*url).to_owned()).collect();
+            assert_eq!((told(&of), of.is_reached_by_nats()), (expected.clone(), expected.iter().any(|url| url == BY_NATS)));
+        }
     }
 }

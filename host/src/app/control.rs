@@ -215,6 +215,7 @@ fn granted(grants: &Grants) -> BTreeMap<String, Vec<String>> {
         ("folders", grants.folders.iter().map(folder).collect()),
         ("http", grants.http.iter().map(ToString::to_string).collect()),
         ("sockets", grants.sockets.then(|| "all".to_owned()).into_iter().collect()),
+        ("registry", grants.registry.then(|| "all".to_owned()).into_iter().collect()),
         ("calls", grants.calls.iter().map(ToString::to_string).collect()),
         ("late", grants.late.iter().map(ToString::to_string).collect()),
     ];

@@ -5,11 +5,14 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::{FutureExt, Shared, try_join_all};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+
+/// How long an answer counts: anybody may ask whether the host is ready, as often as he likes.
+const FRESH: Duration = Duration::from_millis(500);
 
 /// A folder that a host needs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,18 +34,20 @@ pub struct Disks {
     /// Where the host keeps what it has compiled.
     cache: Option<PathBuf>,
     probe: Arc<Probe>,
-    /// The questions under way.
-    open: Mutex<HashMap<Needed, Answer>>,
+    /// How long an answer counts, from its question.
+    fresh: Duration,
+    /// The questions that are under way or were asked just now, with when.
+    asked: Mutex<HashMap<Needed, (Instant, Answer)>>,
 }
 
 impl Disks {
     /// Those of a host which keeps what it has compiled in `cache`.
     pub fn new(cache: Option<PathBuf>) -> Disks {
-        Disks::asked_by(cache, Arc::new(probe))
+        Disks::asked_by(cache, Arc::new(probe), FRESH)
     }
 
-    fn asked_by(cache: Option<PathBuf>, probe: Arc<Probe>) -> Disks {
-        Disks { cache, probe, open: Mutex::default() }
+    fn asked_by(cache: Option<PathBuf>, probe: Arc<Probe>, fresh: Duration) -> Disks {
+        Disks { cache, probe, fresh, asked: Mutex::default() }
     }
 
     /// Asks these folders, and that of what is compiled.
@@ -59,13 +64,13 @@ impl Disks {
         try_join_all(asked).await.map(drop)
     }
 
-    /// The question to a folder that is under way, or a new one.
+    /// The question to a folder that is under way or was asked just now, or a new one.
     fn ask(&self, needed: &Needed) -> Answer {
         // A panic of another holder leaves no entry half made.
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        // What has come back is old, and folders come and go.
-        open.retain(|_, answer| answer.peek().is_none() && answer.clone().now_or_never().is_none());
-        if let Some(answer) = open.get(needed) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        // Folders come and go.
+        asked.retain(|_, (at, answer)| at.elapsed() < self.fresh || answer.clone().now_or_never().is_none());
+        if let Some((_, answer)) = asked.get(needed) {
             return answer.clone();
         }
         let (say, heard) = oneshot::channel();
@@ -74,7 +79,7 @@ impl Disks {
         // Where there is no thread, `say` is gone, and whoever waits is told.
         let asking = std::thread::Builder::new().name("disk".to_owned()).spawn(move || drop(say.send(probe(&folder))));
         if asking.is_ok() {
-            open.insert(needed.clone(), answer.clone());
+            asked.insert(needed.clone(), (Instant::now(), answer.clone()));
         }
         answer
     }
@@ -146,7 +151,7 @@ mod tests {
             let _ = wait.lock().expect("one at a time").recv();
             Ok(())
         };
-        let disks = Disks::asked_by(None, Arc::new(hangs));
+        let disks = Disks::asked_by(None, Arc::new(hangs), Duration::ZERO);
         let ask = async |patience| disks.answer(vec![folder(Path::new("/slow"))], patience).await;
         for _ in 0..3 {
             let error = ask(Duration::from_millis(20)).await.expect_err("it hangs");
@@ -160,8 +165,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_disk_that_was_asked_just_now_is_not_asked_again() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let probe = move |_: &Needed| {
+            count.fetch_add(1, SeqCst);
+            Ok(())
+        };
+        let disks = Disks::asked_by(Some("/cache".into()), Arc::new(probe), LONG);
+        for _ in 0..10 {
+            assert_eq!(disks.answer(Vec::new(), LONG).await, Ok(()));
+        }
+        assert_eq!(asked.load(SeqCst), 1);
+    }
+
+    #[tokio::test]
     async fn a_disk_that_fails_is_told_with_its_folder() {
-        let disks = Disks::asked_by(Some("/broken".into()), Arc::new(|_| Err("Input/output error".to_owned())));
+        let disks = Disks::asked_by(Some("/broken".into()), Arc::new(|_| Err("Input/output error".to_owned())), Duration::ZERO);
         let error = disks.answer(Vec::new(), LONG).await.expect_err("it fails");
         assert!(error.contains("/broken") && error.contains("Input/output error"), "{error}");
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::runtime::Runtime;
 
 use crate::admin::door::Door;
@@ -13,8 +13,10 @@ use crate::admin::{Api, Control, Overview, Phase, Vitals};
 use crate::edge;
 use crate::lanes::Lanes;
 use crate::middleware::cluster as callees;
+use crate::registry::Outlook;
 use crate::remote::{Bounds, Remote};
 use crate::rpc::Router;
+use crate::settings::{Address, Backend};
 use crate::stats::CacheStats;
 use crate::wasm::cache::{self, DEFAULT_CAPACITY};
 use crate::wasm::directory::Directory;
@@ -32,6 +34,7 @@ mod files;
 mod host;
 mod members;
 mod node;
+mod onlooker;
 mod options;
 mod reach;
 mod registries;
@@ -45,6 +48,7 @@ mod watch;
 
 pub use failed::{Failed, NotStarted};
 pub use host::{Host, Running};
+pub use onlooker::Onlooker;
 pub use options::{Cache, Entrance, Load, MustStart, NotRunning, OnReady, Options, Ready, ReadyEndpoint, ReadyService};
 pub use swap::{DEFAULT_GRACE, Swap, SwapError, Why};
 pub use watch::Watch;
@@ -68,6 +72,10 @@ const LANES_GRACE: Duration = Duration::from_secs(2);
 /// address or the door cannot be had.
 pub fn run(options: Options) -> anyhow::Result<()> {
     let Options { listen, cluster, calls, door, name, journal, services: loads, failed, must_start, cache, on_ready } = options;
+    let by_nats = cluster.advertise.iter().any(|address| matches!(address, Address::Nats(_)));
+    if by_nats && !cluster.is_alone() && !cluster.registry.iter().any(|backend| matches!(backend, Backend::Nats(_))) {
+        bail!("others are to reach this host by `nats:`, and it has no NATS server: give it one with --cluster nats://HOST");
+    }
     if let Err(error) = files::open_as_many_as_allowed() {
         tracing::warn!(%error, "cannot raise the limit of open files: with many services or connections it may be reached");
     }
@@ -86,22 +94,23 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let view = &overview.view;
     let id = node::id();
     let runtime = own_runtime().context("cannot start the host's own runtime")?;
-    let Registries { all: registries, peers } = runtime.block_on(async {
+    let Registries { all: registries, peers, tunnels } = runtime.block_on(async {
         let registries = registries::open(&cluster);
         members::hear(view, &registries.all);
         registries
     });
     let directory = Arc::new(Directory::new(Arc::clone(view)));
+    let outlook = Arc::new(Outlook::new(Arc::clone(view)));
     let channel = Arc::new(callees::Cluster::new(callees::Parts {
         router: Arc::clone(&overview.router),
         own: id.as_str().into(),
         zone: cluster.zone.clone(),
         view: Arc::clone(view),
-        reach: Arc::new(Remote::new(&lanes, Bounds::default())),
+        reach: Arc::new(Remote::new(&lanes, Bounds::default(), tunnels.clone())),
         settings: calls,
         stats: Arc::clone(&overview.callees),
     }));
-    let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory))?;
+    let starter = Starter::new(&engine, &lanes, channel, Arc::clone(&directory), Arc::clone(&outlook))?;
     let host = Arc::new(Host::new(Loader::new(engine, cache), starter, directory, Arc::clone(&overview), runtime.handle().clone()));
     let signs: Arc<dyn Vitals> = Arc::new(Signs::new(&lanes, runtime.handle(), &host, cached_in));
     overview.look_after(Arc::clone(&signs));
@@ -130,7 +139,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         let socket = entrance::socket(&door, name.as_ref())?;
         let control: Arc<dyn Control> = Arc::clone(&host) as _;
         let api = Arc::new(Api::new(name.as_ref().map(ToString::to_string), control, Arc::clone(&overview)));
-        let serving = edge::serve(&listen, Arc::clone(&overview), Some(Arc::clone(&api)), &lanes)?;
+        let mut serving = edge::serve(&listen, Arc::clone(&overview), Some(Arc::clone(&api)), &lanes)?;
         let (address, sockets, tls) = (serving.address(), serving.sockets(), listen.tls.is_some());
         let url = address.map(|address| format!("{}://{address}", if tls { "https" } else { "http" }));
         let url = url.or_else(|| sockets.first().map(|path| format!("unix:{}", path.display())));
@@ -139,8 +148,15 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         }
         let door = socket.map(|socket| Door::open(socket, api)).transpose()?;
         overview.health.enter(Phase::Ready);
-        let reach = Reach::new(Listening::new(&cluster, address, tls, sockets.clone()), &id);
+        let subject = tunnels.as_ref().map(|tunnels| tunnels.subject(&id));
+        let listening = Listening::new(&cluster, address, tls, sockets.clone(), subject);
+        if let Some(tunnels) = tunnels.filter(|_| listening.is_reached_by_nats()) {
+            serving.also(tunnels.listen(&id));
+        }
+        let reach = Reach::new(listening, &id);
         let node = members::node(&id, &host, &overview, &cluster, name.as_ref(), reach.watch());
+        let own = node.clone();
+        tokio::spawn(async move { outlook.follow(own).await });
         if let Some(peers) = peers {
             overview.meet(peers);
             overview.tell(node.clone());

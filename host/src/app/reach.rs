@@ -98,6 +98,10 @@ impl Reach {
                     }
                     for tried in &mut self.all {
                         tried.looks += 1;
+                        // By NATS nobody but this host is reached, and whether it is there shows on every call.
+                        if tried.is_by_nats() {
+                            continue;
+                        }
                         let due = tried.verdict == Verdict::New || tried.failed == 1 || tried.looks >= AGAIN;
                         if due && !std::mem::replace(&mut tried.trying, true) {
                             let (address, asked) = (tried.address.clone(), ask(tried.address.clone()));
@@ -158,7 +162,8 @@ impl Reach {
     /// Tells where the host is to be reached, if that is anything new.
     fn tell(&self) {
         let mut all: Vec<&Tried> = self.all.iter().collect();
-        all.sort_by_key(|tried| tried.why().is_some());
+        // NATS stays the last resort, also after what only this host does not reach.
+        all.sort_by_key(|tried| (tried.is_by_nats() && !tried.advertised, tried.why().is_some()));
         let all: Vec<AddressView> = all.into_iter().map(Tried::view).collect();
         self.told.send_if_modified(|told| {
             let changed = *told != all;
@@ -171,6 +176,10 @@ impl Reach {
 }
 
 impl Tried {
+    fn is_by_nats(&self) -> bool {
+        matches!(self.address, Address::Nats(_))
+    }
+
     /// Whether others are told. Where it is known to lead to another host, only if the user insists.
     fn is_told(&self) -> bool {
         self.advertised || !matches!(self.verdict, Verdict::Elsewhere(_))
@@ -241,7 +250,7 @@ mod tests {
     fn follow(net: &Net, cluster: &str) -> watch::Receiver<Vec<AddressView>> {
         let cluster = toml::from_str(cluster).expect("settings");
         let bound = Some("10.0.0.1:80".parse().expect("an address"));
-        let reach = Reach::new(Listening::new(&cluster, bound, false, Vec::new()), OWN);
+        let reach = Reach::new(Listening::new(&cluster, bound, false, Vec::new(), None), OWN);
         let told = reach.watch();
         let net = Arc::clone(net);
         tokio::spawn(reach.follow(move |address| {

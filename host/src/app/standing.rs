@@ -3,13 +3,19 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until};
 
 use super::{Running, checks};
 use crate::admin::{Overview, Standing};
+
+/// The least time from one change of what a service says to the next that is told: what a guest says fast
+/// is told as it is at last, and other hosts need not hear of each word.
+const PACE: Duration = Duration::from_millis(50);
 
 /// A version that is followed, until this is dropped.
 pub struct Followed {
@@ -62,11 +68,13 @@ async fn tell(overview: Arc<Overview>, running: Weak<Running>, mut found: watch:
             log(&running.load.name, &standing, &mut was_well);
             overview.health.stand(&running.load.name, running.service.schema().names(), standing, || over.load(SeqCst));
         }
+        let next = Instant::now() + PACE;
         tokio::select! {
             changed = said.changed() => if changed.is_err() { return },
             // Nobody asks a service that cannot say.
             Ok(()) = found.changed() => {}
         }
+        sleep_until(next).await;
     }
 }
 

@@ -24,6 +24,7 @@ use super::unary::Peer;
 use super::{Place, answer};
 use crate::rpc;
 use crate::settings::Listen;
+use crate::tunnel::Tunnel;
 
 /// hyper, set up.
 pub(super) type Http = auto::Builder<TokioExecutor>;
@@ -126,24 +127,29 @@ pub(super) async fn run(entry: Entry, place: Place, accepted: Accepted, http: Ar
                 let socket = tokio::net::UnixStream::from_std(socket)?;
                 let whose = socket.peer_cred()?;
                 let (probe, address) = (Probe::of(&socket), rpc::Peer::Unix { user: whose.uid(), process: whose.pid() });
-                serve(&place, &entry.control, socket, probe, address, &http).await;
+                serve(&place, &entry.control, socket, Some(probe), Some(address), &http).await;
                 return Ok(());
             }
         };
         let probe = Probe::of(&socket);
         let Some(tls) = tls else {
-            serve(&place, &entry.control, socket, probe, address, &http).await;
+            serve(&place, &entry.control, socket, Some(probe), Some(address), &http).await;
             return Ok(());
         };
         let handshake = ended_by(&entry.control, timeout(HANDSHAKE_TIME, tls.accept(socket)));
         if let Some(Ok(socket)) = handshake.await {
-            serve(&place, &entry.control, socket?, probe, address, &http).await;
+            serve(&place, &entry.control, socket?, Some(probe), Some(address), &http).await;
         }
         std::io::Result::Ok(())
     };
     if let Err(error) = served.await {
         tracing::debug!(%error, address = from.map(tracing::field::display), "a connection did not come about");
     }
+}
+
+/// Serves a connection by NATS until it ends.
+pub(super) async fn run_tunnel(entry: Entry, place: Place, tunnel: Tunnel, http: Arc<Http>) {
+    serve(&place, &entry.control, tunnel, None, None, &http).await;
 }
 
 /// Drives a future until the connection is to end; `None` where it is.
@@ -157,7 +163,7 @@ async fn ended_by<F: Future>(control: &Control, future: F) -> Option<F::Output> 
     .await
 }
 
-async fn serve<S>(place: &Place, control: &Control, socket: S, probe: Probe, address: rpc::Peer, http: &Http)
+async fn serve<S>(place: &Place, control: &Control, socket: S, probe: Option<Probe>, address: Option<rpc::Peer>, http: &Http)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -185,7 +191,7 @@ where
             let ticked = ticks(tick.as_mut(), place.edge.patience.tick, cx);
             if ticked {
                 verdict = verdict.max(watch.look(Instant::now()));
-                if activity.streams_in_http1() && probe.is_closed() {
+                if activity.streams_in_http1() && probe.as_ref().is_some_and(Probe::is_closed) {
                     verdict = Verdict::End("the client went away");
                 }
             }
@@ -205,7 +211,7 @@ where
     })
     .await;
     if let Err(error) = ended {
-        tracing::debug!(%address, error, "a connection ended");
+        tracing::debug!(address = address.map(tracing::field::display), error, "a connection ended");
     }
 }
 

@@ -20,6 +20,7 @@ use super::open::Entry;
 use super::{Edge, EdgeError};
 use crate::lanes::Lanes;
 use crate::sockets::{Rights, Socket as File, SocketError};
+use crate::tunnel;
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -154,11 +155,31 @@ impl Acceptor {
         }
     }
 
-    fn take(&self, accepted: Accepted) {
+    /// Takes the connections by NATS until it is dropped.
+    pub(super) async fn run_tunnels(self, mut listener: tunnel::Listener) {
+        while let Some(tunnel) = listener.next().await {
+            if self.counts() {
+                let place = self.edge.place();
+                let entry = Entry::new(self.edge.clone());
+                let lane = place.lane;
+                self.lanes.spawn_on(lane, connection::run_tunnel(entry, place, tunnel, self.http.clone()));
+            }
+        }
+    }
+
+    /// Counts a connection that has come; false where there are as many as may be.
+    fn counts(&self) -> bool {
         let stats = &self.edge.overview.edge;
         stats.accepted.fetch_add(1, Relaxed);
-        if usize::try_from(stats.connections.load(Relaxed)).is_ok_and(|open| open >= self.most) {
+        let full = usize::try_from(stats.connections.load(Relaxed)).is_ok_and(|open| open >= self.most);
+        if full {
             stats.refused.fetch_add(1, Relaxed);
+        }
+        !full
+    }
+
+    fn take(&self, accepted: Accepted) {
+        if !self.counts() {
             match accepted {
                 Accepted::Tcp(socket, _) if self.tls.is_none() => refuse(socket, TcpStream::set_nonblocking),
                 Accepted::Tcp(..) => {}

@@ -15,6 +15,7 @@ use crate::admin::{Access, Api, Overview, Phase};
 use crate::lanes::Lanes;
 use crate::settings::Listen;
 use crate::sockets::{Socket, SocketError};
+use crate::tunnel;
 
 mod activity;
 mod answer;
@@ -132,6 +133,7 @@ pub struct Serving {
     address: Option<SocketAddr>,
     /// None once no connection is taken any more.
     sockets: Mutex<Vec<Socket>>,
+    acceptor: listener::Acceptor,
     acceptors: Vec<tokio::task::AbortHandle>,
 }
 
@@ -180,13 +182,19 @@ fn serve_with(
     let acceptor = listener::Acceptor { edge: edge.clone(), lanes: lanes.clone(), most: listen.connections, http, tls };
     // One lane accepts for all: the kernel would leave one lane idle where connections are few.
     let acceptors = listeners.into_iter().map(|listener| lanes.spawn_on(0, acceptor.clone().run(listener)).abort_handle()).collect();
-    Ok(Serving { edge, address, sockets: Mutex::new(sockets), acceptors })
+    Ok(Serving { edge, address, sockets: Mutex::new(sockets), acceptor, acceptors })
 }
 
 impl Serving {
     /// The address of the network that is listened at, if any, with the real port where any was asked for.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Serves those too who come by NATS.
+    pub fn also(&mut self, listener: tunnel::Listener) {
+        let task = self.acceptor.lanes.spawn_on(0, self.acceptor.clone().run_tunnels(listener));
+        self.acceptors.push(task.abort_handle());
     }
 
     /// The sockets of this machine that are listened at.

@@ -1,6 +1,7 @@
 //! The host's own pages and its admin API, as the listener answers them.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -19,7 +20,9 @@ use crate::admin::{self, ApiBody};
 /// Answers a request for a path under [`admin::PREFIX`].
 pub(super) async fn answer(peer: &Peer, head: Parts, mut body: Incoming, mut call: CallGuard) -> Response<Body> {
     let edge = &*peer.edge;
-    let reply = admin::answer(&edge.overview, &edge.access, edge.api.as_deref(), &head, &mut body, peer.address.ip()).await;
+    // Who has no address is not of this machine.
+    let from = peer.address.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |address| address.ip());
+    let reply = admin::answer(&edge.overview, &edge.access, edge.api.as_deref(), &head, &mut body, from).await;
     request::skip(&head, &mut body).await;
     if http_body::Body::size_hint(reply.body()).exact().is_none() {
         call.streams();

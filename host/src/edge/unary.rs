@@ -32,7 +32,8 @@ pub(super) const MAX_STREAMED: usize = 256 << 20;
 /// What the calls of one connection share.
 pub(super) struct Peer {
     pub(super) edge: Arc<Edge>,
-    pub(super) address: rpc::Peer,
+    /// Where it is; nowhere that has an address for one that came by NATS.
+    pub(super) address: Option<rpc::Peer>,
     pub(super) activity: Arc<Activity>,
 }
 
@@ -43,12 +44,12 @@ impl Peer {
     /// it calls is not taken from anybody: whoever can connect could say any name.
     pub(super) fn caller(&self, headers: &HeaderMap) -> Caller {
         let depth = headers.get(DEPTH).map_or(0, |value| depth(value.as_bytes()));
-        Caller { peer: Some(self.address), service: None, depth }
+        Caller { peer: self.address, service: None, depth }
     }
 
-    /// Whether the connection is one of TLS: sockets of the machine need none.
+    /// Whether the connection is one of TLS: sockets of the machine need none, and NATS has its own.
     pub(super) fn is_secure(&self) -> bool {
-        self.edge.secure && self.address.is_of_network()
+        self.edge.secure && self.address.is_some_and(|address| address.is_of_network())
     }
 
     /// Counts a reply as unsent where it is large.

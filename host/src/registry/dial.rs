@@ -21,6 +21,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 /// network takes: the caller has a limit for it.
 pub(super) async fn dial(address: &Address, tls: Option<&Arc<ClientConfig>>) -> io::Result<Box<dyn Wire>> {
     match address {
+        // What is asked there makes hosts known, and hosts of one NATS server are known to each other.
+        Address::Nats(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "hosts are not asked by NATS")),
         Address::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
         Address::Tcp { host, port, tls: false } => Ok(Box::new(connect(host, *port).await?)),
         Address::Tcp { host, port, tls: true } => {

@@ -22,7 +22,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::dial::dial;
-use super::{Address, MAX_NODE, Node, PATIENCE, RegistryError};
+use super::{Address, MAX_NODE, Node, Others, PATIENCE, RegistryError};
 
 /// The page on which a host tells of itself.
 pub const PATH: &str = "/_microhost/node";
@@ -63,6 +63,15 @@ pub enum Answer {
     Leaving,
 }
 
+/// An answer, and what came with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// What the host tells of itself.
+    pub answer: Answer,
+    /// Whom else it knows, where it says so.
+    pub others: Option<Others>,
+}
+
 /// What is known of a host already: its id and its revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -76,13 +85,13 @@ pub struct Seen {
 /// is [`MAX_WAIT`] at most.
 pub async fn once(address: &Address, after: Option<&Seen>, wait: Duration) -> Result<Answer, RegistryError> {
     let mut connection = Connection::open(address, None).await?;
-    connection.ask(address, after, wait, HeaderMap::new()).await
+    connection.ask(address, Known { node: after, others: None }, wait, HeaderMap::new()).await.map(|told| told.answer)
 }
 
 /// Asks a host again and again: a stream of what it answers, each of which is a sign of life, and of why
 /// it could not be reached. `wait` is how long the host may be silent; `headers` is what each request
 /// carries. The stream has no end.
-pub fn follow<H>(address: Address, wait: Duration, headers: H) -> impl Stream<Item = Result<Answer, RegistryError>> + Send
+pub fn follow<H>(address: Address, wait: Duration, headers: H) -> impl Stream<Item = Result<Told, RegistryError>> + Send
 where
     H: Fn() -> HeaderMap + Send + 'static,
 {
@@ -94,12 +103,20 @@ fn follow_by<H>(
     address: Address,
     wait: Duration,
     headers: H,
-) -> impl Stream<Item = Result<Answer, RegistryError>> + Send
+) -> impl Stream<Item = Result<Told, RegistryError>> + Send
 where
     H: Fn() -> HeaderMap + Send + 'static,
 {
-    let following = Following { address, wait, headers, tls, connection: None, seen: None, next: Instant::now(), pause: FIRST_PAUSE };
+    let following =
+        Following { address, wait, headers, tls, connection: None, seen: None, others: None, next: Instant::now(), pause: FIRST_PAUSE };
     stream::unfold(following, |mut following| async move { Some((following.next().await, following)) })
+}
+
+/// What need not be told again.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    node: Option<&'a Seen>,
+    others: Option<u64>,
 }
 
 struct Following<H> {
@@ -109,6 +126,8 @@ struct Following<H> {
     tls: Option<Arc<ClientConfig>>,
     connection: Option<Connection>,
     seen: Option<Seen>,
+    /// The revision of those whom the host knows.
+    others: Option<u64>,
     /// When the host may be asked again.
     next: Instant,
     /// How long to wait if it is not reached.
@@ -116,13 +135,15 @@ struct Following<H> {
 }
 
 impl<H: Fn() -> HeaderMap> Following<H> {
-    async fn next(&mut self) -> Result<Answer, RegistryError> {
+    async fn next(&mut self) -> Result<Told, RegistryError> {
         sleep_until(self.next).await;
         let asked = Instant::now();
-        let answer = self.ask().await;
+        let told = self.ask().await;
+        let answer = told.as_ref().map(|told| &told.answer);
         self.next = match &answer {
             Ok(Answer::Node(node)) => {
                 self.seen = Some(Seen { id: node.id.clone(), revision: node.revision });
+                self.others = told.as_ref().ok().and_then(|told| told.others.as_ref()).map(|others| others.revision);
                 asked + PACE
             }
             // A host with too many who wait does not make them wait.
@@ -139,11 +160,11 @@ impl<H: Fn() -> HeaderMap> Following<H> {
         if matches!(answer, Ok(Answer::Node(_) | Answer::Unchanged)) {
             self.pause = FIRST_PAUSE;
         }
-        answer
+        told
     }
 
-    async fn ask(&mut self) -> Result<Answer, RegistryError> {
-        let (after, wait) = (self.seen.as_ref(), self.wait);
+    async fn ask(&mut self) -> Result<Told, RegistryError> {
+        let (after, wait) = (Known { node: self.seen.as_ref(), others: self.others }, self.wait);
         if let Some(connection) = &mut self.connection {
             // The host may have closed it meanwhile, which says nothing of the host.
             if let Ok(answer) = connection.ask(&self.address, after, wait, (self.headers)()).await {
@@ -189,8 +210,8 @@ impl Connection {
         Ok(Connection { sender, driver })
     }
 
-    async fn ask(&mut self, address: &Address, after: Option<&Seen>, wait: Duration, headers: HeaderMap) -> Result<Answer, RegistryError> {
-        let wait = if after.is_some() { wait.min(MAX_WAIT) } else { Duration::ZERO };
+    async fn ask(&mut self, address: &Address, after: Known<'_>, wait: Duration, headers: HeaderMap) -> Result<Told, RegistryError> {
+        let wait = if after.node.is_some() { wait.min(MAX_WAIT) } else { Duration::ZERO };
         let unreachable = |why: String| RegistryError::Unreachable(address.to_string(), why);
         let Connection { sender, driver } = self;
         let request = request(address, after, wait, headers).map_err(|error| unreachable(error.to_string()))?;
@@ -216,12 +237,13 @@ async fn along<T>(driver: &mut Driver, work: impl Future<Output = T>) -> T {
     .await
 }
 
-fn request(address: &Address, after: Option<&Seen>, wait: Duration, headers: HeaderMap) -> Result<Request<Empty<Bytes>>, http::Error> {
-    let path = match after {
+fn request(address: &Address, after: Known<'_>, wait: Duration, headers: HeaderMap) -> Result<Request<Empty<Bytes>>, http::Error> {
+    let path = match after.node {
         None => PATH.to_owned(),
         Some(Seen { id, revision }) => {
             let id = utf8_percent_encode(id, NON_ALPHANUMERIC);
-            format!("{PATH}?id={id}&after={revision}&wait={}", wait.as_secs_f64())
+            let others = after.others.map(|revision| format!("&peers={revision}")).unwrap_or_default();
+            format!("{PATH}?id={id}&after={revision}&wait={}{others}", wait.as_secs_f64())
         }
     };
     let host = match address {
@@ -229,19 +251,19 @@ fn request(address: &Address, after: Option<&Seen>, wait: Duration, headers: Hea
             let url = address.to_string();
             url.split_once("://").map_or(String::new(), |(_, authority)| authority.to_owned())
         }
-        Address::Unix(_) => "localhost".to_owned(),
+        Address::Unix(_) | Address::Nats(_) => "localhost".to_owned(),
     };
     let mut request = Request::get(path).header(HOST, host).header(ACCEPT, "application/json").body(Empty::new())?;
     request.headers_mut().extend(headers);
     Ok(request)
 }
 
-async fn read(address: &Address, response: Response<Incoming>) -> Result<Answer, RegistryError> {
+async fn read(address: &Address, response: Response<Incoming>) -> Result<Told, RegistryError> {
     let refused = |why: String| RegistryError::Refused(address.to_string(), why);
     let status = response.status();
     match status {
-        StatusCode::NOT_MODIFIED => return Ok(Answer::Unchanged),
-        StatusCode::GONE => return Ok(Answer::Leaving),
+        StatusCode::NOT_MODIFIED => return Ok(Told { answer: Answer::Unchanged, others: None }),
+        StatusCode::GONE => return Ok(Told { answer: Answer::Leaving, others: None }),
         StatusCode::OK => {}
         _ if status.is_redirection() => return Err(refused(format!("it answers with {status}, and nobody is followed elsewhere"))),
         _ => {
@@ -261,7 +283,15 @@ async fn read(address: &Address, response: Response<Incoming>) -> Result<Answer,
     if node.id.is_empty() || node.id.len() > MAX_ID {
         return Err(refused(format!("its id has not 1 to {MAX_ID} bytes")));
     }
-    Ok(Answer::Node(Arc::new(node)))
+    // What is no such list is of a host that says more than this one understands.
+    let others = serde_json::from_slice::<Beside>(&body).ok().map(|beside| beside.peers);
+    Ok(Told { answer: Answer::Node(Arc::new(node)), others })
+}
+
+/// What a page tells beside the node.
+#[derive(Deserialize)]
+struct Beside {
+    peers: Others,
 }
 
 /// What a page says that refuses.

@@ -1,7 +1,7 @@
 //! Hosts that are known by their address: each is asked what it serves, again and again, and so are
-//! those that ask us.
+//! those that ask us, and those that it knows in turn.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
@@ -15,10 +15,10 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::board::Board;
-use super::fetch::{self, Answer, CLUSTER, MAX_WAIT, PEER};
-use super::{Address, Changes, Node, Registry, RegistryError};
+use super::fetch::{self, Answer, CLUSTER, MAX_WAIT, PEER, Told};
+use super::{Address, Changes, Node, Others, Registry, RegistryError};
 
-/// Hosts that are followed because they ask us, at most; further ones are not.
+/// Hosts that are followed because they ask us, or because others know them, at most; further ones are not.
 pub const MAX_CALLERS: usize = 1024;
 
 /// Signs of life in the time of a lease: one may be lost, and one be late.
@@ -40,7 +40,8 @@ pub struct NotOurs(String);
 
 /// The registry of hosts whose addresses are known. What is registered in it is told to nobody: others
 /// read it on the host's own page. But it tells those who are asked who we are, so that they ask us in
-/// turn: it takes one address on one side to make two hosts known to each other.
+/// turn: it takes one address on one side to make two hosts known to each other. And whoever asks us is told
+/// whom else we know, and asks those itself.
 pub struct Peers(Arc<Shared>);
 
 struct Shared {
@@ -49,6 +50,7 @@ struct Shared {
     board: Arc<Board>,
     own: watch::Sender<Option<Arc<Node>>>,
     standing: watch::Sender<Standing>,
+    others: watch::Sender<Arc<Others>>,
     followed: Mutex<HashMap<Address, Followed>>,
     runtime: Handle,
 }
@@ -59,6 +61,8 @@ struct Followed {
     listed: bool,
     /// When it last asked us.
     asked: Option<Instant>,
+    /// When another host told of it.
+    heard: Option<Instant>,
     /// It has answered, or not, at least once.
     tried: bool,
     /// The id of the node that it leads to.
@@ -85,6 +89,7 @@ impl Peers {
             board: Arc::default(),
             own: watch::Sender::default(),
             standing: watch::Sender::default(),
+            others: watch::Sender::default(),
             followed: Mutex::default(),
             runtime: Handle::current(),
         }));
@@ -99,14 +104,14 @@ impl Peers {
             followed.iter().filter(|(address, _)| !addresses.contains(address)).map(|(address, _)| address.clone()).collect();
         for address in gone {
             match followed.get_mut(&address) {
-                Some(entry) if entry.asked.is_some() => entry.listed = false,
+                Some(entry) if entry.asked.is_some() || entry.heard.is_some() => entry.listed = false,
                 _ => self.0.forget(&mut followed, &address),
             }
         }
         for address in addresses {
             match followed.get_mut(&address) {
                 Some(entry) => entry.listed = true,
-                None => self.0.begin(&mut followed, address, None),
+                None => self.0.begin(&mut followed, address, Why::Listed),
             }
         }
         self.0.complete(&followed);
@@ -124,25 +129,40 @@ impl Peers {
         if self.0.is_own(id) {
             return Ok(());
         }
-        let now = Some(Instant::now());
         let mut followed = self.0.followed();
-        if let Some(entry) = followed.get_mut(&address) {
-            entry.asked = now;
-        } else if let Some(entry) = followed.values_mut().find(|entry| entry.node.as_deref() == Some(id)) {
-            // It is known by another address already.
-            entry.asked = now;
-        } else if followed.values().filter(|entry| !entry.listed).count() < MAX_CALLERS {
-            self.0.begin(&mut followed, address, now);
+        if let Some(entry) = known(&mut followed, id, &address) {
+            entry.asked = Some(Instant::now());
         } else {
-            tracing::debug!(%address, "{MAX_CALLERS} hosts that ask this one are followed already: this one is not");
+            self.0.welcome(&mut followed, address, Why::Asks);
         }
         Ok(())
+    }
+
+    /// Whom this host knows, as those who ask it are told.
+    pub fn others(&self) -> watch::Receiver<Arc<Others>> {
+        self.0.others.subscribe()
     }
 
     /// How this host stands, now and as it changes.
     pub fn standing(&self) -> watch::Receiver<Standing> {
         self.0.standing.subscribe()
     }
+}
+
+/// Why an address is followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Listed,
+    Asks,
+    Heard,
+}
+
+/// The entry of a host, which may be known by another address already.
+fn known<'a>(followed: &'a mut HashMap<Address, Followed>, id: &str, address: &Address) -> Option<&'a mut Followed> {
+    if followed.contains_key(address) {
+        return followed.get_mut(address);
+    }
+    followed.values_mut().find(|entry| entry.node.as_deref() == Some(id))
 }
 
 /// Who asks, by what the header says: the id and where it is to be asked. Sockets of a machine mean
@@ -162,16 +182,54 @@ impl Shared {
         self.own.borrow().as_ref().is_some_and(|own| own.id == id)
     }
 
-    fn begin(self: &Arc<Shared>, followed: &mut HashMap<Address, Followed>, address: Address, asked: Option<Instant>) {
+    fn begin(self: &Arc<Shared>, followed: &mut HashMap<Address, Followed>, address: Address, why: Why) {
         let task = self.runtime.spawn(follow(Arc::downgrade(self), address.clone()));
-        let entry = Followed { listed: asked.is_none(), asked, tried: false, node: None, _task: Task(task.abort_handle()) };
+        let if_it = |cause| (why == cause).then(Instant::now);
+        let (asked, heard) = (if_it(Why::Asks), if_it(Why::Heard));
+        let entry = Followed { listed: why == Why::Listed, asked, heard, tried: false, node: None, _task: Task(task.abort_handle()) };
         followed.insert(address, entry);
+    }
+
+    /// Begins to follow a host that is on no list, if there is room.
+    fn welcome(self: &Arc<Shared>, followed: &mut HashMap<Address, Followed>, address: Address, why: Why) {
+        if followed.values().filter(|entry| !entry.listed).count() < MAX_CALLERS {
+            self.begin(followed, address, why);
+        } else {
+            tracing::debug!(%address, "{MAX_CALLERS} hosts that are on no list are followed already: this one is not");
+        }
+    }
+
+    /// Follows those that another host knows. They are believed nothing but what they say themselves.
+    fn hear(self: &Arc<Shared>, others: &Others) {
+        let mut followed = self.followed();
+        for (id, address) in others.heard().filter(|(id, _)| !self.is_own(id)) {
+            if known(&mut followed, id, &address).is_none() {
+                self.welcome(&mut followed, address, Why::Heard);
+            }
+        }
+    }
+
+    /// Tells whoever asks which of the hosts that are followed are there, and where they say that they are.
+    fn pass_on(&self, followed: &HashMap<Address, Followed>) {
+        let others = followed.values().filter_map(|entry| entry.node.as_deref()).filter(|id| !self.is_own(id));
+        let nodes: Vec<Arc<Node>> = others.filter_map(|id| self.board.get(id)).collect();
+        let reached = |node: &'_ Arc<Node>| node.addresses.iter().position(|address| matches!(address, Address::Tcp { .. }));
+        let hosts: BTreeMap<&str, &Address> =
+            nodes.iter().filter_map(|node| Some((node.id.as_str(), &node.addresses[reached(node)?]))).collect();
+        self.others.send_if_modified(|told| match told.next(hosts) {
+            Some(next) => {
+                *told = Arc::new(next);
+                true
+            }
+            None => false,
+        });
     }
 
     /// Stops to follow an address.
     fn forget(&self, followed: &mut HashMap<Address, Followed>, address: &Address) {
         let gone = followed.remove(address).and_then(|entry| entry.node);
         self.release(followed, gone);
+        self.pass_on(followed);
     }
 
     /// Takes a node off the board that an address led to, unless another one leads to it too.
@@ -201,6 +259,7 @@ impl Shared {
         {
             self.board.put(node);
         }
+        self.pass_on(&followed);
     }
 
     fn tried(&self, address: &Address) {
@@ -219,9 +278,21 @@ impl Shared {
         }
     }
 
-    /// When an address is to be forgotten that is followed for its asking alone.
+    /// When an address is to be forgotten that is on no list: it has not asked for a lease, or, where another
+    /// host told of it, not answered. One that is this host itself is forgotten at once.
     fn patience(&self, address: &Address) -> Option<Instant> {
-        self.followed().get(address).filter(|entry| !entry.listed).and_then(|entry| entry.asked).map(|asked| asked + self.lease)
+        let followed = self.followed();
+        let entry = followed.get(address).filter(|entry| !entry.listed)?;
+        match (&entry.node, entry.heard) {
+            (Some(id), Some(heard)) if self.is_own(id) => Some(heard),
+            (Some(_), Some(_)) => None,
+            _ => entry.asked.max(entry.heard).map(|since| since + self.lease),
+        }
+    }
+
+    /// Whether somebody named the address, who is to be told that nobody answers there.
+    fn is_named(&self, address: &Address) -> bool {
+        self.followed().get(address).is_some_and(|entry| entry.heard.is_none())
     }
 
     /// What requests to an address say of this host. Only those of the list are told where it is: two hosts
@@ -266,7 +337,7 @@ async fn follow(shared: Weak<Shared>, address: Address) {
         let Some(shared) = shared.upgrade() else { return };
         let now = Instant::now();
         match answer {
-            Some(Ok(answer)) => {
+            Some(Ok(Told { answer, others })) => {
                 if std::mem::take(&mut failing) {
                     tracing::info!(peer = %address, "the peer is back");
                 }
@@ -276,10 +347,13 @@ async fn follow(shared: Weak<Shared>, address: Address) {
                     Answer::Unchanged => {}
                     Answer::Leaving => shared.leads(&address, None),
                 }
+                if let Some(others) = others {
+                    shared.hear(&others);
+                }
                 shared.tried(&address);
             }
             Some(Err(error)) => {
-                if !std::mem::replace(&mut failing, true) {
+                if shared.is_named(&address) && !std::mem::replace(&mut failing, true) {
                     tracing::warn!(peer = %address, %error, "a peer cannot be asked what it serves; it is tried again");
                 }
                 shared.tried(&address);
@@ -332,57 +406,4 @@ impl Registry for Peers {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::registry::LEASE;
-    use crate::registry::conformance::node;
-
-    fn asks(who: &str) -> HeaderMap {
-        HeaderMap::from_iter([(PEER, who.parse().expect("valid"))])
-    }
-
-    #[tokio::test]
-    async fn hosts_that_ask_are_followed_up_to_a_bound() {
-        let peers = Peers::new("c", Vec::new(), LEASE);
-        for port in 1..=MAX_CALLERS + 10 {
-            assert_eq!(peers.asked(&asks(&format!("id-{port} http://127.0.0.1:{port}"))), Ok(()));
-        }
-        assert_eq!(peers.0.followed().len(), MAX_CALLERS);
-    }
-
-    #[tokio::test]
-    async fn nonsense_sockets_and_oneself_are_not_followed() {
-        let peers = Peers::new("c", Vec::new(), LEASE);
-        peers.register(Arc::new(node("own", 1)), LEASE).await.expect("it registers");
-        for who in ["", "id", "id nonsense", "id unix:/run/a.sock", "id http://a/path", "own http://127.0.0.1:1"] {
-            assert_eq!(peers.asked(&asks(who)), Ok(()));
-        }
-        assert_eq!(peers.0.followed().len(), 0);
-    }
-
-    #[tokio::test]
-    async fn those_of_the_list_are_told_where_this_host_is_and_those_that_ask_are_not() {
-        let (listed, asking) = ("http://127.0.0.1:1".parse::<Address>().expect("valid"), "http://127.0.0.1:2".parse().expect("valid"));
-        let peers = Peers::new("c", vec![listed.clone()], LEASE);
-        peers.register(Arc::new(node("own", 1)), LEASE).await.expect("it registers");
-        assert_eq!(peers.asked(&asks("id http://127.0.0.1:2")), Ok(()));
-        assert_eq!(peers.0.headers(&listed)[PEER], "own http://127.0.0.1:9");
-        assert!(!peers.0.headers(&asking).contains_key(PEER));
-    }
-
-    #[tokio::test]
-    async fn one_of_another_cluster_is_told_so() {
-        let peers = Peers::new("ours", Vec::new(), LEASE);
-        let headers = |name: &str| HeaderMap::from_iter([(CLUSTER, name.parse().expect("valid"))]);
-        assert_eq!(peers.asked(&headers("ours")), Ok(()));
-        assert_eq!(peers.asked(&headers("theirs")), Err(NotOurs("theirs".into())));
-    }
-
-    #[tokio::test]
-    async fn who_has_peers_no_more_leaves_no_task() {
-        let peers = Peers::new("c", vec!["http://127.0.0.1:1".parse().expect("an address")], LEASE);
-        let shared = Arc::downgrade(&peers.0);
-        drop(peers);
-        assert!(shared.upgrade().is_none());
-    }
-}
+mod tests;

@@ -41,6 +41,22 @@ impl Offer {
         &self.service().interfaces[self.at.1]
     }
 
+    /// Whether another one tells the same of where it is, of its service and of what callers call.
+    pub(super) fn says_the_same(&self, other: &Offer) -> bool {
+        let same_node = || {
+            let (node, other) = (&*self.node, &*other.node);
+            (&node.id, &node.name, &node.addresses, &node.zone, &node.labels)
+                == (&other.id, &other.name, &other.addresses, &other.zone, &other.labels)
+        };
+        let same_service = || {
+            let (service, other) = (self.service(), other.service());
+            (&service.name, &service.version, service.weight, service.ready, &service.labels)
+                == (&other.name, &other.version, other.weight, other.ready, &other.labels)
+        };
+        let same = Arc::ptr_eq(&self.node, &other.node) && self.at == other.at;
+        same || (same_node() && same_service() && self.interface() == other.interface())
+    }
+
     /// A method of it.
     pub fn method(&self, name: &str) -> Option<&Method> {
         self.interface().methods.iter().find(|method| method.name == name)
@@ -48,7 +64,7 @@ impl Offer {
 }
 
 impl Nodes {
-    fn of(by_id: BTreeMap<String, Arc<Node>>) -> Nodes {
+    pub(super) fn of(by_id: BTreeMap<String, Arc<Node>>) -> Nodes {
         let mut offers: HashMap<String, Vec<Offer>> = HashMap::new();
         for node in by_id.values() {
             for (place, service) in node.services.iter().enumerate() {
@@ -65,6 +81,15 @@ impl Nodes {
     /// that take what nobody else serves.
     pub fn offering(&self, service: &str) -> &Arc<[Offer]> {
         self.offers.get(service).unwrap_or(&self.rest)
+    }
+
+    /// Who offers the service of this full name and no other, by the ids of the nodes; by `*`, the gateways.
+    pub(super) fn named(&self, service: &str) -> &[Offer] {
+        match self.offers.get(service) {
+            Some(offers) => offers,
+            None if service == GATEWAY => &self.rest,
+            None => &[],
+        }
     }
 
     /// The full names of all services, gateways not among them.

@@ -1,4 +1,4 @@
-//! Makes sockets: TCP, TLS and Unix.
+//! Makes sockets: TCP, TLS, Unix, and connections by NATS.
 
 use std::io;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 
+use super::Context;
 use crate::registry::Address;
 use crate::trust;
 
@@ -41,19 +42,24 @@ impl Trust {
     }
 }
 
-/// Connects. What was sent and not acknowledged for `patience` ends the connection.
-pub async fn connect(address: &Address, trust: &Trust, patience: Duration) -> io::Result<Box<dyn Socket>> {
+/// Connects. What was sent and not acknowledged for as long as the other host is waited for ends the connection.
+pub async fn connect(address: &Address, context: &Context) -> io::Result<Box<dyn Socket>> {
     match address {
+        Address::Nats(subject) => {
+            let nowhere = || io::Error::new(io::ErrorKind::Unsupported, "this host has no NATS server, or the address no subject");
+            let (tunnels, subject) = context.tunnels.as_ref().zip(subject.as_ref()).ok_or_else(nowhere)?;
+            Ok(Box::new(tunnels.open(subject).await?))
+        }
         Address::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
         Address::Tcp { host, port, tls } => {
             let stream = any(host, *port).await?;
             stream.set_nodelay(true)?;
-            tended(&stream, patience)?;
+            tended(&stream, context.patience.most())?;
             if !tls {
                 return Ok(Box::new(stream));
             }
             let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-            let stream = TlsConnector::from(trust.config().await?).connect(name, stream).await?;
+            let stream = TlsConnector::from(context.trust.config().await?).connect(name, stream).await?;
             if stream.get_ref().1.alpn_protocol() != Some(PROTOCOL) {
                 return Err(io::Error::other("the other side does not speak HTTP/2"));
             }

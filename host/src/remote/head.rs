@@ -28,7 +28,7 @@ impl Origin {
                 let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
                 (scheme, Authority::try_from(authority).ok())
             }
-            Address::Unix(_) => (Scheme::HTTP, None),
+            Address::Unix(_) | Address::Nats(_) => (Scheme::HTTP, None),
         };
         // No name of a host is what HTTP calls one for a socket, nor for a name that has to be looked up all the same.
         Origin { scheme, authority: authority.unwrap_or_else(|| Authority::from_static("localhost")) }

@@ -27,9 +27,17 @@ impl Host {
     }
 
     /// The connections of the caller's lane.
-    fn pool(&self) -> Arc<Pool> {
+    pub(super) fn pool(&self) -> Arc<Pool> {
         let lane = lanes::current().unwrap_or_else(|| self.turns.fetch_add(1, Relaxed));
         Arc::clone(&self.pools[lane % self.pools.len()])
+    }
+
+    /// Whether the caller's lane has a connection; for callers that are on no lane, whether any has.
+    pub(super) fn is_connected(&self) -> bool {
+        match lanes::current() {
+            Some(lane) => self.pools[lane % self.pools.len()].is_connected(),
+            None => self.pools.iter().any(|pool| pool.is_connected()),
+        }
     }
 }
 

@@ -217,9 +217,14 @@ impl Line {
         self.gauge.calls.load(Relaxed)
     }
 
+    /// Whether it has not ended.
+    pub fn is_live(&self) -> bool {
+        self.calls() < CLOSED
+    }
+
     /// Whether new calls can be sent.
     pub fn is_open(&self) -> bool {
-        self.calls() < CLOSED && self.sender().is_some()
+        self.is_live() && self.sender().is_some()
     }
 }
 

@@ -51,6 +51,10 @@ impl Drop for Waits<'_> {
     }
 }
 
+fn unreachable(why: Arc<str>) -> Status {
+    Status::new(Code::Unavailable, "there is no connection to the other host").because(&*why)
+}
+
 impl Pool {
     pub fn new(lane: usize, target: Arc<Target>) -> Pool {
         Pool { lane, target, lines: ArcSwap::default(), opening: Mutex::default(), waiting: AtomicUsize::new(0) }
@@ -68,6 +72,20 @@ impl Pool {
             Some(deadline) => timeout_at(deadline.into(), turn).await.unwrap_or_else(|_| Err(late())),
         };
         turn.map_err(Status::unseen)
+    }
+
+    /// Whether there is a connection.
+    pub fn is_connected(&self) -> bool {
+        self.lines.load().iter().any(|line| line.is_live())
+    }
+
+    /// Has a connection, which is opened if there is none.
+    pub async fn connected(self: &Arc<Pool>) -> Result<(), Status> {
+        let _waits = self.wait()?;
+        match if self.is_connected() { None } else { self.open() } {
+            None => Ok(()),
+            Some(opening) => opening.await.map_err(unreachable),
+        }
     }
 
     /// A place on a connection that there is.
@@ -96,7 +114,7 @@ impl Pool {
             }
         }
         self.queued().ok_or_else(|| match failure {
-            Some(why) => Status::new(Code::Unavailable, "there is no connection to the other host").because(&*why),
+            Some(why) => unreachable(why),
             None => Status::new(Code::ResourceExhausted, "too many calls wait for the other host"),
         })
     }
@@ -141,7 +159,7 @@ impl Pool {
         let Target { address, context } = &*self.target;
         let limit = context.bounds.connect;
         let connecting = async {
-            let socket = connect(address, &context.trust, context.patience.most()).await.map_err(|error| error.to_string())?;
+            let socket = connect(address, context).await.map_err(|error| error.to_string())?;
             Line::open(socket, context.patience).await.map_err(|error| error.to_string())
         };
         let (line, run) = timeout(limit, connecting).await.unwrap_or_else(|_| Err(format!("it took more than {limit:?}")))?;

@@ -61,6 +61,11 @@ impl Default for Cluster {
 }
 
 impl Cluster {
+    /// Whether nothing tells of other hosts.
+    pub fn is_alone(&self) -> bool {
+        self.registry.is_empty() && self.peers.is_empty()
+    }
+
     /// The same, with its paths relative to this folder.
     #[must_use]
     pub fn at(mut self, base: &Path) -> Cluster {

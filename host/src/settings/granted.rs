@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use super::{CallGrant, Folder, Grants};
 
 /// What a grant is written as, for help and for errors.
-const FORMS: &str = "calls=SERVICE[/METHOD], late=SERVICE, http=HOST, env=NAME=VALUE, dir=FOLDER::GUEST[:rw] or sockets";
+const FORMS: &str = "calls=SERVICE[/METHOD], late=SERVICE, http=HOST, env=NAME=VALUE, dir=FOLDER::GUEST[:rw], registry or sockets";
 
 impl Grants {
     /// Adds one grant: `calls=shop.payments.Payment`, `late=shop.payments.Payment`,
-    /// `http=api.example.com`, `env=NAME=VALUE`, `dir=FOLDER::GUEST[:rw]`, `sockets`.
+    /// `http=api.example.com`, `env=NAME=VALUE`, `dir=FOLDER::GUEST[:rw]`, `sockets`, `registry`.
     pub fn add(&mut self, text: &str) -> Result<(), String> {
         let (kind, value) = text.split_once('=').unwrap_or((text, ""));
         match kind {
@@ -17,6 +17,7 @@ impl Grants {
             "late" => self.late.push(CallGrant::parse_late(value)?),
             "http" => self.http.push(value.parse()?),
             "sockets" if !text.contains('=') => self.sockets = true,
+            "registry" if !text.contains('=') => self.registry = true,
             "env" => {
                 let (name, value) = value.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("expected env=NAME=VALUE")?;
                 self.environment.insert(name.to_owned(), value.to_owned());
@@ -37,11 +38,12 @@ impl Grants {
 
     /// Allows what `more` allows, too.
     pub fn extend(&mut self, more: Grants) {
-        let Grants { environment, folders, http, sockets, calls, late } = more;
+        let Grants { environment, folders, http, sockets, registry, calls, late } = more;
         self.environment.extend(environment);
         self.folders.extend(folders);
         self.http.extend(http);
         self.sockets |= sockets;
+        self.registry |= registry;
         self.calls.extend(calls);
         self.late.extend(late);
     }
@@ -54,12 +56,16 @@ mod tests {
     #[test]
     fn every_kind_of_grant_can_be_added() {
         let mut grants = Grants::default();
-        for text in ["calls=a.B/C", "late=a.B", "http=127.0.0.1:80", "env=A=b=c", "dir=./data::/data:rw", "dir=/x::/y", "sockets"] {
+        for text in
+            ["calls=a.B/C", "late=a.B", "http=127.0.0.1:80", "env=A=b=c", "dir=./data::/data:rw", "dir=/x::/y", "sockets", "registry"]
+        {
             let mut more = Grants::default();
             more.add(text).expect(text);
             grants.extend(more);
         }
-        assert!(grants.calls[0].covers("a.B", "C") && grants.late.len() == 1 && grants.http.len() == 1 && grants.sockets);
+        assert!(
+            grants.calls[0].covers("a.B", "C") && grants.late.len() == 1 && grants.http.len() == 1 && grants.sockets && grants.registry
+        );
         assert_eq!(grants.environment["A"], "b=c");
         assert_eq!(grants.folders["/data"], Folder { path: "./data".into(), write: true });
         assert!(!grants.folders["/y"].write);

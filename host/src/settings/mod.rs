@@ -24,7 +24,7 @@ mod share;
 mod stray;
 mod value;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, Subject};
 pub use admin::{Admin, HostName};
 pub use balance::{Balance, BreakerSettings, OutlierSettings, Policy};
 pub use calls::CallGrant;
@@ -120,6 +120,8 @@ pub struct Grants {
     pub http: Vec<HttpGrant>,
     /// Whether the guest may open sockets and look up names.
     pub sockets: bool,
+    /// Whether the guest may see which services there are, and where.
+    pub registry: bool,
     /// What the guest may call of other services: `shop.payments.Payment`, `shop.payments.Payment/Charge`, `*`.
     pub calls: Vec<CallGrant>,
     /// Services that the guest imports and that may come later: without, it starts only beside them. Until

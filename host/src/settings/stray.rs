@@ -54,7 +54,7 @@ const TABLES: &Tables = &[
             "idle",
         ],
     ),
-    ("[service.NAME.grants]", &["environment", "folders", "http", "sockets", "calls", "late"]),
+    ("[service.NAME.grants]", &["environment", "folders", "http", "sockets", "registry", "calls", "late"]),
     ("[calls.\"SERVICE/METHOD\"]", &["tries", "try-timeout", "hedge-after", "idempotent", "backoff", "max-backoff", "balance"]),
     (
         "[calls]",

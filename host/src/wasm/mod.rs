@@ -36,4 +36,5 @@ mod state;
 mod strain;
 mod streams;
 pub mod tally;
+mod voices;
 mod wire;

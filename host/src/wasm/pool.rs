@@ -20,9 +20,10 @@ use super::queue::{ANY, Job, Lane};
 use super::quota::{Held, Quota};
 use super::state::State;
 use super::tally::Tally;
+use super::voices::Voices;
 use crate::lanes::{self, Lanes};
 use crate::middleware::Client;
-use crate::registry::Entry;
+use crate::registry::{Entry, Outlook};
 use crate::settings::{Grants, Isolation, Limits};
 use crate::stats::ServiceStats;
 use crate::status::{Code, Status};
@@ -49,6 +50,8 @@ pub struct Parts {
     pub stats: Arc<ServiceStats>,
     /// What its instances call other services by.
     pub peers: Client,
+    /// Which services there are.
+    pub outlook: Arc<Outlook>,
 }
 
 /// Held by whoever waits: if it goes before the outcome comes, the call is abandoned, and taken out
@@ -99,8 +102,8 @@ pub struct Pool {
     /// Told when the last instance has ended.
     emptied: Notify,
     tally: Tally,
-    /// What the service says of itself.
-    entry: Entry,
+    /// What its instances say of the service.
+    voices: Arc<Voices>,
 }
 
 /// An open stream of a service, counted until it is dropped.
@@ -135,7 +138,7 @@ impl Pool {
             closed: AtomicBool::new(false),
             emptied: Notify::new(),
             tally: Tally::default(),
-            entry: Entry::default(),
+            voices: Arc::default(),
         })
     }
 
@@ -513,7 +516,17 @@ impl Pool {
 
     /// What the service says of itself.
     pub fn entry(&self) -> &Entry {
-        &self.entry
+        self.voices.entry()
+    }
+
+    /// What its instances say of the service.
+    pub fn voices(&self) -> &Arc<Voices> {
+        &self.voices
+    }
+
+    /// Which services there are.
+    pub fn outlook(&self) -> &Arc<Outlook> {
+        &self.parts.outlook
     }
 
     /// How its calls end.

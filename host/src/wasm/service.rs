@@ -26,7 +26,7 @@ use super::state::State;
 use super::tally::Tally;
 use crate::lanes::Lanes;
 use crate::middleware::Client;
-use crate::registry::Entry;
+use crate::registry::{Entry, Outlook};
 use crate::rpc::{Channel, Endpoint, Gateway, Handler, HttpServed, Offer, Served};
 use crate::schema::Schema;
 use crate::settings::{Grants, HttpRoute, Isolation, Limits};
@@ -145,6 +145,7 @@ pub struct Starter {
     lanes: Lanes,
     channel: Arc<dyn Channel>,
     directory: Arc<Directory>,
+    outlook: Arc<Outlook>,
 }
 
 /// A service that takes calls.
@@ -176,15 +177,17 @@ impl Way {
 
 impl Starter {
     /// Prepares the linking of components for this engine, to run on these lanes. They call others by
-    /// the channel, and what they import of others is checked against the directory.
+    /// the channel, and what they import of others is checked against the directory. Which services
+    /// there are, the outlook tells them.
     pub fn new(
         engine: &GuestEngine,
         lanes: &Lanes,
         channel: Arc<dyn Channel>,
         directory: Arc<Directory>,
+        outlook: Arc<Outlook>,
     ) -> Result<Starter, super::engine::EngineError> {
         let wasi = imports::wasi(engine.get()).map_err(super::engine::EngineError)?;
-        Ok(Starter { wasi, engine: engine.get().clone(), lanes: lanes.clone(), channel, directory })
+        Ok(Starter { wasi, engine: engine.get().clone(), lanes: lanes.clone(), channel, directory, outlook })
     }
 
     /// Where services run.
@@ -246,6 +249,7 @@ impl Starter {
             lanes: self.lanes.clone(),
             stats: Arc::clone(&figures.service),
             peers,
+            outlook: Arc::clone(&self.outlook),
         });
         let is_safe = |service: &str, method: &str| safe.iter().any(|safe| safe.split_once('/') == Some((service, method)));
         let mut endpoints: Vec<(Endpoint, Way)> = Vec::with_capacity(functions.len());

@@ -9,11 +9,13 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::call::Call;
+use super::imports::Watches;
 use super::inbox::Inbox;
 use super::limiter::Limiter;
 use super::log::{Output, ServiceLog};
 use super::outgoing::Outgoing;
 use super::pool::Pool;
+use super::voices::Voice;
 
 /// The most random bytes that a guest may ask for at once.
 const MAX_RANDOM: u64 = 1 << 20;
@@ -37,6 +39,10 @@ pub struct State {
     pub inbox: Arc<Inbox>,
     /// The instances of the service, of which this is one.
     pub pool: Arc<Pool>,
+    /// What it says of its service.
+    pub voice: Voice,
+    /// Watches of which services there are.
+    pub watches: Watches,
 }
 
 /// A granted folder cannot be opened.
@@ -82,6 +88,8 @@ impl State {
             log,
             inbox,
             pool: Arc::clone(pool),
+            voice: pool.voices().join(),
+            watches: Watches::default(),
         })
     }
 }

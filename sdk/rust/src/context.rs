@@ -15,7 +15,7 @@ use crate::bindings::microhost::service::context::{Entry, MetadataError as HostE
 /// Who calls. Put on by the host; a caller cannot forge it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caller {
-    /// Where the connection came from; none for a call from within this host.
+    /// Where the connection came from; none for a call from within this host, and for one that came by a NATS server.
     pub peer: Option<Peer>,
     /// The service of this host that calls, by its name in the settings; none for a call from outside.
     pub service: Option<String>,

@@ -13,6 +13,8 @@
 //! - [`mod@handler`]: calls as they come, for gateways, with [`handler!`](crate::handler!).
 //! - [`proto`], with the feature `proto`: services that begin with a `.proto` file, with [`serve!`].
 //! - [`rpc`]: calls of other services by name, in JSON with the feature `json`, in protobuf with `proto`.
+//! - [`registry`]: which services there are and where, and what this one says of itself: labels, and whether
+//!   it is to be called.
 //! - [`time::sleep`] waits without holding up the other calls of the instance.
 //!
 //! All of it compiles for other targets too, so that a service's own tests run by `cargo test`: there
@@ -28,6 +30,7 @@ pub mod handler;
 pub mod log;
 #[cfg(feature = "proto")]
 pub mod proto;
+pub mod registry;
 pub mod rpc;
 mod start;
 mod status;

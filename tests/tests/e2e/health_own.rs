@@ -20,15 +20,16 @@ struct Health {
     status: i32,
 }
 
-/// A host with a service that says what its file wants.
+/// A host with a service that says what its file wants, beside one that calls it.
 struct Patient {
     host: Host,
     state: PathBuf,
 }
 
 impl Patient {
-    /// Well at first, and called `version` by what it answers; `check` is how it is asked.
-    async fn start(version: &str, check: &str, more: &str, cluster: Option<&str>) -> Patient {
+    /// Well at first, and called `version` by what it answers; `check` is how it is asked. `among` names its
+    /// cluster, and those of it that it knows.
+    async fn start(version: &str, check: &str, more: &str, among: Option<(&str, &[&Patient])>) -> Patient {
         let start = Start::settings("");
         let state = start.folder().join("state");
         fs::create_dir(&state).expect("a folder of the test's own");
@@ -36,11 +37,11 @@ impl Patient {
             "{more}\nhealth = {{ {check} }}\n[service.pulse.grants]\nenvironment = {{ HEALTH = \"/state/health\", VERSION = {version:?} }}\n\
              folders = {{ \"/state\" = {{ path = \"state\", write = true }} }}\n"
         );
-        let text = settings::service("pulse", &guests::guest("pulse"), &rest);
+        let text = settings::service("pulse", &guests::guest("pulse"), &rest) + &calling();
         fs::write(start.folder().join("microhost.toml"), text).expect("a folder of the test's own");
         write(&state, "well");
-        let start = match cluster {
-            Some(cluster) => start.among(cluster),
+        let start = match among {
+            Some((cluster, known)) => known.iter().fold(start.among(cluster), |start, patient| start.arg("--peer").arg(patient.host.url())),
             None => start,
         };
         Patient { host: start.ready().await, state }
@@ -96,10 +97,14 @@ fn write(state: &Path, what: &str) {
 
 const OFTEN: &str = "interval = \"50ms\", timeout = \"20s\", failure-threshold = 2, success-threshold = 2";
 
+/// The section of the service that calls.
+fn calling() -> String {
+    settings::service("caller", &guests::guest("caller"), "handles = [\"test.Caller\"]\ngrants = { calls = [\"*\"] }")
+}
+
 /// A host whose service calls that of these.
 async fn caller(cluster: &str, patients: &[&Patient]) -> Host {
-    let rest = "handles = [\"test.Caller\"]\ngrants = { calls = [\"*\"] }";
-    let mut start = Start::settings(&settings::service("caller", &guests::guest("caller"), rest)).among(cluster);
+    let mut start = Start::settings(&calling()).among(cluster);
     for patient in patients {
         start = start.arg("--peer").arg(patient.host.url());
     }
@@ -124,15 +129,16 @@ async fn answers_become(caller: &Host, wanted: &[&str]) {
 #[tokio::test]
 async fn a_service_whose_check_fails_is_left_alone_by_other_hosts_until_it_is_well_again() {
     let cluster = cluster::unique("check");
-    let sick = Patient::start("sick", OFTEN, "", Some(&cluster)).await;
-    let well = Patient::start("well", OFTEN, "", Some(&cluster)).await;
+    let sick = Patient::start("sick", OFTEN, "", Some((&cluster, &[]))).await;
+    let well = Patient::start("well", OFTEN, "", Some((&cluster, &[]))).await;
     let caller = caller(&cluster, &[&sick, &well]).await;
     answers_become(&caller, &["sick", "well"]).await;
     sick.says("not-serving");
     answers_become(&caller, &["well"]).await;
     assert_eq!(answering(&caller, 100).await, BTreeSet::from(["well".to_owned()]), "it stays out");
     let known = caller.admin(["services", "--json"]).run().await.json();
-    let of_sick = known.as_array().expect("a list").iter().find(|service| service["address"] == sick.host.url()).expect("it is known");
+    let is_sick = |service: &&Value| service["name"] == "pulse" && service["address"] == sick.host.url();
+    let of_sick = known.as_array().expect("a list").iter().find(is_sick).expect("it is known");
     assert_eq!(of_sick["state"], "unwell");
     // Where none is well, all are called all the same.
     well.says("no disk");
@@ -141,6 +147,19 @@ async fn a_service_whose_check_fails_is_left_alone_by_other_hosts_until_it_is_we
     answers_become(&caller, &["sick"]).await;
     well.says("well");
     answers_become(&caller, &["sick", "well"]).await;
+}
+
+#[tokio::test]
+async fn a_caller_in_the_same_host_is_answered_by_another_one_while_its_own_service_is_not_well() {
+    let cluster = cluster::unique("own");
+    let own = Patient::start("own", OFTEN, "", Some((&cluster, &[]))).await;
+    let _other = Patient::start("other", OFTEN, "", Some((&cluster, &[&own]))).await;
+    soon("that both hosts know each other", async { while own.health().await["elsewhere"].as_array().is_none_or(Vec::is_empty) {} }).await;
+    answers_become(&own.host, &["own"]).await;
+    own.says("not-serving");
+    answers_become(&own.host, &["other"]).await;
+    own.says("well");
+    answers_become(&own.host, &["own"]).await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use e2e::command::Command;
 use e2e::host::{Host, Start};
+use e2e::nats::Server;
 use e2e::network::{Addresses, Machine, Network};
 use e2e::{guests, settings};
 use serde_json::{Value, json};
@@ -48,9 +49,17 @@ async fn becomes_known(host: &Host, on: &[&Machine]) -> Duration {
     }
 }
 
-async fn add(machine: &Machine, port: u16) -> Value {
+/// What is added up.
+const SUM: &str = "{\"a\": 1, \"b\": 2}";
+
+/// A call of the host at a port of a machine, made there.
+fn call(machine: &Machine, port: u16, method: &str, request: &str) -> Command {
     let at = format!("http://localhost:{port}");
-    Command::microhost(["call", "--at", &at, "test.front.Front/Add", "{\"a\": 1, \"b\": 2}"]).on(machine).run().await.json()
+    Command::microhost(["call", "--at", &at, &format!("test.front.Front/{method}"), request]).on(machine)
+}
+
+async fn add(machine: &Machine, port: u16) -> Value {
+    call(machine, port, "Add", SUM).run().await.json()
 }
 
 #[tokio::test]
@@ -142,6 +151,28 @@ async fn where_multicast_is_missing_a_host_says_what_to_do_and_runs() {
     let warning = front.logged("mDNS finds").await;
     assert!(warning.to_string().contains("--peer URL"), "{warning}");
     assert_eq!(known(&front).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn hosts_that_cannot_reach_one_another_call_each_other_by_the_server_that_both_reach() {
+    let Some(network) = Network::new() else { return };
+    let (between, one, other) = (network.machine(), network.machine(), network.machine());
+    let Some(mut server) = Server::on(&between).await else { return };
+    one.isolate();
+    other.isolate();
+    let by_nats = |start: Start| start.arg("--cluster").arg(server.url());
+    let back = by_nats(back()).on(&one, PORT).ready().await;
+    let front = by_nats(front()).on(&other, PORT).ready().await;
+    becomes_known(&front, &[&one]).await;
+    assert_eq!(add(&other, PORT).await, json!({"value": 3}));
+    let counted = call(&other, PORT, "Count", "{\"to\": 20000}").run().await.succeeded();
+    assert_eq!(counted.matches("value").count(), 20_000);
+    server.kill().await;
+    server.restart().await;
+    // There is a way again without anybody's doing.
+    e2e::soon("calls to go again", async { while call(&other, PORT, "Add", SUM).run().await.code != Some(0) {} }).await;
+    back.stop().await;
+    front.stop().await;
 }
 
 #[tokio::test]

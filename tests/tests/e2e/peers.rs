@@ -2,6 +2,7 @@
 
 use e2e::connect::Failure;
 use e2e::host::{Host, Start};
+use e2e::nats::Server;
 use e2e::{cluster, guests, metrics, settings, soon};
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -14,6 +15,8 @@ struct Pair {
     front: Host,
     /// That of the other, where it is another host.
     back: Option<Host>,
+    /// The server by which alone they reach each other, where it is so.
+    server: Option<Server>,
 }
 
 impl std::ops::Deref for Pair {
@@ -29,7 +32,7 @@ impl Pair {
     async fn together() -> Pair {
         let back = settings::service("zback", &guests::guest("back"), "");
         let front = Start::settings(&format!("{}{back}", settings::service("front", &guests::guest("front"), GRANT))).ready().await;
-        Pair { front, back: None }
+        Pair { front, back: None, server: None }
     }
 
     /// Each in a host of its own.
@@ -37,7 +40,16 @@ impl Pair {
         let cluster = cluster::unique("peers");
         let back = Start::guest("back").among(&cluster).ready().await;
         let front = Start::settings(&settings::service("front", &guests::guest("front"), GRANT)).among(&cluster);
-        Pair { front: front.arg("--peer").arg(back.url()).ready().await, back: Some(back) }
+        Pair { front: front.arg("--peer").arg(back.url()).ready().await, back: Some(back), server: None }
+    }
+
+    /// Each in a host of its own, which can be reached by a NATS server alone; `None` where there is none.
+    async fn by_nats() -> Option<Pair> {
+        let (cluster, server) = (cluster::unique("peers"), Server::start().await?);
+        let among = |start: Start| start.among(&cluster).arg("--cluster").arg(server.url()).arg("--advertise").arg("nats:");
+        let back = among(Start::guest("back")).ready().await;
+        let front = among(Start::settings(&settings::service("front", &guests::guest("front"), GRANT))).ready().await;
+        Some(Pair { front, back: Some(back), server: Some(server) })
     }
 
     /// The host of the service that is called.
@@ -53,8 +65,8 @@ impl Pair {
     }
 }
 
-/// Each of these tests with both services in one host, and with a host for each: the components do not
-/// know the difference.
+/// Each of these tests with both services in one host, with a host for each, and with hosts that have no way
+/// to each other but a NATS server: the components do not know the difference.
 macro_rules! wherever_they_run {
     ($($test:ident)*) => {
         mod in_one_host {
@@ -68,6 +80,14 @@ macro_rules! wherever_they_run {
             $(#[tokio::test]
             async fn $test() {
                 super::$test(super::Pair::apart().await).await;
+            })*
+        }
+
+        mod in_two_hosts_by_nats {
+            $(#[tokio::test]
+            async fn $test() {
+                let Some(pair) = super::Pair::by_nats().await else { return };
+                super::$test(pair).await;
             })*
         }
     };
@@ -156,6 +176,8 @@ async fn identity_and_trace_pass_by_the_hosts_hand(host: Pair) {
     let untraced = ok(&host, "Who", json!({})).await["value"].as_str().expect("a text").to_owned();
     match &host.back {
         None => assert_eq!((who, untraced.as_str()), (format!("front nobody {trace}"), "front nobody untraced")),
+        // Who comes by NATS has no address.
+        Some(_) if host.server.is_some() => assert_eq!((who, untraced.as_str()), (format!(" nobody {trace}"), " nobody untraced")),
         // Which service of another host it is, only that host could say, which has no way to prove it.
         Some(_) => assert!(who.starts_with(" 127.0.0.1:") && who.ends_with(trace) && untraced.ends_with(" untraced"), "{who}, {untraced}"),
     }

@@ -29,6 +29,11 @@ fn every(text: &str) -> Result<Duration, String> {
 }
 
 impl Again {
+    /// Whether it looks more than once.
+    pub fn watches(&self) -> bool {
+        self.watch
+    }
+
     /// Looks once, or until it fails.
     pub async fn each(&self, mut look: impl AsyncFnMut() -> Outcome) -> Outcome {
         let mut ticks = interval(self.every);

@@ -57,6 +57,14 @@ impl Failure {
         self
     }
 
+    /// Adds what another failure says of where and why.
+    #[must_use]
+    pub fn told(mut self, other: Failure) -> Failure {
+        self.notes.push(other.what);
+        self.notes.extend(other.notes);
+        self
+    }
+
     /// A run that ended as several services were asked for and some could not start. The first of them
     /// decides the exit code, as it would have alone.
     fn of_several(several: NotStarted) -> Failure {

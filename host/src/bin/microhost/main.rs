@@ -17,6 +17,7 @@ mod call;
 mod completions;
 mod describe;
 mod dev;
+mod discover;
 mod door;
 mod exit;
 mod failure;
@@ -61,7 +62,7 @@ enum Command {
     Build(build::Build),
     Run(Box<run::Run>),
     Dev(Box<dev::Dev>),
-    Call(call::Call),
+    Call(Box<call::Call>),
     Services(services::Services),
     Describe(describe::Describe),
     Health(health::Health),

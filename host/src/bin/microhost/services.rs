@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::again::Again;
-use crate::door::{self, HostArgs};
+use crate::discover::{self, DiscoverArgs, Search};
+use crate::door::{self, Client, HostArgs};
 use crate::failure::Outcome;
 use crate::output::{self, Paint, visible};
 use crate::table::{Cell, Table};
@@ -25,6 +26,7 @@ Examples:
   microhost services --watch                           again and again, until Ctrl-C
   microhost services --host shop                       one of several hosts
   microhost services --host https://shop.example.com   with the token in MICROHOST_TOKEN
+  microhost services --discover                        those of all hosts of this network, also where none runs here
   microhost services --json | jq -r '.[] | select(.state == \"failed\") | .name'")]
 pub struct Services {
     #[command(flatten)]
@@ -36,31 +38,70 @@ pub struct Services {
 
     #[command(flatten)]
     host: HostArgs,
+
+    #[command(flatten)]
+    discover: DiscoverArgs,
 }
 
 impl Services {
     /// Prints the list.
     pub fn execute(self) -> Outcome {
         door::run(async {
-            let client = self.host.client().await?;
+            let place = Place::of(self.host, &self.discover).await?;
+            if let Place::Network(search) = &place {
+                search.all().await;
+                if search.nodes().by_id.is_empty() && !self.again.watches() {
+                    return Err(search.nobody().await);
+                }
+            }
             self.again
                 .each(async || {
-                    let services: Vec<ServiceView> = client.get("services").await?;
-                    let cluster: ClusterView = client.get("cluster").await?;
+                    let (services, cluster) = place.look().await?;
                     let elsewhere: Vec<Elsewhere> =
                         cluster.nodes.iter().filter(|node| Some(&node.id) != cluster.own.as_ref()).flat_map(of).collect();
                     if self.json {
-                        let all = services.iter().map(|own| json!(own)).chain(elsewhere.iter().map(|other| json!(other)));
+                        let all = services.iter().flatten().map(|own| json!(own)).chain(elsewhere.iter().map(|other| json!(other)));
                         output::print_json(&all.collect::<Vec<_>>())
                     } else {
                         let paint = Paint::for_stdout();
-                        let parts = [text(&services, paint), others(&elsewhere, paint), lost(&cluster, paint), astray(&cluster, paint)];
+                        let (own, title) = match &services {
+                            Some(services) => (text(services, paint), "on other hosts"),
+                            None if elsewhere.is_empty() => ("no host that was found runs a service".to_owned(), ""),
+                            None => (String::new(), "name"),
+                        };
+                        let parts = [own, others(&elsewhere, title, paint), lost(&cluster, paint), astray(&cluster, paint)];
                         let said: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
                         self.again.print(&said.join("\n\n"))
                     }
                 })
                 .await
         })
+    }
+}
+
+/// Where a command looks.
+pub enum Place {
+    /// A host that runs, and those that it knows.
+    Host(Client),
+    /// Those that are found.
+    Network(Search),
+}
+
+impl Place {
+    /// Where the flags say.
+    pub async fn of(host: HostArgs, discover: &DiscoverArgs) -> Outcome<Place> {
+        if discover.is_asked("--host", "MICROHOST_HOST", host.named())? {
+            return discover.begin().map(Place::Network);
+        }
+        host.client().await.map(Place::Host).map_err(discover::hinted)
+    }
+
+    /// The services of the host, if it is one, and the hosts that are known.
+    pub async fn look(&self) -> Outcome<(Option<Vec<ServiceView>>, ClusterView)> {
+        match self {
+            Place::Host(client) => Ok((Some(client.get("services").await?), client.get("cluster").await?)),
+            Place::Network(search) => Ok((None, search.view())),
+        }
     }
 }
 
@@ -91,11 +132,11 @@ fn of(node: &Node) -> impl Iterator<Item = Elsewhere> {
 }
 
 /// The services of other hosts, a line each.
-fn others(elsewhere: &[Elsewhere], paint: Paint) -> String {
+fn others(elsewhere: &[Elsewhere], title: &str, paint: Paint) -> String {
     if elsewhere.is_empty() {
         return String::new();
     }
-    let mut table = Table::new(&["on other hosts", "version", "state", "host", "address", "zone"]);
+    let mut table = Table::new(&[title, "version", "state", "host", "address", "zone"]);
     for service in elsewhere {
         let known = |text: &Option<String>| Cell::text(text.as_deref().unwrap_or("-"));
         table.row([

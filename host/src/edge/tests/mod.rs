@@ -38,6 +38,7 @@ mod remote;
 mod sockets;
 mod streams;
 mod talk;
+mod tunnels;
 mod web;
 
 /// What anything may take before a test gives up on it.

@@ -16,7 +16,9 @@ use crate::schema::Codec;
 fn channel(edge: &TestEdge) -> Arc<dyn Channel> {
     let address = edge.address();
     let bounds = Bounds { message: 1 << 20, ..Bounds::default() };
-    Remote::new(&edge.lanes, bounds).channel(&Address::Tcp { host: address.ip().to_string(), port: address.port(), tls: false })
+    Remote::new(&edge.lanes, bounds, None)
+        .channel(&[Address::Tcp { host: address.ip().to_string(), port: address.port(), tls: false }])
+        .expect("of use")
 }
 
 fn request(body: impl Into<Payload>, headers: &[(&'static str, &'static str)]) -> rpc::Request {

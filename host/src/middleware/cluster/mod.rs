@@ -28,13 +28,14 @@ mod way;
 
 /// A way to reach other hosts.
 pub trait Reach: Send + Sync {
-    /// The channel to the host at an address. It is asked for ahead of calls, so nothing is connected yet.
-    fn channel(&self, address: &Address) -> Arc<dyn Channel>;
+    /// The channel to the host that is at each of these addresses, the best first. It is asked for ahead of
+    /// calls, so nothing is connected yet. `None` where none of them is of use from here.
+    fn channel(&self, addresses: &[Address]) -> Option<Arc<dyn Channel>>;
 }
 
 impl Reach for Remote {
-    fn channel(&self, address: &Address) -> Arc<dyn Channel> {
-        Remote::channel(self, address)
+    fn channel(&self, addresses: &[Address]) -> Option<Arc<dyn Channel>> {
+        Remote::channel(self, addresses)
     }
 }
 

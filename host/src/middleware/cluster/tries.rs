@@ -17,7 +17,7 @@ use crate::middleware::local;
 use crate::rpc::{Form, Messages, Reply, Request, Route, StreamReply, StreamRequest};
 use crate::selector::{Moment, Tried};
 use crate::settings::Failing;
-use crate::status::Status;
+use crate::status::{Code, Status};
 
 /// A call with all that it may go to.
 pub(super) struct Tries {
@@ -169,7 +169,9 @@ impl Again<'_> {
             Verdict::Others => !places.has_other(),
             Verdict::Elsewhere | Verdict::Later => false,
         };
-        if hopeless || places.left == 0 || !in_time(now) || !self.may(now) {
+        // Where nobody was there nothing is added to anybody's work, and after an outage nothing may be left.
+        let free = status.code() == Code::Unavailable && status.is_unseen();
+        if hopeless || places.left == 0 || !in_time(now) || !(free || self.may(now)) {
             return Err(status);
         }
         tracing::debug!(path = self.path, tries_left = places.left, %status, "a call is tried again");

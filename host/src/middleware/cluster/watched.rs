@@ -11,7 +11,7 @@ use super::way::{Place, Way};
 use crate::rpc::{Channel, Event, Events, StreamReply};
 use crate::selector::{Call, Outcome, Switched};
 use crate::stats::CalleeStats;
-use crate::status::{Code, Status};
+use crate::status::Status;
 
 /// A try that is under way on another node. Dropped before its end it says nothing of the node but that it
 /// was not quick.
@@ -47,9 +47,6 @@ impl<'a> Watch<'a> {
 }
 
 fn ended(call: Call, place: &Place, stats: &CalleeStats, failed: Option<&Status>) {
-    if failed.is_some_and(|status| status.is_unseen() && status.code() == Code::Unavailable) {
-        place.unreached();
-    }
     let node = place.name();
     match call.finish(failed.map_or(Outcome::Success, Outcome::of_status)) {
         None => {}

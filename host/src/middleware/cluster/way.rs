@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -33,23 +32,13 @@ pub(super) type Candidates = selector::Candidates<Arc<Place>>;
 /// A node that a call may go to.
 pub(super) struct Place {
     offer: Offer,
-    /// The ways there, by its addresses.
-    channels: Box<[Arc<dyn Channel>]>,
-    /// The one that is taken.
-    at: AtomicUsize,
+    channel: Arc<dyn Channel>,
 }
 
 impl Place {
     /// The way there.
     pub(super) fn channel(&self) -> &dyn Channel {
-        &*self.channels[self.at.load(Relaxed) % self.channels.len()]
-    }
-
-    /// Takes the next address from now on: nobody could be reached by this one.
-    pub(super) fn unreached(&self) {
-        if self.channels.len() > 1 {
-            self.at.fetch_add(1, Relaxed);
-        }
+        &*self.channel
     }
 
     /// What people call it.
@@ -158,13 +147,9 @@ impl Way {
                 places.push(Arc::clone(place));
                 continue;
             }
-            let channels: Box<[_]> = match own(offer) {
-                true => [Arc::clone(&known.here)].into(),
-                false => offer.node.ways().map(|address| known.reach.channel(address)).collect(),
-            };
-            if !channels.is_empty() {
-                places.push(Arc::new(Place { offer: offer.clone(), channels, at: AtomicUsize::new(0) }));
-            }
+            let there = || known.reach.channel(&offer.node.ways().cloned().collect::<Vec<_>>());
+            let channel = if own(offer) { Some(Arc::clone(&known.here)) } else { there() };
+            places.extend(channel.map(|channel| Arc::new(Place { offer: offer.clone(), channel })));
         }
         let rules = Rules::new(&balance, known.zone.as_deref());
         let all = Arc::new(Candidates::build(places.clone(), &rules, before.map(|way| &*way.all)));

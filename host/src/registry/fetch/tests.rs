@@ -87,8 +87,35 @@ impl Scripted {
     }
 }
 
-async fn next(answers: &mut (impl Stream<Item = Result<Answer, RegistryError>> + Unpin)) -> Result<Answer, RegistryError> {
-    timeout(LIMIT, answers.next()).await.expect("an answer in time").expect("there is no end")
+async fn next(answers: &mut (impl Stream<Item = Result<Told, RegistryError>> + Unpin)) -> Result<Answer, RegistryError> {
+    let told = timeout(LIMIT, answers.next()).await.expect("an answer in time").expect("there is no end");
+    told.map(|told| told.answer)
+}
+
+#[tokio::test]
+async fn whom_else_a_host_knows_is_heard_and_said_to_be_known() {
+    let page = |peers: &str| {
+        let mut page = serde_json::to_value(node("a", 1)).expect("JSON");
+        page["peers"] = serde_json::from_str(peers).expect("JSON");
+        answer(200, page.to_string())
+    };
+    let told =
+        [page(r#"{"revision":3,"hosts":[{"id":"b","address":"http://b:1"}]}"#), page(r#"{"revision":4}"#), page("7"), answer(304, "")];
+    let mut host = Scripted::start(script(told)).await;
+    let mut answers = Box::pin(follow(host.address.clone(), WAIT, HeaderMap::new));
+    let mut heard = Vec::new();
+    for _ in 0..3 {
+        let told = timeout(LIMIT, answers.next()).await.expect("an answer in time").expect("no end").expect("it answers");
+        heard.push(told.others.map(|others| others.heard().map(|(id, address)| format!("{id} {address}")).collect::<Vec<_>>()));
+    }
+    assert_eq!(heard, [Some(vec!["b http://b:1".to_owned()]), Some(vec![]), None]);
+    next(&mut answers).await.expect("it answers");
+    let mut paths = Vec::new();
+    for _ in 0..4 {
+        paths.push(host.asked().await.1.uri.to_string());
+    }
+    let after = |peers: &str| format!("/_microhost/node?id=a&after=1&wait=0.1{peers}");
+    assert_eq!(paths, [PATH.to_owned(), after("&peers=3"), after("&peers=4"), after("")]);
 }
 
 #[tokio::test]

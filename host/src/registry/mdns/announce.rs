@@ -79,7 +79,7 @@ impl Note {
         }
         let tcp = node.addresses.iter().filter_map(|address| match address {
             Address::Tcp { host, port, tls } => Some((address, host.parse::<IpAddr>().ok(), *port, *tls)),
-            Address::Unix(_) => None,
+            Address::Unix(_) | Address::Nats(_) => None,
         });
         let tcp: Vec<_> = tcp.collect();
         let own = |ip: &Option<IpAddr>| ip.filter(|ip| mine.contains(ip));

@@ -49,7 +49,7 @@ async fn answered(bytes: Vec<u8>, close: bool) -> Status {
         }
     });
     let calls = Calls::start(QUICK);
-    let status = call(&calls.remote.channel(&address), "a").await.expect_err("it fails");
+    let status = call(&calls.to(&address), "a").await.expect_err("it fails");
     server.abort();
     status
 }
@@ -59,7 +59,7 @@ async fn a_host_that_is_not_there_has_not_seen_the_call() {
     let (listener, address) = listener().await;
     drop(listener);
     let calls = Calls::start(QUICK);
-    let channel = calls.remote.channel(&address);
+    let channel = calls.to(&address);
     for _ in 0..3 {
         let status = call(&channel, "a").await.expect_err("nobody listens");
         assert_eq!((status.code(), status.is_unseen()), (Code::Unavailable, true), "{status:?}");
@@ -71,7 +71,7 @@ async fn a_name_without_address_and_a_missing_socket_have_not_seen_the_call() {
     let calls = Calls::start(QUICK);
     for address in ["http://name.invalid:1", "unix:/nonexistent/microhost.sock"] {
         let address = address.parse().expect("an address");
-        let status = call(&calls.remote.channel(&address), "a").await.expect_err("nobody is there");
+        let status = call(&calls.to(&address), "a").await.expect_err("nobody is there");
         assert_eq!((status.code(), status.is_unseen()), (Code::Unavailable, true), "{status:?}");
     }
 }
@@ -81,9 +81,9 @@ async fn a_host_that_lets_a_connection_hang_is_given_up_within_the_bound() {
     let (_listener, address) = listener().await;
     let Address::Tcp { host, port, .. } = address else { unreachable!("a port") };
     let lanes = Lanes::start(NonZeroUsize::MIN).expect("a lane starts");
-    let remote = Remote::with(&lanes, Bounds { connect: Duration::from_millis(100), ..Bounds::default() }, QUICK, Trust::default());
+    let remote = Remote::with(&lanes, Bounds { connect: Duration::from_millis(100), ..Bounds::default() }, QUICK, Trust::default(), None);
     // It accepts, and never says a word of TLS.
-    let channel = remote.channel(&Address::Tcp { host, port, tls: true });
+    let channel: Arc<dyn Channel> = remote.host(&Address::Tcp { host, port, tls: true });
     let status = call(&channel, "a").await.expect_err("no TLS");
     assert_eq!((status.code(), status.is_unseen()), (Code::Unavailable, true), "{status:?}");
     lanes.stop(LIMIT);
@@ -94,7 +94,7 @@ async fn a_deadline_ends_the_wait_for_a_connection_and_the_call_is_unseen() {
     let (_listener, address) = listener().await;
     let Address::Tcp { host, port, .. } = address else { unreachable!("a port") };
     let calls = Calls::start(QUICK);
-    let channel = calls.remote.channel(&Address::Tcp { host, port, tls: true });
+    let channel = calls.to(&Address::Tcp { host, port, tls: true });
     let deadline = Instant::now() + Duration::from_millis(100);
     let status = within(channel.call("/t.Test/Echo", request("a", Some(deadline)))).await.expect_err("too late");
     assert_eq!((status.code(), status.is_unseen()), (Code::DeadlineExceeded, true), "{status:?}");
@@ -135,7 +135,7 @@ async fn what_does_not_answer_in_http2_is_sent_no_call() {
             std::future::pending::<()>().await;
         });
         let calls = Calls::start(QUICK);
-        let status = call(&calls.remote.channel(&address), "a").await.expect_err("no HTTP/2");
+        let status = call(&calls.to(&address), "a").await.expect_err("no HTTP/2");
         assert_eq!((status.code(), status.is_unseen()), (Code::Unavailable, true), "{status:?}");
     }
 }

@@ -55,7 +55,7 @@ async fn until(what: impl Fn() -> bool) {
 async fn calls_at_once_share_one_connection() {
     let host = narrow(1000).await;
     let calls = Calls::start(Patience::default());
-    let channel = calls.remote.channel(&host.address);
+    let channel = calls.to(&host.address);
     let all: Vec<_> = (0..50).map(|_| tokio::spawn(channel.call("/t.Test/Wait", request("a", None)))).collect();
     until(|| host.under_way.load(SeqCst) == 50).await;
     assert_eq!(host.accepted.load(SeqCst), 1);
@@ -69,7 +69,7 @@ async fn calls_at_once_share_one_connection() {
 async fn a_full_connection_is_joined_by_others_up_to_the_bound_and_the_rest_waits() {
     let host = narrow(1).await;
     let calls = Calls::start(Patience::default());
-    let channel = calls.remote.channel(&host.address);
+    let channel = calls.to(&host.address);
     let all: Vec<_> = (0..10).map(|_| tokio::spawn(channel.call("/t.Test/Wait", request("a", None)))).collect();
     until(|| host.accepted.load(SeqCst) == 4 && host.under_way.load(SeqCst) == 4).await;
     host.go.add_permits(10);
@@ -83,7 +83,7 @@ async fn a_full_connection_is_joined_by_others_up_to_the_bound_and_the_rest_wait
 async fn a_connection_that_nobody_uses_is_closed_and_the_next_call_opens_another() {
     let (listener, address) = listener().await;
     let calls = Calls::start(QUICK);
-    let channel = calls.remote.channel(&address);
+    let channel = calls.to(&address);
     for _ in 0..2 {
         let server = async { echo(listener.accept().await.expect("a connection").0).await };
         // The server's connection ends when the idle one is closed.
@@ -96,8 +96,8 @@ async fn a_connection_that_nobody_uses_is_closed_and_the_next_call_opens_another
 async fn connections_close_when_nobody_has_the_channel() {
     let (listener, address) = listener().await;
     let calls = Calls::start(Patience::default());
-    let channel = calls.remote.channel(&address);
-    assert!(Arc::ptr_eq(&channel, &calls.remote.channel(&address)));
+    let channel = calls.to(&address);
+    assert!(Arc::ptr_eq(&channel, &calls.to(&address)));
     let server = async { echo(listener.accept().await.expect("a connection").0).await };
     let client = async {
         call(&channel, "abc").await.expect("answered");

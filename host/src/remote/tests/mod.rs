@@ -19,6 +19,7 @@ use crate::status::{Code, Status};
 
 mod faults;
 mod lines;
+mod paths;
 mod sockets;
 
 /// What anything may take before a test gives up on it.
@@ -47,7 +48,12 @@ impl Calls {
     fn with(patience: Patience, trust: Trust) -> Calls {
         // One lane, so that connections can be counted.
         let lanes = Lanes::start(NonZeroUsize::MIN).expect("a lane starts");
-        Calls { remote: Remote::with(&lanes, Bounds { connect: Duration::from_secs(2), message: 1 << 20 }, patience, trust), lanes }
+        Calls { remote: Remote::with(&lanes, Bounds { connect: Duration::from_secs(2), message: 1 << 20 }, patience, trust, None), lanes }
+    }
+
+    /// The channel to the host at one address.
+    fn to(&self, address: &Address) -> Arc<dyn Channel> {
+        self.remote.host(address)
     }
 }
 

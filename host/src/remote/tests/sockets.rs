@@ -13,7 +13,7 @@ async fn a_call_goes_over_a_unix_socket() {
     let listener = UnixListener::bind(&path).expect("a socket");
     tokio::spawn(async move { echo(listener.accept().await.expect("a connection").0).await });
     let calls = Calls::start(Patience::default());
-    let reply = call(&calls.remote.channel(&Address::Unix(path)), "abc").await.expect("answered");
+    let reply = call(&calls.to(&Address::Unix(path)), "abc").await.expect("answered");
     assert_eq!(reply.body, "abc".into());
 }
 
@@ -46,7 +46,7 @@ async fn a_call_goes_by_tls_to_whom_its_certificate_names() {
     let (port, roots) = secure("localhost", b"h2").await;
     let calls = Calls::with(Patience::default(), Trust::only(roots));
     let call_to = |host: &str| {
-        let channel = calls.remote.channel(&Address::Tcp { host: host.into(), port, tls: true });
+        let channel = calls.to(&Address::Tcp { host: host.into(), port, tls: true });
         async move { call(&channel, "abc").await }
     };
     assert_eq!(call_to("localhost").await.expect("answered").body, "abc".into());
@@ -60,7 +60,7 @@ async fn a_host_that_nobody_vouches_for_or_that_has_no_http2_sees_no_call() {
     let (other, roots) = secure("localhost", b"http/1.1").await;
     let calls = Calls::with(Patience::default(), Trust::only(roots));
     for port in [port, other] {
-        let channel = calls.remote.channel(&Address::Tcp { host: "localhost".into(), port, tls: true });
+        let channel = calls.to(&Address::Tcp { host: "localhost".into(), port, tls: true });
         let status = call(&channel, "abc").await.expect_err("not trusted");
         assert_eq!((status.code(), status.is_unseen()), (Code::Unavailable, true), "{status:?}");
     }

@@ -12,9 +12,11 @@ use super::state::State;
 mod context;
 mod log;
 mod metadata;
+mod registry;
 mod rpc;
 
 pub use metadata::entries;
+pub use registry::Watches;
 
 /// The package of the host's own interfaces.
 const PACKAGE: &str = "microhost:service/";
@@ -32,6 +34,7 @@ const INTERFACES: &[Interface] = &[
     Interface { name: "types", functions: &[] },
     Interface { name: "log", functions: log::FUNCTIONS },
     Interface { name: "context", functions: context::FUNCTIONS },
+    Interface { name: "registry", functions: registry::FUNCTIONS },
     Interface { name: "rpc", functions: rpc::FUNCTIONS },
 ];
 

@@ -228,7 +228,7 @@ fn microhost(ask: &Ask, times: Times) -> Result<Made> {
             own: "bench".into(),
             zone: None,
             view,
-            reach: Arc::new(Remote::new(&lanes, Bounds::default())),
+            reach: Arc::new(Remote::new(&lanes, Bounds::default(), None)),
             settings: Calls::default(),
             stats: Arc::default(),
         }));
@@ -282,6 +282,7 @@ fn node(number: u32, port: u16) -> Node {
         name: None,
         addresses: vec![Address::Tcp { host: address(number, port).ip().to_string(), port, tls: false }],
         zone: None,
+        machine: None,
         labels: BTreeMap::new(),
         revision: 1,
         services: vec![Service {

@@ -9,7 +9,9 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 address = sys.argv[1]
-with grpc.insecure_channel(address) as channel:
+# By itself it names a socket's path as the authority, which is none (RFC 3986, section 3.2).
+options = [("grpc.default_authority", "localhost")] if address.startswith("unix:") else []
+with grpc.insecure_channel(address, options) as channel:
     reflection = ProtoReflectionDescriptorDatabase(channel)
     services = list(reflection.get_services())
     for service in ["test.echo.Echo", "test.types.Echo", "test.types.EchoAsync", "test.types.Errors"]:

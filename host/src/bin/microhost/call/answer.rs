@@ -39,7 +39,7 @@ pub struct Ask<'a> {
 
 /// An answer that has begun.
 pub struct Answer {
-    origin: String,
+    name: String,
     layout: Layout,
     codec: &'static str,
     limit: usize,
@@ -67,7 +67,7 @@ pub enum Event {
 impl Ask<'_> {
     /// Makes the call; returns when the answer begins. The connection is driven by `tasks`.
     pub async fn open(self, body: Body, tasks: &Tasks) -> Outcome<Answer> {
-        let origin = self.target.origin();
+        let name = self.target.name();
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         let path = self.target.path(self.endpoint)?;
@@ -80,24 +80,24 @@ impl Ask<'_> {
                     Failure::new(Exit::Usage, format!("{:?} is no host to name in a request", self.target.authority())).because(&error)
                 })?;
                 request.headers_mut().insert(header::HOST, host);
-                let (mut sender, connection) = http1::handshake(wire).await.map_err(|error| broken(&origin, &error))?;
+                let (mut sender, connection) = http1::handshake(wire).await.map_err(|error| broken(&name, &error))?;
                 // The connection's error reaches the sender or the body too, here and below.
                 tasks.execute(connection);
                 sender.send_request(request).await
             }
             Version::Two => {
-                let uri = format!("{origin}{path}");
+                let uri = format!("{}{path}", self.target.origin());
                 *request.uri_mut() =
                     uri.parse().map_err(|error| Failure::new(Exit::Usage, format!("{uri:?} is no URL")).because(&error))?;
-                let (mut sender, connection) = http2::handshake(tasks.clone(), wire).await.map_err(|error| broken(&origin, &error))?;
+                let (mut sender, connection) = http2::handshake(tasks.clone(), wire).await.map_err(|error| broken(&name, &error))?;
                 tasks.execute(connection);
                 sender.send_request(request).await
             }
         }
-        .map_err(|error| broken(&origin, &error))?;
+        .map_err(|error| broken(&name, &error))?;
         let (head, body) = response.into_parts();
         Ok(Answer {
-            origin,
+            name,
             layout: self.layout,
             codec: self.codec,
             limit: self.limit,
@@ -137,7 +137,7 @@ impl Answer {
         let body = Limited::new(&mut self.body, self.limit).collect().await;
         body.map(|body| body.to_bytes()).map_err(|error| match error.downcast_ref::<LengthLimitError>() {
             Some(_) => too_long(self.limit.saturating_add(1), self.limit),
-            None => broken(&self.origin, error.as_ref()),
+            None => broken(&self.name, error.as_ref()),
         })
     }
 
@@ -167,7 +167,7 @@ impl Answer {
                     Ok(data) => self.frames.push(&data),
                     Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
                 },
-                Some(Err(error)) => return Err(broken(&self.origin, &error)),
+                Some(Err(error)) => return Err(broken(&self.name, &error)),
                 None if self.frames.is_midway() => {
                     return Err(reply::broken_end().note("the last message is cut short"));
                 }
@@ -188,12 +188,12 @@ impl Answer {
 
 /// A connection that failed in a call. A host that ended the call by HTTP/2's own means told a
 /// status by that (gRPC's table "HTTP2 Transport Mapping").
-fn broken(origin: &str, error: &(dyn Error + 'static)) -> Failure {
+fn broken(name: &str, error: &(dyn Error + 'static)) -> Failure {
     match reset(error) {
         Some((reason, code)) => {
-            Failure::new(Exit::Status(code), format!("{code}: {origin} ended the call")).note(format!("HTTP/2: {reason}"))
+            Failure::new(Exit::Status(code), format!("{code}: {name} ended the call")).note(format!("HTTP/2: {reason}"))
         }
-        None => Failure::new(Exit::Unreachable, format!("{origin} broke off")).because(error).advise("the host's log tells more"),
+        None => Failure::new(Exit::Unreachable, format!("{name} broke off")).because(error).advise("the host's log tells more"),
     }
 }
 

@@ -112,7 +112,7 @@ impl Conversation<'_> {
             Some(codec) => codec == CodecName::Proto,
             None => self.call.protocol != Protocol::Connect,
         };
-        let untold = |why: String| Failure::new(Exit::Refused, format!("{} does not tell what it serves", self.target.origin())).note(why);
+        let untold = |why: String| Failure::new(Exit::Refused, format!("{} does not tell what it serves", self.target.name())).note(why);
         let catalog = match reflection::ask(self.target, headers, tasks).await? {
             Ok(catalog) => catalog,
             // Full names need nobody's list.
@@ -225,7 +225,7 @@ impl Conversation<'_> {
     }
 
     fn late(&self, limit: Duration) -> Failure {
-        let what = format!("deadline_exceeded: no answer from {} within {}", self.target.origin(), humantime::format_duration(limit));
+        let what = format!("deadline_exceeded: no answer from {} within {}", self.target.name(), humantime::format_duration(limit));
         Failure::new(Exit::Status(Code::DeadlineExceeded), what).advise("--timeout with a longer time")
     }
 

@@ -8,16 +8,18 @@ use clap::{Args, ValueEnum};
 use http::{HeaderName, HeaderValue};
 use microhost::settings::{parse_bytes, parse_duration};
 
+use crate::discover::DiscoverArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 
 mod answer;
 mod codec;
 mod converse;
+mod found;
 mod frame;
 mod input;
 mod json;
-mod names;
+pub mod names;
 mod print;
 mod protocol;
 mod reflection;
@@ -48,6 +50,8 @@ use target::Target;
 Examples:
   microhost call greeter hello '{\"name\":\"Ada\"}'
   microhost call example.greeter.Greet/Hello '{}' --at https://api.example.com
+  microhost call greeter hello --discover                        a host of this network, found by mDNS
+  microhost call greeter hello --peer http://10.0.0.5:8080       a host that this one knows to have it
   echo '{\"name\":\"Ada\"}' | microhost call greeter hello -
   microhost call greeter hello '{}' -H 'authorization: Bearer x' --timeout 500ms
   microhost call payments watch '{\"id\":\"7\"}' | jq .state      a stream of replies, as they come
@@ -67,9 +71,9 @@ pub struct Call {
     #[arg(value_name = "METHOD [JSON]")]
     rest: Vec<String>,
 
-    /// The host to call
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "MICROHOST_AT")]
-    at: String,
+    /// The host to call [default: http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL", env = "MICROHOST_AT")]
+    at: Option<String>,
 
     /// The protocol
     #[arg(long, value_enum, default_value_t = Protocol::Connect)]
@@ -110,7 +114,13 @@ pub struct Call {
     /// Tell the answer's headers and trailers on standard error
     #[arg(short, long)]
     verbose: bool,
+
+    #[command(flatten)]
+    discover: DiscoverArgs,
 }
+
+/// The host that is called unless another one is named.
+const USUAL: &str = "http://127.0.0.1:8080";
 
 /// How messages are encoded on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -133,11 +143,22 @@ impl Call {
     pub fn execute(self) -> Outcome {
         let (service, method, messages) = names::split(&self.service, &self.rest)?;
         let input = Input::of(messages, self.max_message)?;
-        let target = Target::parse("--at", &self.at, tls::Trust { ca: self.ca.clone(), insecure: self.insecure })?;
+        let trust = tls::Trust { ca: self.ca.clone(), insecure: self.insecure };
+        let search = self.discover.is_asked("--at", "MICROHOST_AT", self.at.as_deref())?;
+        let target = if search { None } else { Some(Target::parse("--at", self.at.as_deref().unwrap_or(USUAL), trust.clone())?) };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Failure::new(Exit::Failed, "cannot start").because(&error))?;
-        runtime.block_on(Conversation { call: &self, target: &target, service, method }.run(input))
+        let outcome = runtime.block_on(async {
+            let Some(target) = target else {
+                let found = found::find(&self.discover.begin()?, service, method, &trust).await?;
+                return Conversation { call: &self, target: &found.target, service: &found.service, method }.run(input).await;
+            };
+            Conversation { call: &self, target: &target, service, method }.run(input).await
+        });
+        // What looks for hosts may be waiting for one.
+        runtime.shutdown_background();
+        outcome
     }
 }

@@ -95,6 +95,11 @@ pub fn resolve<'a>(offered: &'a [Offered], service: &str, method: &str) -> Outco
     }
 }
 
+/// Whether a full name may be what was typed.
+pub fn fits(full: &str, given: &str) -> bool {
+    fit(full, given).is_some()
+}
+
 fn fit(full: &str, given: &str) -> Option<Fit> {
     if full == given {
         return Some(Fit::Exact);

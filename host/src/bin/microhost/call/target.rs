@@ -75,11 +75,16 @@ impl Target {
         Ok(Target { flag, host, port, tls, url, socket: None })
     }
 
-    /// The URL without what follows the port.
+    /// The URL without what follows the port, as requests have it.
     pub fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+
+    /// Where it is, for people.
+    pub fn name(&self) -> String {
         match &self.socket {
             Some(path) => format!("unix:{}", path.display()),
-            None => self.url.origin().ascii_serialization(),
+            None => self.origin(),
         }
     }
 
@@ -94,6 +99,13 @@ impl Target {
         &self.url[Position::BeforeHost..Position::AfterPort]
     }
 
+    /// What to do where nobody answers.
+    fn elsewhere(&self) -> String {
+        let named = format!("start a service with `microhost run`, name another host with {} URL", self.flag);
+        // Who was found is one of those that are there.
+        if self.flag == "--at" { format!("{named}, or find one with --discover") } else { named.replace(", name", ", or name") }
+    }
+
     /// Opens a connection.
     pub async fn connect(&self, version: Version) -> Outcome<TokioIo<Box<dyn Wire>>> {
         let alpn = match version {
@@ -102,24 +114,21 @@ impl Target {
         };
         // First, so that a wrong flag is told before an absent host.
         let tls = self.tls.as_ref().map(|trust| trust.config(alpn)).transpose()?;
-        let nobody = |error| {
-            Failure::new(Exit::Unreachable, format!("nobody answers at {}", self.origin()))
-                .because(&error)
-                .advise(format!("start a service with `microhost run`, or name another host with {} URL", self.flag))
-        };
+        let nobody =
+            |error| Failure::new(Exit::Unreachable, format!("nobody answers at {}", self.name())).because(&error).advise(self.elsewhere());
         if let Some(path) = &self.socket {
             return Ok(TokioIo::new(Box::new(UnixStream::connect(path).await.map_err(nobody)?)));
         }
         let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(nobody)?;
         // Messages are small and few; one that waits for the host to confirm the last is late.
-        tcp.set_nodelay(true).map_err(|error| Failure::new(Exit::Unreachable, format!("{} went away", self.origin())).because(&error))?;
+        tcp.set_nodelay(true).map_err(|error| Failure::new(Exit::Unreachable, format!("{} went away", self.name())).because(&error))?;
         let wire: Box<dyn Wire> = match tls {
             None => Box::new(tcp),
             Some(config) => {
                 let name = ServerName::try_from(self.host.clone())
                     .map_err(|error| Failure::new(Exit::Usage, format!("{:?} is no server name for TLS", self.host)).because(&error))?;
                 let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(|error| {
-                    Failure::new(Exit::Unreachable, format!("no TLS with {}", self.origin()))
+                    Failure::new(Exit::Unreachable, format!("no TLS with {}", self.name()))
                         .because(&error)
                         .advise("--ca FILE names the authority to trust; http:// if the host has no TLS; --insecure only for a test")
                 })?;
@@ -149,7 +158,7 @@ mod tests {
             let target = Target::parse("--at", at, Trust::default()).ok().expect("an address");
             assert_eq!((target.socket.as_deref(), target.authority()), (Some(std::path::Path::new(path)), "localhost"));
             assert_eq!(
-                (target.origin(), target.path("/a.B/C").ok().expect("a path")),
+                (target.name(), target.path("/a.B/C").ok().expect("a path")),
                 (format!("unix:{path}"), "/a.B/C".parse().expect("a path"))
             );
         }

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 
 /// Whom to trust: the machine's authorities, unless told otherwise.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Trust {
     /// Trust these authorities instead of the machine's.
     pub ca: Option<PathBuf>,

@@ -81,7 +81,7 @@ impl Client {
     pub fn name(&self) -> String {
         match &self.way {
             Way::Socket(socket) => socket.display().to_string(),
-            Way::Url { target, .. } => target.origin(),
+            Way::Url { target, .. } => target.name(),
         }
     }
 

@@ -46,10 +46,19 @@ pub struct HostArgs {
 /// Runs a command that talks with a host.
 pub fn run<F: Future<Output = Outcome>>(work: F) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Failure::new(Exit::Failed, "cannot start").because(&error))?.block_on(work)
+    let runtime = runtime.map_err(|error| Failure::new(Exit::Failed, "cannot start").because(&error))?;
+    let outcome = runtime.block_on(work);
+    // What looks for hosts may be waiting for one.
+    runtime.shutdown_background();
+    outcome
 }
 
 impl HostArgs {
+    /// What names the host, if anything does.
+    pub fn named(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
     /// The host that is meant.
     pub async fn client(self) -> Outcome<Client> {
         let Some(host) = self.host else { return only(door::find()).await };

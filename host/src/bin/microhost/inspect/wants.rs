@@ -38,6 +38,7 @@ const GRANTS: &[(&str, &str, &str, &str)] = &[
     ("wasi:http/client", "outgoing HTTP", "http = [\"HOST\"]", "--allow-http HOST"),
     ("wasi:http/handler", "outgoing HTTP", "http = [\"HOST\"]", "--allow-http HOST"),
     ("wasi:sockets/", "sockets", "sockets = true", "--allow-sockets"),
+    ("microhost:service/registry", "which services there are", "registry = true", "--allow-registry"),
     ("microhost:service/rpc", "calls by name", "calls = [\"SERVICE\"]", "--allow-call SERVICE[/METHOD]"),
 ];
 

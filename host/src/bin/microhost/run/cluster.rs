@@ -16,8 +16,9 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "URL", env = "MICROHOST_PEER", value_delimiter = ',', conflicts_with = "alone")]
     peer: Vec<Address>,
 
-    /// Where others reach this host, such as http://10.0.0.5:8080; may be given several times
-    /// [default: worked out from where it listens]
+    /// Where others reach this host, such as http://10.0.0.5:8080, or nats: for by the NATS server of
+    /// --cluster; may be given several times, the best first
+    /// [default: worked out from where it listens, then nats: where there is a server]
     #[arg(long, value_name = "URL", env = "MICROHOST_ADVERTISE", value_delimiter = ',')]
     advertise: Vec<Address>,
 

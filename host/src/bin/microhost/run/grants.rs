@@ -26,6 +26,10 @@ pub struct GrantFlags {
     #[arg(long)]
     pub allow_sockets: bool,
 
+    /// Let the service see which services there are, in this host and in others, and where
+    #[arg(long)]
+    pub allow_registry: bool,
+
     /// Let the service call another one: shop.stock.Stock, shop.stock.Stock/Take, or * for all; may be
     /// given several times
     #[arg(long, value_name = "SERVICE[/METHOD]")]
@@ -44,6 +48,7 @@ impl GrantFlags {
         grants.folders.extend(self.dir.iter().cloned().map(|mount| (mount.guest, mount.folder)));
         grants.http.extend(self.allow_http.iter().cloned());
         grants.sockets |= self.allow_sockets;
+        grants.registry |= self.allow_registry;
         grants.calls.extend(self.allow_call.iter().cloned());
         grants.late.extend(self.late.iter().cloned());
     }

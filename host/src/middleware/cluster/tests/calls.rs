@@ -93,6 +93,21 @@ async fn a_callee_that_fails_is_not_buried_under_tries() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_try_that_met_nobody_is_at_nobodys_expense() {
+    let shop = Shop::with(&["a", "b", "c"], "").await;
+    shop.all_do(Does::Refuses);
+    for _ in 0..1_000 {
+        shop.call("Put").await.expect_err("nobody is there");
+    }
+    // Whoever is back first answers all calls, also those that first meet one who is not.
+    shop.hosts["b"].does(Does::Answers(0));
+    for _ in 0..1_000 {
+        assert_eq!(shop.call("Put").await.expect("one is there"), "b");
+    }
+    assert_eq!(shop.stats.callee("shop.Stock").over_budget.load(Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_was_shed_is_not_tried_again_at_once() {
     let shop = Shop::with(&["a", "b"], "backoff = \"1s\"\nmax-backoff = \"1s\"").await;
     shop.all_do(Does::Sheds);

@@ -4,21 +4,29 @@ use std::fmt::Write;
 
 use clap::Args;
 use microhost::admin::view::{Description, EndpointView, MessageView};
+use serde::Serialize;
 
+use crate::discover::DiscoverArgs;
 use crate::door::{self, HostArgs, segment};
 use crate::failure::Outcome;
 use crate::output::{self, Paint, visible};
-use crate::services::age;
+use crate::services::{Place, age};
 use crate::table::{Cell, Table};
 
-/// Show a running service: endpoints, messages, imports, grants, limits
+mod elsewhere;
+
+use elsewhere::{Elsewhere, Offering};
+
+/// Show a service: the hosts that offer it, endpoints, messages, imports, grants, limits
 ///
-/// The service is named as in the settings and in `microhost services`.
+/// The service is named as in the settings and in `microhost services`. One that runs only on other hosts
+/// may be named as callers do, too, and is shown as far as they tell others of it.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   microhost describe orders
   microhost describe orders --host shop
+  microhost describe orders --discover                 wherever it runs on this network
   microhost describe orders --json | jq .endpoints")]
 pub struct Describe {
     /// The service, by its name in the settings
@@ -30,25 +38,58 @@ pub struct Describe {
 
     #[command(flatten)]
     host: HostArgs,
+
+    #[command(flatten)]
+    discover: DiscoverArgs,
+}
+
+/// What a host tells of its own service, with who else has it.
+#[derive(Serialize)]
+struct Own {
+    #[serde(flatten)]
+    found: Description,
+    nodes: Vec<Offering>,
 }
 
 impl Describe {
     /// Prints what is known.
     pub fn execute(self) -> Outcome {
         door::run(async {
-            let found: Description = self.host.client().await?.get(&format!("services/{}", segment(&self.service))).await?;
-            if self.json { output::print_json(&found) } else { output::print(text(&found, Paint::for_stdout())) }
+            let place = Place::of(self.host, &self.discover).await?;
+            if let Place::Network(search) = &place {
+                search.until(|nodes| Elsewhere::of(nodes.by_id.values().map(|node| &**node), None, &self.service).is_some()).await;
+            }
+            let (services, cluster) = place.look().await?;
+            let elsewhere = Elsewhere::of(&cluster.nodes, cluster.own.as_deref(), &self.service);
+            let client = match &place {
+                Place::Host(client) => client,
+                Place::Network(search) if cluster.nodes.is_empty() => return Err(search.nobody().await),
+                Place::Network(search) => {
+                    let Some(elsewhere) = elsewhere else {
+                        return Err(search.with_troubles(elsewhere::unknown(&self.service, &cluster.nodes)).await);
+                    };
+                    return elsewhere.print(self.json);
+                }
+            };
+            let is_own = services.iter().flatten().any(|own| own.name == self.service);
+            match elsewhere {
+                Some(elsewhere) if !is_own => elsewhere.print(self.json),
+                // Where nobody knows it, the host says what there is.
+                elsewhere => {
+                    let found = client.get(&format!("services/{}", segment(&self.service))).await?;
+                    let own = Own { found, nodes: elsewhere.map(|elsewhere| elsewhere.nodes).unwrap_or_default() };
+                    if self.json { output::print_json(&own) } else { output::print(text(&own, Paint::for_stdout())) }
+                }
+            }
         })
     }
 }
 
 /// Writing to a string cannot fail, so no result of it is looked at, here and below.
-fn text(found: &Description, paint: Paint) -> String {
+fn text(Own { found, nodes }: &Own, paint: Paint) -> String {
     let service = &found.service;
     let mut text = String::new();
-    let heading = |text: &mut String, what: &str| {
-        let _ = writeln!(text, "\n{}", paint.strong(what));
-    };
+    let heading = |text: &mut String, what: &str| heading(text, what, paint);
     let version = service.version.as_deref().map(|version| format!(" {}", visible(version))).unwrap_or_default();
     let _ = writeln!(text, "{}{version}  {}", paint.strong(&visible(&service.name)), service.state.name());
     if let Some(why) = &service.why {
@@ -86,6 +127,10 @@ fn text(found: &Description, paint: Paint) -> String {
     for (name, fact) in facts.into_iter().filter_map(|(name, fact)| Some((name, fact?))) {
         let _ = writeln!(text, "  {name:<10} {}", visible(&fact));
     }
+    if !nodes.is_empty() {
+        heading(&mut text, "offered by");
+        elsewhere::offered(nodes, &mut text, paint);
+    }
     if !found.endpoints.is_empty() {
         heading(&mut text, "endpoints");
         endpoints(&found.endpoints, &mut text);
@@ -121,6 +166,10 @@ fn text(found: &Description, paint: Paint) -> String {
         let _ = writeln!(text, "  {}", columns.join(" ").trim_end());
     }
     text.trim_end().to_owned()
+}
+
+fn heading(text: &mut String, what: &str, paint: Paint) {
+    let _ = writeln!(text, "\n{}", paint.strong(what));
 }
 
 fn endpoints(all: &[EndpointView], text: &mut String) {
