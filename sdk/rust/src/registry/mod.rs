@@ -21,7 +21,7 @@
 //!         match change {
 //!             registry::Change::Put(offer) => log::info!("{} offers it", offer.node),
 //!             registry::Change::Gone { node, .. } => log::info!("{node} is gone"),
-//!             registry::Change::Complete => log::info!("these are all, for now"),
+//!             registry::Change::Complete => log::info!("these are all that there are"),
 //!         }
 //!     }
 //!     Ok(())
