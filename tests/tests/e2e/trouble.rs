@@ -7,7 +7,7 @@ use bytes::Bytes;
 use e2e::host::{Host, Start};
 use e2e::http::{Answer, Connection, Version, request};
 use e2e::load::Load;
-use e2e::metrics::{CALLS, IN_FLIGHT, Metrics, STREAMS};
+use e2e::metrics::{CALLS, IN_FLIGHT, Metrics};
 use e2e::{guests, settings, soon};
 use http::Request;
 use serde_json::{Value, json};
@@ -142,9 +142,9 @@ impl<H> Callee<H> {
         self.metrics().await.sum(CALLS, &[("endpoint", "Sleep")]) as u64
     }
 
-    /// Whether it has a stream that is open.
-    pub async fn streams(&mut self) -> bool {
-        self.metrics().await.sum(STREAMS, &[]) > 0.0
+    /// Whether it has a stream of this method that is open.
+    pub async fn streams(&mut self, method: &str) -> bool {
+        self.metrics().await.sum(IN_FLIGHT, &[("endpoint", method)]) > 0.0
     }
 
     /// The slow calls that its handler has begun, by its own count; it can be asked when all have ended, as
