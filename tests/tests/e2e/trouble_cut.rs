@@ -33,10 +33,9 @@ async fn a_host_that_is_cut_off_under_load_fails_no_call_and_is_used_again_when_
     let slow = Slow::begin(machine.open(PORT, Version::Two).await, &mut backs).await;
     let mut cut = backs.pop().expect("three");
     cut.host.0.cut();
-    let since = Instant::now();
     all_serve(&mut backs, 100.0).await;
-    front.logged("calls to a host fail").await;
-    println!("the host is left alone {:?} after it was cut off", since.elapsed());
+    // Longer than a try may take. Few calls are left waiting, as those who choose look at how many wait already;
+    // whether enough to open the breaker is chance.
     load.goes_on(5000).await;
     cut.host.0.heal();
     let since = Instant::now();
