@@ -155,8 +155,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         }
         let reach = Reach::new(listening, &id);
         let node = members::node(&id, &host, &overview, &cluster, name.as_ref(), reach.watch());
-        let own = node.clone();
-        tokio::spawn(async move { outlook.follow(own).await });
+        tokio::spawn(outlook.follow(node.clone()));
         if let Some(peers) = peers {
             overview.meet(peers);
             overview.tell(node.clone());

@@ -22,15 +22,21 @@ impl Outlook {
         Outlook { view, own: watch::Sender::new(Arc::default()) }
     }
 
-    /// Takes in what the own host tells of itself, until it tells nothing any more.
-    pub async fn follow(&self, mut own: watch::Receiver<Arc<Node>>) {
-        loop {
-            let node = Arc::clone(&own.borrow_and_update());
-            self.own.send_replace(Arc::new(Nodes::of(BTreeMap::from([(node.id.clone(), node)]))));
-            if own.changed().await.is_err() {
-                return;
+    /// Takes in what the own host tells of itself: at once, and, as the future runs, whatever it tells then,
+    /// until it tells nothing any more.
+    pub fn follow(self: &Arc<Outlook>, mut own: watch::Receiver<Arc<Node>>) -> impl Future<Output = ()> + Send + use<> {
+        let outlook = Arc::clone(self);
+        outlook.know(&mut own);
+        async move {
+            while own.changed().await.is_ok() {
+                outlook.know(&mut own);
             }
         }
+    }
+
+    fn know(&self, own: &mut watch::Receiver<Arc<Node>>) {
+        let node = Arc::clone(&own.borrow_and_update());
+        self.own.send_replace(Arc::new(Nodes::of(BTreeMap::from([(node.id.clone(), node)]))));
     }
 
     /// What is known now.
@@ -196,8 +202,8 @@ mod tests {
     fn outlook() -> (Arc<Outlook>, Arc<Memory>, watch::Sender<Arc<Node>>) {
         let (view, memory, own) = (Arc::new(View::default()), Arc::new(Memory::default()), watch::Sender::new(node("own", "1")));
         let outlook = Arc::new(Outlook::new(Arc::clone(&view)));
-        let (following, told, registry) = (Arc::clone(&outlook), own.subscribe(), Arc::clone(&memory));
-        tokio::spawn(async move { following.follow(told).await });
+        tokio::spawn(outlook.follow(own.subscribe()));
+        let registry = Arc::clone(&memory);
         tokio::spawn(async move { view.follow(&*registry).await });
         (outlook, memory, own)
     }
