@@ -333,6 +333,11 @@ impl Host {
         self.process.signal(libc::SIGTERM);
     }
 
+    /// Asks it to end as Ctrl-C does, and does not wait.
+    pub fn interrupt(&self) {
+        self.process.signal(libc::SIGINT);
+    }
+
     /// Kills it without warning and waits until it is gone.
     pub async fn kill(&self) {
         self.process.signal(libc::SIGKILL);

@@ -233,6 +233,11 @@ impl Streams {
 }
 
 impl Unanswered {
+    /// Waits for the headers of the reply.
+    pub async fn answered(self) -> Stream {
+        Stream::of(soon("the headers of a reply", self.response).await.expect("a reply"), Some(self.send))
+    }
+
     /// Sends the same message until none is taken for so long; how many were.
     pub async fn send_until_stuck(self, message: &Value, patience: Duration) -> usize {
         let Unanswered { mut send, response } = self;

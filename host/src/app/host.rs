@@ -16,6 +16,7 @@ use super::{Load, NotRunning, ReadyEndpoint, ReadyService};
 use crate::admin::{Clash, Overview};
 use crate::schema::Handled;
 use crate::settings::SettingsError;
+use crate::status::{Code, Status};
 use crate::wasm::directory::Directory;
 use crate::wasm::load::{Loaded, Loader};
 use crate::wasm::service::{Figures, Plan, Service, StartError, Starter};
@@ -257,6 +258,14 @@ impl Host {
     /// Who offers what.
     pub fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// Takes no more calls, and ends all that run, whichever version has them: they fail with `unavailable`.
+    /// How many somebody still waited for.
+    pub fn cut(&self) -> usize {
+        let why = || Status::new(Code::Unavailable, "the host stops, and its last calls have had their time");
+        let beside: Vec<_> = self.lines.lock().expect("no holder panics").values().flat_map(|line| line.beside()).collect();
+        self.running().iter().chain(&beside).map(|running| running.service.cut(why)).sum()
     }
 
     /// Takes no more calls, and ends every instance when it has none.

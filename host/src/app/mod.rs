@@ -59,8 +59,8 @@ use reach::Reach;
 use registries::Registries;
 use vitals::Signs;
 
-/// How long calls that run may take to end once the host is told to stop.
-const DRAIN_GRACE: Duration = Duration::from_secs(30);
+/// How long connections may take to write what became of calls that took longer than the grace.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long the lanes may take to end when all calls have.
 const LANES_GRACE: Duration = Duration::from_secs(2);
@@ -71,7 +71,7 @@ const LANES_GRACE: Duration = Duration::from_secs(2);
 /// and serves nothing, where services cannot start that must ([`Options::must_start`]), or where the
 /// address or the door cannot be had.
 pub fn run(options: Options) -> anyhow::Result<()> {
-    let Options { listen, cluster, calls, door, name, journal, services: loads, failed, must_start, cache, on_ready } = options;
+    let Options { listen, cluster, calls, grace, door, name, journal, services: loads, failed, must_start, cache, on_ready } = options;
     let by_nats = cluster.advertise.iter().any(|address| matches!(address, Address::Nats(_)));
     if by_nats && !cluster.is_alone() && !cluster.registry.iter().any(|backend| matches!(backend, Backend::Nats(_))) {
         bail!("others are to reach this host by `nats:`, and it has no NATS server: give it one with --cluster nats://HOST");
@@ -179,9 +179,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         telling.end().await;
         let began = Instant::now();
         tokio::select! {
-            cut = serving.drain(DRAIN_GRACE) => {
-                tracing::info!(seconds = began.elapsed().as_secs_f64(), connections_cut = cut, "stopped");
-            }
+            () = stopped(&serving, &host, grace) => tracing::info!(seconds = began.elapsed().as_secs_f64(), "stopped"),
             signal = stop.next() => tracing::warn!(signal, "stopped at once; calls that ran were cut off"),
         }
         overview.journal.end();
@@ -195,6 +193,15 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     host.close();
     lanes.stop(LANES_GRACE);
     Ok(())
+}
+
+/// Lets the calls that run end within `grace`, and ends those that do not.
+async fn stopped(serving: &edge::Serving, host: &Host, grace: Duration) {
+    if !serving.drain(grace).await {
+        let calls = host.cut();
+        let connections = serving.end(FAREWELL).await;
+        tracing::warn!(calls, connections_cut = connections, "calls that took longer than the grace were ended");
+    }
 }
 
 /// What the host does beside serving runs on one thread of its own, also while services start.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Failed, Host};
 use crate::admin::Journal;
@@ -21,6 +22,8 @@ pub struct Options {
     pub cluster: Cluster,
     /// How calls of services fail well.
     pub calls: Calls,
+    /// How long calls that run may take to end once the host is told to stop; those that do not fail then.
+    pub grace: Duration,
     /// What commands call the host; its process id where it has no name.
     pub name: Option<HostName>,
     /// The log, as the door shows it. Whoever sets up the program's log has it listen there.

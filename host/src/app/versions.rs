@@ -127,13 +127,19 @@ impl Line {
 
     /// Ends all of them.
     pub(super) fn close(&self) {
-        let others = self.others();
-        if let Some(watch) = &others.watch {
+        if let Some(watch) = &self.others().watch {
             watch.abort();
         }
-        for running in others.draining.iter().map(|(running, _)| running).chain(others.canary.iter().map(|canary| &canary.running)) {
+        for running in self.beside() {
             running.service.close();
         }
+    }
+
+    /// The versions beside the one that serves that may have calls.
+    pub(super) fn beside(&self) -> Vec<Arc<Running>> {
+        let others = self.others();
+        let draining = others.draining.iter().map(|(running, _)| running);
+        draining.chain(others.canary.iter().map(|canary| &canary.running)).cloned().collect()
     }
 }
 

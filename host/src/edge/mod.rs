@@ -208,14 +208,21 @@ impl Serving {
         self.acceptors.iter().for_each(tokio::task::AbortHandle::abort);
     }
 
-    /// Takes nothing new, lets what runs end within `grace`, and closes every connection.
-    ///
-    /// Returns how many connections were cut off at the end of the grace.
-    pub async fn drain(&self, grace: Duration) -> usize {
+    /// Takes nothing new, and lets what runs end within `grace`. Whether all of it has, and every connection
+    /// with it; what has not goes on.
+    pub async fn drain(&self, grace: Duration) -> bool {
         self.edge.overview.health.enter(Phase::Draining);
         self.shut();
         self.edge.open.drain();
-        if tokio::time::timeout(grace, self.edge.open.emptied()).await.is_ok() {
+        tokio::time::timeout(grace, self.edge.open.emptied()).await.is_ok()
+    }
+
+    /// Ends what is left after [`Serving::drain`]: connections whose calls have been ended have `farewell` to
+    /// write what those came to.
+    ///
+    /// Returns how many connections were cut off with calls that had no answer.
+    pub async fn end(&self, farewell: Duration) -> usize {
+        if tokio::time::timeout(farewell, self.edge.open.emptied()).await.is_ok() {
             return 0;
         }
         let cut = self.edge.open.cut();

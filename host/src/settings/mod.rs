@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -37,6 +38,9 @@ pub use limits::{Limits, parse_bytes, parse_duration};
 pub use listen::{Place, Places};
 pub use route::HttpRoute;
 pub use share::Share;
+
+/// How long calls that run may take to end once the host is told to stop, unless the settings say otherwise.
+pub const GRACE: Duration = Duration::from_secs(30);
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -247,6 +251,9 @@ pub struct Settings {
     pub cluster: Option<Cluster>,
     /// Whether one service that cannot start ends the run.
     pub strict: bool,
+    /// How long calls that run may take to end once the host is told to stop; [`GRACE`] unless set.
+    #[serde(deserialize_with = "value::given_duration")]
+    pub grace: Option<Duration>,
     /// How the project around the settings file is built, where it is not by cargo.
     pub build: Option<Build>,
     /// How calls of services fail well.
@@ -349,6 +356,10 @@ mod tests {
             let error = Settings::parse(&format!("[{table}]\n{line}\n")).expect_err(line);
             let place = if line.contains('\n') { "line 3, column" } else { "line 2, column" };
             assert!(error.contains(words) && error.contains(place), "[{table}] {line}: {error}");
+        }
+        for (said, why) in [("grace = 5", "a time with its unit"), ("grace = \"soon\"", "a time such as 500ms or 5s")] {
+            let error = Settings::parse(said).expect_err(said);
+            assert!(error.contains("line 1, column") && error.contains(why), "{said}: {error}");
         }
         let error = Settings::parse("strict = \"yes\"").expect_err("a text");
         assert!(error.contains("line 1, column") && error.contains("expected a boolean"), "{error}");

@@ -8,7 +8,7 @@ type Tables = [(&'static str, &'static [&'static str])];
 
 /// The tables of the file.
 const TABLES: &Tables = &[
-    ("the top of the file", &["listen", "admin", "cluster", "strict", "build", "calls", "service"]),
+    ("the top of the file", &["listen", "admin", "cluster", "strict", "grace", "build", "calls", "service"]),
     ("[listen]", &["address", "tls", "admin-token", "connections", "streams", "header-bytes", "headers"]),
     ("[admin]", &["name", "socket", "enabled"]),
     ("[cluster]", &["registry", "peers", "advertise", "interfaces", "name", "zone", "labels", "lease"]),

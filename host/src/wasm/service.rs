@@ -535,6 +535,11 @@ impl Service {
         cut
     }
 
+    /// Takes no more calls, and ends those that run with this failure; how many somebody still waited for.
+    pub fn cut(&self, why: impl Fn() -> Status) -> usize {
+        self.pool.cut(why)
+    }
+
     /// Takes no more calls, and ends every instance when it has none.
     pub fn close(&self) {
         self.pool.close();

@@ -16,6 +16,7 @@ mod compression;
 mod dev;
 mod disk;
 mod errors;
+mod grace;
 mod grants;
 mod health;
 mod health_host;

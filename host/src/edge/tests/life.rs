@@ -58,13 +58,13 @@ async fn a_drain_lets_calls_end_and_closes_what_is_idle() {
         let answer = Answer::read(streamed.await.expect("no panic").expect("an answer")).await;
         assert_eq!((&answer.body[5..], answer.trailer("grpc-status")), (&b"done"[..], "0"));
     };
-    let (cut, ()) = within(futures::future::join(drained, ended)).await;
-    assert_eq!((cut, edge.overview.edge.connections.load(Relaxed)), (0, 0));
+    let (all, ()) = within(futures::future::join(drained, ended)).await;
+    assert_eq!((all, edge.overview.edge.connections.load(Relaxed)), (true, 0));
     assert!(TcpStream::connect(edge.address()).await.is_err(), "the listener is closed");
 }
 
 #[tokio::test]
-async fn a_drain_cuts_off_what_does_not_end_in_its_grace() {
+async fn what_does_not_end_in_the_grace_of_a_drain_is_cut_off() {
     let mut edge = TestEdge::start();
     let mut socket = edge.socket().await;
     socket
@@ -77,7 +77,8 @@ async fn a_drain_cuts_off_what_does_not_end_in_its_grace() {
     let _streamed =
         tokio::spawn(sender.send_request(post(Version::HTTP_2, "Slow", "application/grpc", &[], enveloped(0, b"")).map(Full::new)));
     assert_eq!((edge.moment().await, edge.moment().await), (Moment::Began, Moment::Began));
-    assert_eq!(within(edge.serving.drain(Duration::from_millis(50))).await, 2);
+    assert!(!within(edge.serving.drain(Duration::from_millis(50))).await);
+    assert_eq!(within(edge.serving.end(Duration::from_millis(50))).await, 2);
     assert_eq!((edge.moment().await, edge.moment().await), (Moment::Dropped, Moment::Dropped));
     assert_eq!(read_all(&mut socket).await, "");
     edge.all_closed().await;

@@ -366,8 +366,9 @@ async fn a_drain_waits_for_streams_and_cuts_them_off_after_its_grace() {
                 talks.drain(..).for_each(Talk::hang_up);
             }
         };
-        let (cut, ()) = within(futures::future::join(watched.edge.serving.drain(grace), ended)).await;
-        assert_eq!(cut, if grace == LIMIT { 0 } else { WAYS.len() });
+        let (all, ()) = within(futures::future::join(watched.edge.serving.drain(grace), ended)).await;
+        assert_eq!(all, grace == LIMIT);
+        assert_eq!(within(watched.edge.serving.end(Duration::from_millis(50))).await, if all { 0 } else { WAYS.len() });
         let mut dropped = 0;
         while dropped < WAYS.len() {
             dropped += usize::from(watched.next().await == Seen::Dropped);

@@ -179,8 +179,8 @@ async fn a_host_that_stops_lets_calls_by_nats_end_and_takes_no_more() {
     let call = tokio::spawn(channel.call("/t.Test/Waits", request("", None)));
     assert_eq!(edge.moment().await, Moment::Began);
     edge.go.add_permits(1);
-    let (cut, reply) = within(future::join(edge.serving.drain(LIMIT), call)).await;
-    assert_eq!((cut, reply.expect("no panic").expect("answered").body), (0, "done".into()));
+    let (all, reply) = within(future::join(edge.serving.drain(LIMIT), call)).await;
+    assert_eq!((all, reply.expect("no panic").expect("answered").body), (true, "done".into()));
     let status = within(channel.call("/t.Test/Echo", request("abc", None))).await.expect_err("it has stopped");
     assert_eq!((status.code(), status.is_unseen()), (Code::Unavailable, true), "{status:?}");
 }

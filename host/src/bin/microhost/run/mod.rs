@@ -3,11 +3,12 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use microhost::admin::Journal;
 use microhost::app::{self, Cache, Failed, Load, MustStart, OnReady, Options};
-use microhost::settings::{HostName, Isolation, Limits, Place, Places, Tls};
+use microhost::settings::{HostName, Isolation, Limits, Place, Places, Tls, parse_duration};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -63,6 +64,11 @@ pub struct Asked {
     /// file's name]
     #[arg(long)]
     name: Option<String>,
+
+    /// How long calls that run may take to end once the host is told to stop; 0s ends them at once
+    /// [default: 30s]
+    #[arg(long, value_name = "TIME", env = "MICROHOST_GRACE", value_parser = parse_duration)]
+    grace: Option<Duration>,
 
     /// Keep compiled components here [default: microhost in the user's cache folder]
     #[arg(long, value_name = "DIR", env = "MICROHOST_CACHE_DIR", conflicts_with = "no_cache")]
@@ -205,7 +211,7 @@ impl Asked {
             [] => None,
             places => Some(Places::of(places.iter().cloned()).map_err(|why| Failure::new(Exit::Usage, format!("--listen: {why}")))?),
         };
-        let place = plan::Place { listen, tls, admin: self.admin.clone(), cluster: self.cluster.clone() };
+        let place = plan::Place { listen, tls, admin: self.admin.clone(), cluster: self.cluster.clone(), grace: self.grace };
         plan::make(&self.paths, &place, self.name.clone(), &self.overrides)
     }
 
@@ -216,8 +222,8 @@ impl Asked {
             Some(folder) => Cache::Folder(folder.clone()),
             None => Cache::usual(),
         };
-        let Plan { listen, cluster, calls, door, host: name, .. } = plan;
+        let Plan { listen, cluster, calls, door, grace, host: name, .. } = plan;
         let Begin { services, failed, must_start, on_ready } = begin;
-        Ok(app::run(Options { listen, cluster, calls, door, name, journal, services, failed, must_start, cache, on_ready })?)
+        Ok(app::run(Options { listen, cluster, calls, door, grace, name, journal, services, failed, must_start, cache, on_ready })?)
     }
 }

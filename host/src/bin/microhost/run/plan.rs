@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use microhost::app::{Entrance, Load};
 use microhost::project::{self, Cancel, ProjectError, Source};
-use microhost::settings::{Admin, Calls, Cluster, HostName, Limits, Listen, Places, Service, Settings, SettingsError, Tls};
+use microhost::settings::{Admin, Calls, Cluster, GRACE, HostName, Limits, Listen, Places, Service, Settings, SettingsError, Tls};
 
 use super::{AdminArgs, ClusterArgs, Overrides};
 use crate::exit::Exit;
@@ -22,6 +23,8 @@ pub struct Plan {
     pub calls: Calls,
     /// How commands reach the host.
     pub door: Entrance,
+    /// How long calls that run may take to end once it is told to stop.
+    pub grace: Duration,
     /// What commands call it.
     pub host: Option<HostName>,
     /// Whether one service that cannot start ends the run.
@@ -66,7 +69,7 @@ impl Wanted {
     }
 }
 
-/// What the command line says of where to listen.
+/// What the command line says of the host.
 #[derive(Default)]
 pub struct Place {
     /// The address and the sockets, relative to the current folder; those of the settings where nothing is said.
@@ -78,6 +81,8 @@ pub struct Place {
     pub admin: AdminArgs,
     /// How it is to find other hosts; as in the settings where nothing is said.
     pub cluster: ClusterArgs,
+    /// How long calls that run may take to end; as in the settings where nothing is said.
+    pub grace: Option<Duration>,
 }
 
 /// Reads what the paths stand for, and joins it into one host.
@@ -87,6 +92,7 @@ pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &
         cluster: Cluster::default(),
         calls: Calls::default(),
         door: Entrance::Usual,
+        grace: GRACE,
         host: None,
         strict: false,
         services: Vec::new(),
@@ -95,6 +101,7 @@ pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &
     let mut listens: Vec<(PathBuf, Listen)> = Vec::new();
     let mut calls: Vec<(PathBuf, Calls)> = Vec::new();
     let mut clusters: Vec<(PathBuf, Cluster)> = Vec::new();
+    let mut graces: Vec<(PathBuf, Duration)> = Vec::new();
     for path in paths {
         match project::locate(path)? {
             Source::Component(found) | Source::Project(found) => {
@@ -108,16 +115,21 @@ pub fn make(paths: &[PathBuf], place: &Place, name: Option<String>, overrides: &
                 listens.extend(settings.listen.map(|listen| (file.clone(), at(listen, &base, place))));
                 calls.extend((settings.calls != Calls::default()).then_some((file.clone(), settings.calls)));
                 clusters.extend(settings.cluster.map(|cluster| (file.clone(), cluster.at(&base))));
+                graces.extend(settings.grace.map(|grace| (file.clone(), grace)));
                 admins.extend(settings.admin.map(|admin| (file.clone(), admin.at(&base))));
                 plan.services.extend(services(settings.service, &file, &base, overrides)?);
             }
         }
     }
-    plan.listen = one(listens, "listen", "; where only the addresses differ, --listen ADDRESS is enough")?
+    plan.listen = one(listens, "a table [listen]", "; where only the addresses differ, --listen ADDRESS is enough")?
         .unwrap_or_else(|| at(Listen::default(), Path::new(""), place));
-    plan.calls = one(calls, "calls", "")?.unwrap_or_default();
-    plan.cluster = place.cluster.over(one(clusters, "cluster", "")?.unwrap_or_default());
-    (plan.door, plan.host) = entrance(one(admins, "admin", "")?.unwrap_or_default(), &place.admin);
+    plan.calls = one(calls, "a table [calls]", "")?.unwrap_or_default();
+    plan.cluster = place.cluster.over(one(clusters, "a table [cluster]", "")?.unwrap_or_default());
+    plan.grace = match place.grace {
+        Some(grace) => grace,
+        None => one(graces, "the key `grace`", ", or say --grace TIME")?.unwrap_or(GRACE),
+    };
+    (plan.door, plan.host) = entrance(one(admins, "a table [admin]", "")?.unwrap_or_default(), &place.admin);
     if let Some(name) = name {
         rename(&mut plan.services, name)?;
     }
@@ -198,16 +210,16 @@ fn at(mut listen: Listen, base: &Path, place: &Place) -> Listen {
     listen
 }
 
-/// The one table of a name that all settings files agree on.
-fn one<T: PartialEq>(tables: Vec<(PathBuf, T)>, name: &str, advice: &str) -> Outcome<Option<T>> {
-    let mut tables = tables.into_iter();
-    let Some((first, table)) = tables.next() else { return Ok(None) };
-    match tables.find(|(_, other)| *other != table) {
-        None => Ok(Some(table)),
-        Some((other, _)) => Err(Failure::new(Exit::Refused, format!("two settings files have a table [{name}], and not the same"))
+/// What all settings files agree on that say it; `what` is how they do.
+fn one<T: PartialEq>(said: Vec<(PathBuf, T)>, what: &str, advice: &str) -> Outcome<Option<T>> {
+    let mut said = said.into_iter();
+    let Some((first, value)) = said.next() else { return Ok(None) };
+    match said.find(|(_, other)| *other != value) {
+        None => Ok(Some(value)),
+        Some((other, _)) => Err(Failure::new(Exit::Refused, format!("two settings files have {what}, and not the same"))
             .note(first.display().to_string())
             .note(other.display().to_string())
-            .advise(format!("leave [{name}] in one of them{advice}"))),
+            .advise(format!("leave it in one of them{advice}"))),
     }
 }
 
@@ -373,6 +385,20 @@ mod tests {
         let place = Place { listen: Some(SocketAddr::from(([127, 0, 0, 1], 3)).into()), ..Place::default() };
         let plan = make(&paths, &place, None, &Overrides::default()).ok().expect("a plan");
         assert_eq!((plan.listen.address.tcp.map(|address| address.port()), plan.services.len()), (Some(3), 2));
+    }
+
+    #[test]
+    fn settings_files_that_give_calls_another_time_to_end_need_a_word_of_the_command_line() {
+        let grace = |time: &str| format!("grace = \"{time}\"\n[service.of-{time}]\ncomponent = \"a.wasm\"\n");
+        let (one, other, third) = (folder(&grace("0s")), folder(&grace("1m")), folder(""));
+        let one_of = plan(one.path(), &Overrides::default());
+        assert_eq!((one_of.grace, plan(third.path(), &Overrides::default()).grace), (Duration::ZERO, GRACE));
+        let paths = [one.path().to_owned(), other.path().to_owned()];
+        let (exit, text) = told(joined(&paths, None, &Overrides::default()));
+        assert!(exit == Exit::Refused && text.contains("`grace`") && text.contains("--grace TIME"), "{text}");
+        let place = Place { grace: Some(Duration::from_secs(2)), ..Place::default() };
+        let plan = make(&paths, &place, None, &Overrides::default()).ok().expect("a plan");
+        assert_eq!(plan.grace, Duration::from_secs(2));
     }
 
     #[test]
