@@ -82,7 +82,8 @@ impl Drop for Grave {
 
 #[tokio::test]
 async fn a_host_that_was_killed_is_tried_ever_less_and_no_more_once_its_lease_is_out() {
-    let (front, mut backs) = three(&cluster::unique("trouble-grave"), "", "[cluster]\nlease = \"5s\"\n").await;
+    let lease = "[cluster]\nlease = \"5s\"\n";
+    let (front, mut backs) = three(&cluster::unique("trouble-grave"), lease, lease).await;
     let load = load(&front).await;
     all_serve(&mut backs, 200.0).await;
     let gone = backs.pop().expect("three").host;
