@@ -151,6 +151,13 @@ impl Status {
         }))
     }
 
+    /// Tells the caller first what it is that failed.
+    #[must_use]
+    pub fn about(mut self, what: &str) -> Status {
+        self.0.message = format!("{what}: {}", self.0.message).into();
+        self
+    }
+
     /// Adds an error detail for the caller.
     #[must_use]
     pub fn with_detail(mut self, detail: Detail) -> Status {

@@ -8,10 +8,12 @@ use futures::future::join_all;
 use http::{HeaderMap, HeaderValue};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{members, registries};
+use super::members;
+use super::registries::{self, Registries};
 use crate::registry::fetch::{self, CLUSTER};
 use crate::registry::{Address, Nodes, View};
 use crate::settings::Cluster;
+use crate::tunnel::Tunnels;
 
 /// How long a host that was named may take to say why it is not known.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -20,19 +22,26 @@ const ANSWER: Duration = Duration::from_secs(2);
 pub struct Onlooker {
     cluster: Cluster,
     view: Arc<View>,
+    tunnels: Option<Arc<Tunnels>>,
 }
 
 impl Onlooker {
     /// Begins to listen, for as long as the runtime runs that this is called in.
     pub fn begin(cluster: Cluster) -> Onlooker {
         let view = Arc::default();
-        members::hear(&view, &registries::open(&cluster).all);
-        Onlooker { cluster, view }
+        let Registries { all, tunnels, .. } = registries::open(&cluster);
+        members::hear(&view, &all);
+        Onlooker { cluster, view, tunnels }
     }
 
     /// What it has heard.
     pub fn view(&self) -> &View {
         &self.view
+    }
+
+    /// The ways to hosts by NATS, where a server of it is among what tells of them.
+    pub fn tunnels(&self) -> Option<&Arc<Tunnels>> {
+        self.tunnels.as_ref()
     }
 
     /// Listens until `done`, and then until nothing new has come for as long as `quiet`; all in all as long

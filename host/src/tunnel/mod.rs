@@ -14,7 +14,7 @@ use std::sync::Arc;
 use async_nats::Client;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::connections::Nats;
+use crate::connections::{self, Nats};
 use crate::settings::{HostName, Subject};
 
 mod frame;
@@ -64,6 +64,20 @@ impl Tunnels {
     /// Where the host of this id listens: letters, digits, `-` and `_`.
     pub fn subject(&self, id: &str) -> Subject {
         Subject::of_host(&self.cluster, id)
+    }
+
+    /// Has the servers take what was sent on all connections: a program that ends says goodbye by that.
+    pub async fn flush(&self) {
+        for server in &self.servers {
+            // One that is out of reach is not waited for.
+            let up = matches!(*server.link().borrow(), connections::Link::Up(_));
+            if up
+                && let Ok((client, _)) = server.connected().await
+                && let Err(error) = client.flush().await
+            {
+                tracing::debug!(server = server.name(), %error, "other hosts hear later that this side has gone");
+            }
+        }
     }
 
     /// A subject for one side of one connection, which nobody can guess.

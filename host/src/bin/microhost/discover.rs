@@ -10,6 +10,8 @@ use microhost::admin::view::ClusterView;
 use microhost::app::Onlooker;
 use microhost::registry::Nodes;
 use microhost::settings::{Address, Backend, Cluster, HostName};
+use microhost::tunnel::Tunnels;
+use tokio::time::timeout;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -19,6 +21,9 @@ const QUIET: Duration = Duration::from_millis(700);
 
 /// The same for who has found what it looks for, and wants to know of the others that are about to be heard.
 const JUST_BEHIND: Duration = Duration::from_millis(100);
+
+/// How long a NATS server may take to hear that connections by it are over.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 const CLUSTER: &str = "MICROHOST_CLUSTER";
 const PEER: &str = "MICROHOST_PEER";
@@ -130,6 +135,19 @@ impl Search {
     /// What is known now.
     pub fn nodes(&self) -> Arc<Nodes> {
         Arc::clone(&self.onlooker.view().nodes())
+    }
+
+    /// The ways to hosts by NATS, where a server of it is among what is searched by.
+    pub fn tunnels(&self) -> Option<&Arc<Tunnels>> {
+        self.onlooker.tunnels()
+    }
+
+    /// Ends the search when nobody whom it found is needed any more.
+    pub async fn end(self) {
+        if let Some(tunnels) = self.onlooker.tunnels() {
+            // Who does not hear it finds out by what is sent next.
+            let _ = timeout(GOODBYE, tunnels.flush()).await;
+        }
     }
 
     /// What is known now, as a host would tell it.

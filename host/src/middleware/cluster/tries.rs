@@ -77,7 +77,7 @@ impl Tries {
                 messages,
             };
             if places.left == 0 {
-                return begin(place, &self.path, request(source.give())).await;
+                return begin(place, &self.path, request(source.give())).await.map_err(|status| told(status, &self.path));
             }
             let (messages, back) = source.lend();
             let status = match begin(place, &self.path, request(messages)).await {
@@ -87,7 +87,7 @@ impl Tries {
             if verdict(&status, false) == Verdict::Final {
                 return Err(status);
             }
-            let Some(returned) = back.messages().await else { return Err(status) };
+            let Some(returned) = back.messages().await else { return Err(told(status, &self.path)) };
             source = returned;
             again.after(status, false, &places).await?;
         }
@@ -172,13 +172,13 @@ impl Again<'_> {
         // Where nobody was there nothing is added to anybody's work, and after an outage nothing may be left.
         let free = status.code() == Code::Unavailable && status.is_unseen();
         if hopeless || places.left == 0 || !in_time(now) || !(free || self.may(now)) {
-            return Err(status);
+            return Err(told(status, self.path));
         }
         tracing::debug!(path = self.path, tries_left = places.left, %status, "a call is tried again");
         if verdict == Verdict::Later || !places.has_other() {
             let pause = pause(self.failing, self.pauses);
             if !in_time(now + pause) {
-                return Err(status);
+                return Err(told(status, self.path));
             }
             self.pauses += 1;
             tokio::time::sleep(pause).await;
@@ -204,6 +204,12 @@ impl Again<'_> {
         }
         may
     }
+}
+
+/// The status of a call's last try. One that met nobody says of whom it is: whoever called has named a service,
+/// and no host.
+fn told(status: Status, path: &str) -> Status {
+    if status.code() == Code::Unavailable && status.is_unseen() { status.about(path.trim_start_matches('/')) } else { status }
 }
 
 /// One try of a unary call, which is over at `until`.

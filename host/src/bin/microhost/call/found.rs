@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use microhost::registry::{Kind, Node, Nodes, Offer};
+use microhost::registry::{Address, Kind, Node, Nodes, Offer};
 use microhost::schema::MethodKind;
 use tokio::time::timeout;
 
@@ -51,7 +51,7 @@ pub async fn find(search: &Search, service: &str, method: &str, trust: &Trust) -
         let all = nodes.offering(&service).iter().map(|offer| &*offer.node);
         return Err(hosts(failure, all).advise("`microhost services --discover` tells how they are; the log of each tells why"));
     }
-    reach(offering, service, trust).await
+    reach(search, offering, service, trust).await
 }
 
 /// The full name of the service that is meant, by what the hosts offer all together.
@@ -99,14 +99,21 @@ fn ready<'a>(nodes: &'a Nodes, service: &str) -> Vec<&'a Offer> {
 }
 
 /// The first address that answers, of hosts in an order by chance: many calls are spread as the weights say.
-async fn reach(mut offering: Vec<&Offer>, service: String, trust: &Trust) -> Outcome<Found> {
+async fn reach(search: &Search, mut offering: Vec<&Offer>, service: String, trust: &Trust) -> Outcome<Found> {
     offering.sort_by_cached_key(|offer| turn(offer.service().weight, chance()));
     let what = format!("no host that offers {service} can be reached");
     let mut failure = Failure::new(Exit::Unreachable, what).advise("--advertise of `microhost run` tells another address of a host");
     for address in offering.iter().flat_map(|offer| offer.node.ways()).take(MAX_TRIED) {
-        let target = match Target::parse("--peer", &address.to_string(), trust.clone()) {
+        let target = match (address, search.tunnels()) {
+            (Address::Nats(Some(subject)), Some(tunnels)) => Ok(Target::by_nats("--cluster", tunnels, subject)),
+            (Address::Nats(_), _) => {
+                failure = failure.note(format!("{address} leads there by a NATS server alone, which --cluster nats://HOST names"));
+                continue;
+            }
+            _ => Target::parse("--peer", &address.to_string(), trust.clone()),
+        };
+        let target = match target {
             Ok(target) => target,
-            // It is of a kind that hosts call one another by, and commands do not.
             Err(why) => {
                 failure = failure.told(why);
                 continue;

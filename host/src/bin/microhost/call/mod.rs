@@ -152,8 +152,11 @@ impl Call {
             .map_err(|error| Failure::new(Exit::Failed, "cannot start").because(&error))?;
         let outcome = runtime.block_on(async {
             let Some(target) = target else {
-                let found = found::find(&self.discover.begin()?, service, method, &trust).await?;
-                return Conversation { call: &self, target: &found.target, service: &found.service, method }.run(input).await;
+                let search = self.discover.begin()?;
+                let found = found::find(&search, service, method, &trust).await?;
+                let outcome = Conversation { call: &self, target: &found.target, service: &found.service, method }.run(input).await;
+                search.end().await;
+                return outcome;
             };
             Conversation { call: &self, target: &target, service, method }.run(input).await
         });

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
+use microhost::settings::Subject;
+use microhost::tunnel::Tunnels;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -37,8 +39,17 @@ pub struct Target {
     host: String,
     port: u16,
     tls: Option<Trust>,
-    /// The socket of this machine, where it is one.
-    socket: Option<PathBuf>,
+    way: Way,
+}
+
+/// What leads there.
+enum Way {
+    /// The network, by the host and port.
+    Network,
+    /// A socket of this machine.
+    Socket(PathBuf),
+    /// A NATS server, at the host's subject.
+    Nats(Arc<Tunnels>, Subject),
 }
 
 impl Target {
@@ -53,9 +64,7 @@ impl Target {
             if path.as_os_str().is_empty() {
                 return wrong("unix: needs the path of a socket");
             }
-            // What a socket is asked for is the same whoever asks.
-            let url = Url::parse("http://localhost").expect("a URL");
-            return Ok(Target { flag, host: "localhost".to_owned(), port: 80, tls: None, url, socket: Some(path) });
+            return Ok(Target::by(flag, Way::Socket(path)));
         }
         let text = if at.contains("://") { at.to_owned() } else { format!("http://{at}") };
         let url = match Url::parse(&text) {
@@ -72,7 +81,19 @@ impl Target {
         };
         // The URL's form of an IPv6 address has brackets, the resolver's has none.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Target { flag, host, port, tls, url, socket: None })
+        Ok(Target { flag, host, port, tls, url, way: Way::Network })
+    }
+
+    /// The host that listens at a subject of a NATS server, which was found by `flag`.
+    pub fn by_nats(flag: &'static str, tunnels: &Arc<Tunnels>, subject: &Subject) -> Target {
+        Target::by(flag, Way::Nats(Arc::clone(tunnels), subject.clone()))
+    }
+
+    /// A host that no name of the network leads to.
+    fn by(flag: &'static str, way: Way) -> Target {
+        // What it is asked for is the same whoever asks.
+        let url = Url::parse("http://localhost").expect("a URL");
+        Target { flag, host: "localhost".to_owned(), port: 80, tls: None, url, way }
     }
 
     /// The URL without what follows the port, as requests have it.
@@ -82,9 +103,10 @@ impl Target {
 
     /// Where it is, for people.
     pub fn name(&self) -> String {
-        match &self.socket {
-            Some(path) => format!("unix:{}", path.display()),
-            None => self.origin(),
+        match &self.way {
+            Way::Network => self.origin(),
+            Way::Socket(path) => format!("unix:{}", path.display()),
+            Way::Nats(_, subject) => format!("nats:{subject}"),
         }
     }
 
@@ -116,8 +138,10 @@ impl Target {
         let tls = self.tls.as_ref().map(|trust| trust.config(alpn)).transpose()?;
         let nobody =
             |error| Failure::new(Exit::Unreachable, format!("nobody answers at {}", self.name())).because(&error).advise(self.elsewhere());
-        if let Some(path) = &self.socket {
-            return Ok(TokioIo::new(Box::new(UnixStream::connect(path).await.map_err(nobody)?)));
+        match &self.way {
+            Way::Network => {}
+            Way::Socket(path) => return Ok(TokioIo::new(Box::new(UnixStream::connect(path).await.map_err(nobody)?))),
+            Way::Nats(tunnels, subject) => return Ok(TokioIo::new(Box::new(tunnels.open(subject).await.map_err(nobody)?))),
         }
         let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(nobody)?;
         // Messages are small and few; one that waits for the host to confirm the last is late.
@@ -156,7 +180,10 @@ mod tests {
     fn a_socket_is_an_address() {
         for (at, path) in [("unix:/run/a.sock", "/run/a.sock"), ("unix:a.sock", "a.sock"), ("unix:///run/a.sock", "/run/a.sock")] {
             let target = Target::parse("--at", at, Trust::default()).ok().expect("an address");
-            assert_eq!((target.socket.as_deref(), target.authority()), (Some(std::path::Path::new(path)), "localhost"));
+            assert!(
+                matches!(&target.way, Way::Socket(socket) if socket == path.as_ref() as &std::path::Path)
+                    && target.authority() == "localhost"
+            );
             assert_eq!(
                 (target.name(), target.path("/a.B/C").ok().expect("a path")),
                 (format!("unix:{path}"), "/a.B/C".parse().expect("a path"))
