@@ -38,7 +38,7 @@ impl Local {
         let (service, method) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
         let status = match self.offers(service) {
             true => Status::new(Code::Unimplemented, format!("{service} has no method {method}")),
-            false => Status::new(Code::Unavailable, format!("no service here offers {service}")),
+            false => Status::new(Code::Unavailable, format!("no host that is known offers {service}")),
         };
         status.unseen()
     }

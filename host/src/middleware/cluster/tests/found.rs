@@ -92,6 +92,25 @@ async fn who_calls_in_vain_is_told_what_is_known() {
 }
 
 #[tokio::test]
+async fn a_service_that_was_called_and_that_nobody_offers_any_longer_is_unavailable() {
+    let shop = Shop::with(&["a", "b"], "").await;
+    shop.call("Get").await.expect("both offer it");
+    let without = |id: &str| Node { revision: 2, ..node(id, "shop.Orders") };
+    shop.tell(vec![without("a"), without("b")]).await;
+    let status = shop.call("Get").await.expect_err("nobody offers it");
+    assert!(status.code() == Code::Unavailable && status.message().contains("shop.Stock"), "{status}");
+}
+
+#[tokio::test]
+async fn who_meets_nobody_is_told_what_he_called() {
+    let shop = Shop::with(&["a"], "").await;
+    shop.all_do(Does::Refuses);
+    let status = shop.call("Get").await.expect_err("it is gone");
+    assert!(status.code() == Code::Unavailable && status.message().starts_with("shop.Stock/Get: "), "{status}");
+    assert!(status.is_unseen());
+}
+
+#[tokio::test]
 async fn a_new_method_is_called_where_it_is() {
     let mut newer = node("b", "shop.Stock");
     newer.services[0].interfaces[0].methods[0].name = "Take".into();
