@@ -72,9 +72,15 @@ pub async fn three(cluster: &str, calls: &str, called: &str) -> (Host, Vec<Calle
     (front, backs)
 }
 
-/// Waits until a host knows of one to call.
+/// Whether a host knows of one to call.
+pub async fn knows(front: &Host) -> bool {
+    let services = front.admin(["services", "--json"]).run().await.json();
+    services.as_array().expect("a list").iter().any(|service| service["name"] == "back")
+}
+
+/// Waits until it does.
 pub async fn known(front: &Host) {
-    soon("a host that is known", async { while !front.admin(["services"]).run().await.succeeded().contains("back") {} }).await;
+    soon("a host that is known", async { while !knows(front).await {} }).await;
 }
 
 /// The load on a host.

@@ -4,12 +4,15 @@
 use e2e::{cluster, soon};
 use serde_json::json;
 
-use crate::trouble::{ADD, another, three};
+use crate::trouble::{ADD, another, knows, three};
+
+/// Hosts that say nothing are forgotten soon.
+const LEASE: &str = "[cluster]\nlease = \"5s\"\n";
 
 #[tokio::test]
 async fn calls_of_a_service_that_is_gone_everywhere_name_it_and_succeed_again_by_themselves() {
     let cluster = cluster::unique("trouble-gone");
-    let (front, backs) = three(&cluster, "", "[cluster]\nlease = \"5s\"\n").await;
+    let (front, backs) = three(&cluster, LEASE, LEASE).await;
     let numbers = json!({"a": 1, "b": 2});
     front.call(ADD, &numbers).ok().await;
     for back in &backs {
@@ -24,9 +27,8 @@ async fn calls_of_a_service_that_is_gone_everywhere_name_it_and_succeed_again_by
     };
     // At first its hosts are known and nobody is there, and then none is known.
     fails().await;
-    let known = async || front.admin(["services"]).run().await.succeeded().contains("back");
     soon("leases that run out", async {
-        while known().await {
+        while knows(&front).await {
             fails().await;
         }
     })
