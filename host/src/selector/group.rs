@@ -129,6 +129,7 @@ impl Group {
             (Some(wheel), Some(key), _) => self.keyed(look, wheel, key, looks),
             (_, _, None) => (0..looks).find_map(|_| self.drawn(look, tally.next())),
             // Where a part of them does not do, any of them may.
+            (_, _, Some(_)) if look.tried.count() > 0 => (0..looks).find_map(|_| self.drawn(look, tally.next())),
             (_, _, Some(ring)) => {
                 let near = (0..looks.div_ceil(2)).find_map(|_| self.near(look, ring, tally));
                 near.or_else(|| (0..looks / 2).find_map(|_| self.drawn(look, tally.next())))
