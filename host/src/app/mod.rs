@@ -60,7 +60,7 @@ use registries::Registries;
 use vitals::Signs;
 
 /// How long connections may take to write what became of calls that took longer than the grace.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How long the lanes may take to end when all calls have.
 const LANES_GRACE: Duration = Duration::from_secs(2);

@@ -23,7 +23,7 @@ use crate::rpc::headers::{self, BASE64, BASE64_URL};
 use crate::schema::Codec;
 use crate::status::{Code, Status};
 
-use super::request::{self, Layout};
+use super::request::{self, Layout, Wait};
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
 
@@ -49,8 +49,7 @@ async fn call(peer: &Peer, route: Route, codec: Codec, head: &mut http::request:
         }
     };
     let limit = route.max_request;
-    let time = request::time_for(deadline, peer.edge.patience.body);
-    let body = request::read(head, body, Layout::Bare, limit, time).await?;
+    let body = request::read(head, body, Layout::Bare, limit, Wait::of(&peer.edge, deadline)).await?;
     let body = unpacked(encoding, body, limit)?;
     Call { route, codec, body, headers: std::mem::take(&mut head.headers), deadline }.run(peer).await
 }

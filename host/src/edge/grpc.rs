@@ -2,7 +2,7 @@
 //!
 //! Source: gRPC, "PROTOCOL-HTTP2".
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 
 use super::body::Body;
 use super::compression::{self, Encoding};
-use super::request::{self, Layout};
+use super::request::{self, Layout, Wait};
 use super::unary::Answer;
 use super::unary::{Call, Peer};
 use super::{envelope, timeout};
@@ -61,8 +61,7 @@ pub(super) async fn call(
         }
     };
     let limit = route.max_request;
-    let time = request::time_for(deadline, peer.edge.patience.body);
-    let message = only_message(request, body, head.layout, encoding, limit, time).await?;
+    let message = only_message(request, body, head.layout, encoding, limit, Wait::of(&peer.edge, deadline)).await?;
     Call { route, codec: head.codec, body: message, headers: std::mem::take(&mut request.headers), deadline }.run(peer).await
 }
 
@@ -73,9 +72,9 @@ pub(super) async fn only_message(
     layout: Layout,
     encoding: Option<Encoding>,
     limit: usize,
-    time: Duration,
+    wait: Wait<'_>,
 ) -> Result<Bytes, Status> {
-    let body = request::read(request, body, layout, limit, time).await?;
+    let body = request::read(request, body, layout, limit, wait).await?;
     let body = if layout == Layout::EnvelopedText { super::web::from_text(&body)? } else { body };
     let (compressed, message) = envelope::only_message(&body)?;
     envelope::unpacked(encoding, compressed, message, limit)

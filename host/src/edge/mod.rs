@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::admin::{Access, Api, Overview, Phase};
 use crate::lanes::Lanes;
 use crate::settings::Listen;
@@ -102,6 +104,8 @@ struct Edge {
     patience: Patience,
     lanes: Vec<AtomicI64>,
     open: open::Open,
+    /// Whether nothing more is waited for, as the host ends.
+    over: watch::Sender<bool>,
 }
 
 impl Edge {
@@ -177,6 +181,7 @@ fn serve_with(
         patience,
         lanes: (0..lanes.count()).map(|_| AtomicI64::default()).collect(),
         open: open::Open::default(),
+        over: watch::Sender::new(false),
     });
     let http = Arc::new(connection::http(listen));
     let acceptor = listener::Acceptor { edge: edge.clone(), lanes: lanes.clone(), most: listen.connections, http, tls };
@@ -217,11 +222,12 @@ impl Serving {
         tokio::time::timeout(grace, self.edge.open.emptied()).await.is_ok()
     }
 
-    /// Ends what is left after [`Serving::drain`]: connections whose calls have been ended have `farewell` to
-    /// write what those came to.
+    /// Ends what is left after [`Serving::drain`]: requests that have not come whole are answered that the host
+    /// stops, and connections whose calls have been ended have `farewell` to write what those came to.
     ///
     /// Returns how many connections were cut off with calls that had no answer.
     pub async fn end(&self, farewell: Duration) -> usize {
+        self.edge.over.send_replace(true);
         if tokio::time::timeout(farewell, self.edge.open.emptied()).await.is_ok() {
             return 0;
         }

@@ -10,9 +10,9 @@ use bytes::{Bytes, BytesMut};
 use http::Version;
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::time::{Sleep, sleep};
+use tokio::time::sleep;
 
-use super::envelope;
+use super::{Edge, envelope};
 use crate::rpc::envelope::HEAD;
 use crate::status::{Code, Status};
 
@@ -51,15 +51,44 @@ pub(super) fn too_long(limit: usize) -> Status {
     Status::new(Code::ResourceExhausted, format!("the request is longer than the service's limit of {limit} bytes"))
 }
 
-/// Reads a whole body whose message may have `limit` bytes, and which has `time` to come.
+/// How long a body is waited for: for some time, and not beyond the end of the host.
+pub(super) struct Wait<'a> {
+    time: Duration,
+    edge: &'a Edge,
+}
+
+impl<'a> Wait<'a> {
+    /// For as long as clients are waited for, where the call has no deadline that is sooner.
+    pub(super) fn of(edge: &'a Edge, deadline: Option<Instant>) -> Wait<'a> {
+        let patience = edge.patience.body;
+        let time = deadline.map_or(patience, |deadline| deadline.saturating_duration_since(Instant::now()).min(patience));
+        Wait { time, edge }
+    }
+
+    /// Ready when it is over, with why.
+    fn end(&self) -> Pin<Box<dyn Future<Output = Status> + Send>> {
+        let (time, mut over) = (self.time, self.edge.over.subscribe());
+        Box::pin(async move {
+            tokio::select! {
+                () = sleep(time) => Status::new(Code::DeadlineExceeded, format!("the request's body did not come within {time:?}")),
+                // An error means that the edge is gone, and the host with it.
+                _ = over.wait_for(|over| *over) => {
+                    Status::new(Code::Unavailable, "the host stops, and the request's body has not come whole").unseen()
+                }
+            }
+        })
+    }
+}
+
+/// Reads a whole body whose message may have `limit` bytes.
 pub(super) async fn read(
     head: &http::request::Parts,
     body: &mut Incoming,
     layout: Layout,
     limit: usize,
-    time: Duration,
+    wait: Wait<'_>,
 ) -> Result<Bytes, Status> {
-    let result = read_within(head.version, body, layout, limit, time).await;
+    let result = read_within(head.version, body, layout, limit, wait).await;
     if let Err(status) = &result
         && matches!(status.code(), Code::ResourceExhausted | Code::Unimplemented)
     {
@@ -68,7 +97,7 @@ pub(super) async fn read(
     result
 }
 
-async fn read_within(version: Version, body: &mut Incoming, layout: Layout, limit: usize, time: Duration) -> Result<Bytes, Status> {
+async fn read_within(version: Version, body: &mut Incoming, layout: Layout, limit: usize, wait: Wait<'_>) -> Result<Bytes, Status> {
     let bound = layout.bound(limit);
     if body.size_hint().lower() > bound as u64 {
         return Err(too_long(limit));
@@ -78,7 +107,7 @@ async fn read_within(version: Version, body: &mut Incoming, layout: Layout, limi
     }
     // In HTTP/1 a body is first asked for by the first poll, and is mostly there at the second.
     // Should no second one come, the connection's tick makes one: it polls its call again.
-    let mut timer = Timer { waited: version == Version::HTTP_2, time, sleep: None };
+    let mut timer = Timer { waited: version == Version::HTTP_2, wait, end: None };
     let Some(first) = poll_fn(|cx| timer.poll_data(body, cx)).await? else { return Ok(Bytes::new()) };
     check(&first, layout, bound, limit)?;
     if body.is_end_stream() {
@@ -124,11 +153,6 @@ pub(super) async fn skip(head: &http::request::Parts, body: &mut Incoming) {
     let _ = tokio::time::timeout(SKIP_TIME, all).await;
 }
 
-/// The time that a body has where its call has a deadline too.
-pub(super) fn time_for(deadline: Option<Instant>, patience: Duration) -> Duration {
-    deadline.map_or(patience, |deadline| deadline.saturating_duration_since(Instant::now()).min(patience))
-}
-
 fn check(read: &[u8], layout: Layout, bound: usize, limit: usize) -> Result<(), Status> {
     // The envelope tells before the message comes.
     if layout == Layout::Enveloped && envelope::announced(read).is_some_and(|length| length > limit) {
@@ -147,13 +171,13 @@ fn over(layout: Layout, limit: usize) -> Status {
 }
 
 /// The time left for a body. Most bodies come at once: no timer is made for them.
-struct Timer {
+struct Timer<'a> {
     waited: bool,
-    time: Duration,
-    sleep: Option<Pin<Box<Sleep>>>,
+    wait: Wait<'a>,
+    end: Option<Pin<Box<dyn Future<Output = Status> + Send>>>,
 }
 
-impl Timer {
+impl Timer<'_> {
     fn poll_data(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Status>> {
         loop {
             return match Pin::new(&mut *body).poll_frame(cx) {
@@ -172,9 +196,8 @@ impl Timer {
                     if !std::mem::replace(&mut self.waited, true) {
                         return Poll::Pending;
                     }
-                    let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep(self.time)));
-                    ready!(sleep.as_mut().poll(cx));
-                    Poll::Ready(Err(Status::new(Code::DeadlineExceeded, format!("the request's body did not come within {:?}", self.time))))
+                    let end = self.end.get_or_insert_with(|| self.wait.end());
+                    Poll::Ready(Err(ready!(end.as_mut().poll(cx))))
                 }
             };
         }

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use super::activity::CallGuard;
 use super::body::Body;
 use super::grpc;
-use super::request::{self, Layout};
+use super::request::{Layout, Wait};
 use super::unary::{GRACE, Peer, late};
 use super::web::Text;
 use crate::middleware::{self, Opened};
@@ -101,8 +101,8 @@ async fn incoming(
         let text = (wire.layout() == Layout::EnvelopedText).then(Text::default);
         return Ok((deadline, Box::pin(Inward::new(route.clone(), encoding, text, body, link.cloned()))));
     }
-    let time = request::time_for(deadline, peer.edge.patience.body);
-    let message = grpc::only_message(request, &mut body, wire.layout(), encoding, route.max_request, time).await?;
+    let wait = Wait::of(&peer.edge, deadline);
+    let message = grpc::only_message(request, &mut body, wire.layout(), encoding, route.max_request, wait).await?;
     Ok((deadline, Box::pin(stream::once(std::future::ready(Ok(message.into()))))))
 }
 

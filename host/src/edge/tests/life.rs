@@ -85,6 +85,31 @@ async fn what_does_not_end_in_the_grace_of_a_drain_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_request_that_has_not_come_whole_by_the_end_is_told_that_the_host_stops() {
+    let edge = TestEdge::start();
+    let mut sockets = Vec::new();
+    for content_type in ["application/json", "application/grpc-web"] {
+        let mut socket = edge.socket().await;
+        let head = format!(
+            "POST /t.Test/Echo HTTP/1.1\r\nhost: t\r\ncontent-type: {content_type}\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.expect("written");
+        let mut asked = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+        within(socket.read_exact(&mut asked)).await.expect("the body is waited for");
+        socket.write_all(b"{").await.expect("written");
+        sockets.push(socket);
+    }
+    assert!(!within(edge.serving.drain(Duration::from_millis(50))).await);
+    assert_eq!(within(edge.serving.end(LIMIT)).await, 0);
+    for mut socket in sockets {
+        let answer = read_all(&mut socket).await;
+        let told = answer.contains("503 Service Unavailable") || answer.contains("grpc-status: 14");
+        assert!(told && answer.contains("the host stops"), "{answer}");
+    }
+    edge.all_closed().await;
+}
+
+#[tokio::test]
 async fn tls_serves_both_versions_of_http() {
     let folder = tempfile::tempdir().expect("a folder");
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
