@@ -3,7 +3,7 @@
 
 use e2e::grpc::{frame, frames};
 use e2e::host::{Host, Start};
-use e2e::http::{Answer, Connection, Version};
+use e2e::http::{Answer, Connection, Version, request};
 use e2e::metrics::{CALLS, IN_FLIGHT};
 use e2e::streams::Stream;
 use e2e::{cluster, guests, settings, soon};
@@ -88,6 +88,27 @@ async fn calls_and_streams_that_outlive_the_grace_end_as_unavailable() {
         assert_eq!((flags, &end["error"]["code"]), (2, &json!("unavailable")), "{end}");
     }
     ends_well(&host).await;
+}
+
+#[tokio::test]
+async fn plain_http_that_outlives_the_grace_is_answered_503_or_breaks_off() {
+    for guest in ["site", "page"] {
+        let host = Start::guest(guest).arg("--grace").arg("100ms").ready().await;
+        let mut connection = Connection::open(host.address, Version::Two).await.expect("HTTP is spoken");
+        let mut answers = Vec::new();
+        for path in ["/slow?ms=3600000", "/pause"] {
+            let answer = connection.begin(request("GET", host.address, path, "")).await.expect("the connection takes a request");
+            answers.push(tokio::spawn(answer));
+            let begun = answers.len() as f64;
+            host.metric_becomes(IN_FLIGHT, &[("endpoint", "/")], |calls| calls == begun).await;
+        }
+        host.terminate();
+        let paused = answers.pop().expect("two");
+        soon("the end of a response", paused).await.expect("no panic").expect_err("it had begun, and breaks off");
+        let answer = answered(answers.pop().expect("one")).await;
+        assert!(answer.status == 503 && answer.text().contains(WHY), "{guest}: {answer:?}");
+        ends_well(&host).await;
+    }
 }
 
 #[tokio::test]
