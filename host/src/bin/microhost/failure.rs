@@ -15,7 +15,7 @@ use microhost::wasm::load::LoadError;
 use microhost::wasm::service::StartError;
 
 use crate::exit::Exit;
-use crate::output::{Paint, visible};
+use crate::paint::{Paint, visible};
 
 /// What every command returns.
 pub type Outcome<T = ()> = Result<T, Failure>;

@@ -6,11 +6,12 @@ use clap::Args;
 use microhost::admin::view::{Description, EndpointView, MessageView};
 use serde::Serialize;
 
-use crate::discover::DiscoverArgs;
-use crate::door::{self, HostArgs, segment};
+use crate::door::{self, segment};
 use crate::failure::Outcome;
-use crate::output::{self, Paint, visible};
-use crate::services::{Place, age};
+use crate::output;
+use crate::paint::{Paint, visible};
+use crate::place::{Place, PlaceArgs};
+use crate::shown::age;
 use crate::table::{Cell, Table};
 
 mod elsewhere;
@@ -37,10 +38,7 @@ pub struct Describe {
     json: bool,
 
     #[command(flatten)]
-    host: HostArgs,
-
-    #[command(flatten)]
-    discover: DiscoverArgs,
+    place: PlaceArgs,
 }
 
 /// What a host tells of its own service, with who else has it.
@@ -55,7 +53,7 @@ impl Describe {
     /// Prints what is known.
     pub fn execute(self) -> Outcome {
         door::run(async {
-            let place = Place::of(self.host, &self.discover).await?;
+            let place = self.place.place().await?;
             if let Place::Network(search) = &place {
                 search.until(|nodes| Elsewhere::of(nodes.by_id.values().map(|node| &**node), None, &self.service).is_some()).await;
             }
