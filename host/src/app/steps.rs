@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::swap::{Change, Why};
+use super::change::{Change, Why};
 use super::versions::{Canary, Kept};
 use super::{Host, Load, Running};
 use crate::schema::{Handled, Schema};
-use crate::settings::{Grants, Share, nearest};
+use crate::settings::{Grants, Share};
 use crate::status::Status;
 use crate::wasm::difference::Difference;
 use crate::wasm::directory::unfit;
@@ -169,13 +169,6 @@ pub(super) fn trim(load: &mut Load, after: &Schema) -> Vec<String> {
         load.handles.clear();
     }
     notes
-}
-
-/// What whoever names a service is told that is not there.
-pub(super) fn unknown(service: &str, running: &[Arc<Running>]) -> Why {
-    let names: Vec<&str> = running.iter().map(|running| running.load.name.as_str()).collect();
-    let hint = nearest(service, names.iter().copied()).map_or(String::new(), |near| format!(", did you mean {near}?"));
-    Why::Unknown { hint, known: names.join(", ") }
 }
 
 /// All that a status says, to whoever runs the host.
