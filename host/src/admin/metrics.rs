@@ -11,7 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::view::CallFigures;
-use super::{Overview, figures};
+use super::{Overview, Standing, figures};
 use crate::rpc::MethodKind;
 use crate::stats::{CacheStats, CalleeStats, EdgeStats, EndpointStats, LATENCY_BOUNDS_US, ServiceStats};
 use crate::status::Code;
@@ -129,15 +129,18 @@ impl Collector for Figures {
             }
         }
         let health = overview.health.snapshot();
-        let mut metric = encoder.encode_descriptor(
-            "microhost_service_up",
-            "Whether the service runs and is well: 1, else 0.",
-            None,
-            MetricType::Gauge,
-        )?;
-        let running = health.standings.iter().map(|(service, standing)| (service, standing.is_well()));
-        for (service, up) in running.chain(health.failed.iter().map(|service| (service, false))) {
-            metric.encode_family(&[("service", service.as_str())])?.encode_gauge(&i64::from(up))?;
+        let up = |(service, standing): (_, &Standing)| (service, standing.is_well());
+        let failed = health.failed.iter().map(|service| (service, false));
+        let services: Vec<(&String, bool)> = health.standings.iter().map(up).chain(failed).collect();
+        let trials: Vec<(&String, bool)> = health.trials.iter().map(up).collect();
+        for (name, help, all) in [
+            ("microhost_service_up", "Whether the service runs and is well: 1, else 0.", services),
+            ("microhost_canary_up", "Whether the version of the service that is tried is well: 1, else 0.", trials),
+        ] {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (service, up) in all {
+                metric.encode_family(&[("service", service.as_str())])?.encode_gauge(&i64::from(up))?;
+            }
         }
         let callees = overview.callees.all();
         for (name, help, figure) in CALLEE_COUNTERS {

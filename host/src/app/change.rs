@@ -50,6 +50,16 @@ pub enum Why {
         /// Its share.
         share: Share,
     },
+    /// The version that is tried is not to be called.
+    #[error("version {version}, which is tried, is not well: {why}\nwait until it is, or take it back with `microhost rollback {service}`")]
+    TrialUnwell {
+        /// The service.
+        service: String,
+        /// The version that is tried.
+        version: u32,
+        /// Why it is not well.
+        why: String,
+    },
     /// There is nothing to promote.
     #[error("no version of it is being tried")]
     NoTrial,

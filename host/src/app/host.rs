@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use super::disks::Needed;
 use super::failed::{Failed, told};
-use super::standing::{self, Followed};
+use super::standing::{self, Followed, Part};
 use super::versions::Line;
 use super::{Load, NotRunning, ReadyEndpoint, ReadyService};
 use crate::admin::{Clash, Overview};
@@ -36,7 +36,7 @@ pub struct Host {
     /// What makes known how the services are that run, by name.
     followed: Mutex<BTreeMap<String, Followed>>,
     /// Where that runs.
-    runtime: Handle,
+    pub(super) runtime: Handle,
 }
 
 /// A service that runs.
@@ -223,7 +223,7 @@ impl Host {
         // Last: who hears of it looks at what runs.
         let gone = before.iter().flat_map(|before| before.service.schema().names());
         overview.health.replace(name, gone, schema.names(), standing::of(&running, None));
-        self.followed().insert(name.clone(), standing::follow(&self.runtime, overview, &running));
+        self.followed().insert(name.clone(), standing::follow(&self.runtime, overview, &running, Part::Serving));
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::change::{Change, Why};
+use super::standing::{self, Part};
 use super::versions::{Canary, Kept};
 use super::{Host, Load, Running};
 use crate::schema::{Handled, Schema};
@@ -86,12 +87,14 @@ impl Host {
         Ok(new)
     }
 
-    /// Gives a share of the calls to a version that is tried.
+    /// Gives a share of the calls to a version that is tried, for as long as it is well.
     pub(super) fn try_out(&self, change: Change, new: Arc<Running>, share: Share) {
         let _publishing = self.publishing();
         new.service.tally().watch();
-        self.overview.router.split(change.service(), new.service.offer(&new.load.handles), share);
-        change.line.others().canary = Some(Canary { running: new, share });
+        let split = self.overview.router.split(change.service(), new.service.offer(&new.load.handles), share);
+        self.overview.health.stand_trial(change.service(), standing::of(&new, None), || false);
+        let followed = standing::follow(&self.runtime, &self.overview, &new, Part::Tried(split));
+        change.line.others().canary = Some(Canary { running: new, share, _followed: followed });
     }
 
     /// Gives all calls to the version that serves, none to one that is tried.

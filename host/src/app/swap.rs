@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::change::{Change, SwapError, Why};
 use super::versions::{Canary, Kept};
 use super::{Host, Load, Running, Watch, steps};
+use crate::admin::Standing;
 use crate::admin::change::{Swapped, Verdict};
 use crate::settings::{Grants, Share};
 use crate::wasm::difference::Difference;
@@ -46,7 +47,7 @@ impl Host {
     pub async fn swap(self: &Arc<Host>, swap: Swap) -> Result<Swapped, SwapError> {
         let Swap { service, component, settings, grants, canary: share, grace, force, watch } = swap;
         let change = self.change(&service).await?;
-        if let Some(Canary { running, share }) = &change.line.others().canary {
+        if let Some(Canary { running, share, .. }) = &change.line.others().canary {
             return Err(change.refuse(Why::Trying { service: service.clone(), version: running.version, share: *share }));
         }
         let origin = change.line.origin(settings.as_ref(), &change.serving.load);
@@ -84,13 +85,16 @@ impl Host {
         Ok(Swapped { verdict, ..made })
     }
 
-    /// Gives all calls to the version that is tried.
+    /// Gives all calls to the version that is tried. One that is not well does not get them.
     pub async fn promote(self: &Arc<Host>, service: &str, grace: Duration) -> Result<Swapped, SwapError> {
         let change = self.change(service).await?;
-        let canary = change.line.others().canary.clone();
-        let Canary { running: new, .. } = canary.ok_or_else(|| change.refuse(Why::NoTrial))?;
+        let canary = change.line.others().canary.as_ref().map(|canary| Arc::clone(&canary.running));
+        let new = canary.ok_or_else(|| change.refuse(Why::NoTrial))?;
+        if let Some(why) = self.overview.health.snapshot().trials.get(service).and_then(Standing::why) {
+            return Err(change.refuse(Why::TrialUnwell { service: service.to_owned(), version: new.version, why }));
+        }
         self.switch(&change, Arc::clone(&new)).map_err(|why| change.refuse(why))?;
-        change.line.others().canary = None;
+        self.end_trial(service, &change.line);
         let origin = change.line.origin(None, &change.serving.load);
         let notes = self.passing(origin, &new.load, &new.loaded).await;
         let made = Swapped { notes, ..swapped(&change.serving, &new) };
@@ -116,8 +120,7 @@ impl Host {
     }
 
     async fn back(self: &Arc<Host>, change: Change, grace: Duration) -> Result<Swapped, SwapError> {
-        let canary = change.line.others().canary.take();
-        if let Some(Canary { running, .. }) = canary {
+        if let Some(running) = self.end_trial(change.service(), &change.line) {
             self.join(&change);
             let made = swapped(&running, &change.serving);
             tracing::info!(service = made.service, version = running.version, "a version that was tried is taken back");

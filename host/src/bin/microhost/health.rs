@@ -90,8 +90,14 @@ impl Told {
         let host = (self.phase != "ready" || self.trouble.is_some()).then(|| "the host".to_owned());
         let is_bad = |state| matches!(state, State::Unwell | State::Failed);
         let here = self.services.iter().filter(|service| is_bad(service.state)).map(|service| service.name.clone());
+        let tried = self.services.iter().filter_map(|service| Some((service, service.canary.as_ref()?)));
+        let tried = tried.filter(|(_, trial)| trial.why.is_some());
         let there = self.elsewhere.iter().filter(|service| is_bad(service.state));
-        host.into_iter().chain(here).chain(there.map(|service| format!("{} on {}", service.name, service.host))).collect()
+        host.into_iter()
+            .chain(here)
+            .chain(tried.map(|(service, trial)| format!("version {} of {}, which is tried", trial.version, service.name)))
+            .chain(there.map(|service| format!("{} on {}", service.name, service.host)))
+            .collect()
     }
 }
 
@@ -112,6 +118,7 @@ fn text(told: &Told, paint: Paint) -> String {
         lines.extend(table.lines(paint));
     }
     lines.extend(told.services.iter().filter_map(|service| Some(shown::reason(&service.name, service.why.as_ref()?, paint))));
+    lines.extend(told.services.iter().filter_map(|service| shown::held_back(&service.name, service.canary.as_ref(), paint)));
     let others = Elsewhere::lines(&told.elsewhere, "on other hosts", paint);
     if !others.is_empty() {
         lines.push(String::new());
@@ -131,6 +138,7 @@ mod tests {
             state,
             why: (state != State::Serving).then(|| "its check fails: no disk".to_owned()),
             since: None,
+            canary: None,
         };
         HealthView { phase: "ready".into(), trouble: trouble.map(str::to_owned), services: vec![service] }
     }

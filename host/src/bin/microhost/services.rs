@@ -129,6 +129,7 @@ fn text(services: &[ServiceView], paint: Paint) -> String {
     }
     let mut lines = table.lines(paint);
     lines.extend(services.iter().filter_map(|service| Some(shown::reason(&service.name, service.why.as_ref()?, paint))));
+    lines.extend(services.iter().filter_map(|service| shown::held_back(&service.name, service.canary.as_ref(), paint)));
     lines.join("\n")
 }
 
@@ -146,6 +147,7 @@ mod tests {
             state,
             why: why.map(str::to_owned),
             since: None,
+            canary: None,
             instances: 1,
             calls: 20,
             errors: 0,

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use microhost::admin::change::Trial;
 use microhost::admin::view::{ClusterView, State};
 use microhost::registry::Node;
 use serde::Serialize;
@@ -42,6 +43,13 @@ pub fn aged(since: Option<&str>) -> Cell {
 pub fn reason(name: &str, why: &str, paint: Paint) -> String {
     let why: Vec<String> = why.lines().map(visible).collect();
     format!("\n{}: {}", paint.strong(&visible(name)), why.join("\n  "))
+}
+
+/// Why the version of a service that is tried gets no calls, below a table; nothing where it gets them.
+pub fn held_back(name: &str, trial: Option<&Trial>, paint: Paint) -> Option<String> {
+    let Trial { version, share, why, .. } = trial?;
+    let why = why.as_deref()?;
+    Some(reason(name, &format!("version {version}, which is tried with {share} of the calls, is not well and gets none: {why}"), paint))
 }
 
 /// A service of another host.

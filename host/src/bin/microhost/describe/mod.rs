@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use clap::Args;
+use microhost::admin::change::Trial;
 use microhost::admin::view::{Description, EndpointView, MessageView};
 use serde::Serialize;
 
@@ -103,8 +104,10 @@ fn text(Own { found, nodes }: &Own, paint: Paint) -> String {
         let swapping = if versions.swapping { "; a swap is under way" } else { "" };
         format!("{}{before}{swapping}", versions.serving)
     });
-    let trial = versions.and_then(|versions| versions.canary).map(|trial| {
-        format!("{} has {} of the calls: {} ended, {} of them failed", trial.version, trial.share, trial.calls.ended, trial.calls.failed)
+    let trial = versions.and_then(|versions| versions.canary.as_ref()).map(|trial| {
+        let Trial { version, share, calls, why, .. } = trial;
+        let now = why.as_ref().map(|why| format!("; it is not well and gets none now: {why}")).unwrap_or_default();
+        format!("{version} has {share} of the calls: {} ended, {} of them failed{now}", calls.ended, calls.failed)
     });
     let draining = versions.filter(|versions| !versions.draining.is_empty()).map(|versions| {
         let all = versions.draining.iter();
