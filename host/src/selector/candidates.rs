@@ -16,7 +16,7 @@ use super::outliers;
 use super::rules::Rules;
 use super::target::Target;
 use super::tried::Tried;
-use super::turns::{Comparison, Counter, Turns};
+use super::turns::{Comparison, Tally, Turns};
 
 /// How often the policy is asked for another one where some are left alone or have been tried, before the
 /// list is walked; in the own zone, before the others are asked.
@@ -257,7 +257,7 @@ impl<T: Listed> Candidates<T> {
         }
         match first.0.choose(&look, first.1, LOOKS_NEAR) {
             Some((near, Pass::Free)) if look.key.is_none() => {
-                let far = rest.0.other(&look, &self.turns.aside).filter(|far| gives_way(&look, near, *far));
+                let far = rest.0.other(&look, rest.1, self.turns.aside.next()).filter(|far| gives_way(&look, near, *far));
                 far.and_then(|far| look.take(far)).or(Some((near, Pass::Free)))
             }
             Some(found) => Some(found),
@@ -266,7 +266,7 @@ impl<T: Listed> Candidates<T> {
     }
 
     /// Once asking the policy was in vain.
-    fn find_any(&self, look: &mut Look<'_, T>, groups: &[(&Group, &Counter)]) -> Option<Found> {
+    fn find_any(&self, look: &mut Look<'_, T>, groups: &[(&Group, &Tally)]) -> Option<Found> {
         if look.now.0 >= self.drought.load(Relaxed) {
             match walk(look, groups) {
                 Some(found) => return Some(found),
@@ -274,15 +274,15 @@ impl<T: Listed> Candidates<T> {
             }
         }
         look.forced = true;
-        let by_policy = groups.iter().find_map(|(group, counter)| group.choose(look, counter, LOOKS));
-        by_policy.or_else(|| walk(look, groups)).or_else(|| groups.iter().find_map(|(group, counter)| group.any(look, counter)))
+        let by_policy = groups.iter().find_map(|(group, tally)| group.choose(look, tally, LOOKS));
+        by_policy.or_else(|| walk(look, groups)).or_else(|| groups.iter().find_map(|(group, tally)| group.any(look, tally)))
     }
 }
 
 /// The first one that has not been tried, else the first one that has, from anywhere in the list.
-fn walk<T: Listed>(look: &Look<'_, T>, groups: &[(&Group, &Counter)]) -> Option<Found> {
-    let mut places = groups.iter().flat_map(|(group, counter)| group.rotated(counter));
+fn walk<T: Listed>(look: &Look<'_, T>, groups: &[(&Group, &Tally)]) -> Option<Found> {
+    let mut places = groups.iter().flat_map(|(group, tally)| group.rotated(tally));
     let untried = places.find_map(|place| look.take(place));
-    let mut again = groups.iter().flat_map(|(group, counter)| group.rotated(counter));
+    let mut again = groups.iter().flat_map(|(group, tally)| group.rotated(tally));
     untried.or_else(|| again.find_map(|place| look.take_even_tried(place)))
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::aperture::{Part, Ring};
 use super::breaker::Pass;
 use super::facts::Listed;
 use super::gauge::{Gauge, Standing};
@@ -12,7 +13,7 @@ use super::rules::Rules;
 use super::shares::Shares;
 use super::target::Target;
 use super::tried::Tried;
-use super::turns::{Counter, Turn};
+use super::turns::{Tally, Turn};
 use super::wheel::Wheel;
 use crate::settings::Policy;
 
@@ -35,6 +36,8 @@ pub(super) struct Group {
     weight: u64,
     classes: Option<Classes>,
     wheel: Option<Arc<Wheel>>,
+    /// Where they are very many, and a part of them is enough.
+    ring: Option<Ring>,
 }
 
 /// Members by weight. Among those of the same weight calls may move from one to the other, and the weights
@@ -103,7 +106,11 @@ impl Group {
             known.cloned().unwrap_or_else(|| Arc::new(Wheel::new(made_of)))
         });
         let weight = weights.iter().map(|weight| u64::from(*weight)).sum();
-        Some(Group { shares: Shares::new(&weights), classes: Classes::new(&members, &weights), members, weight, wheel })
+        let ring = match rules.policy {
+            Policy::TwoChoices => Ring::new(&members, targets, rules.subset, rules.stand),
+            Policy::RoundRobin | Policy::Random | Policy::LeastInFlight => None,
+        };
+        Some(Group { shares: Shares::new(&weights), classes: Classes::new(&members, &weights), members, weight, wheel, ring })
     }
 
     pub(super) fn members(&self) -> &[u32] {
@@ -111,27 +118,36 @@ impl Group {
     }
 
     /// All members once, the first of them by chance.
-    pub(super) fn rotated(&self, counter: &Counter) -> impl Iterator<Item = u32> + use<'_> {
-        let (before, from) = self.members.split_at(part_of(self.members.len() as u64, counter.next().chance(0)) as usize);
+    pub(super) fn rotated(&self, tally: &Tally) -> impl Iterator<Item = u32> + use<'_> {
+        let (before, from) = self.members.split_at(part_of(self.members.len() as u64, tally.next().chance(0)) as usize);
         from.iter().chain(before).copied()
     }
 
     /// Chooses by the policy, and asks again so often where one is left alone or has been tried.
-    pub(super) fn choose<T: Listed>(&self, look: &Look<'_, T>, counter: &Counter, looks: u64) -> Option<Found> {
-        match (&self.wheel, look.key) {
-            (Some(wheel), Some(key)) => self.keyed(look, wheel, key, looks),
-            _ => (0..looks).find_map(|_| self.drawn(look, counter.next())),
+    pub(super) fn choose<T: Listed>(&self, look: &Look<'_, T>, tally: &Tally, looks: u64) -> Option<Found> {
+        match (&self.wheel, look.key, &self.ring) {
+            (Some(wheel), Some(key), _) => self.keyed(look, wheel, key, looks),
+            (_, _, None) => (0..looks).find_map(|_| self.drawn(look, tally.next())),
+            // Where a part of them does not do, any of them may.
+            (_, _, Some(_)) if look.tried.count() > 0 => (0..looks).find_map(|_| self.drawn(look, tally.next())),
+            (_, _, Some(ring)) => {
+                let near = (0..looks.div_ceil(2)).find_map(|_| self.near(look, ring, tally));
+                near.or_else(|| (0..looks / 2).find_map(|_| self.drawn(look, tally.next())))
+            }
         }
     }
 
     /// Anyone, whatever it has been tried.
-    pub(super) fn any<T: Listed>(&self, look: &Look<'_, T>, counter: &Counter) -> Option<Found> {
-        look.take_even_tried(self.members[self.draw(look.policy, counter.next())])
+    pub(super) fn any<T: Listed>(&self, look: &Look<'_, T>, tally: &Tally) -> Option<Found> {
+        look.take_even_tried(self.members[self.draw(look.policy, tally.next())])
     }
 
     /// A good one, drawn by weight, to be compared with one of another group.
-    pub(super) fn other<T: Listed>(&self, look: &Look<'_, T>, counter: &Counter) -> Option<u32> {
-        let place = self.members[self.shares.at(part_of(self.shares.total(), counter.next().spread()))];
+    pub(super) fn other<T: Listed>(&self, look: &Look<'_, T>, tally: &Tally, turn: Turn) -> Option<u32> {
+        let place = match &self.ring {
+            None => self.members[self.shares.at(part_of(self.shares.total(), turn.spread()))],
+            Some(ring) => drawn_of(ring.part(&tally.apertures, turn.spread()), turn),
+        };
         (look.standing(place) == Some(Standing::Good)).then_some(place)
     }
 
@@ -151,6 +167,30 @@ impl Group {
             Policy::LeastInFlight => self.best(look, turn, member, LOOKS_FOR_LEAST - 1, Gauge::is_freer),
         };
         look.take(chosen?)
+    }
+
+    /// Chooses one of the two that are drawn of the part of the group that the calling lane calls.
+    fn near<T: Listed>(&self, look: &Look<'_, T>, ring: &Ring, tally: &Tally) -> Option<Found> {
+        let turn = tally.next();
+        let part = ring.part(&tally.apertures, turn.spread());
+        let place = part_of(part.len() as u64, turn.chance(0)) as usize;
+        let first = part.at(place);
+        let good = match look.standing(first) {
+            Some(Standing::Probed) => return look.take(first),
+            standing => standing.map(|_| first),
+        };
+        let more = part.len() - 1;
+        if more == 0 {
+            return look.take(self.unless_far_worse(look, turn, good)?);
+        }
+        let other = part.at((place + 1 + part_of(more as u64, turn.chance(1)) as usize) % part.len());
+        if look.standing(other) != Some(Standing::Good) {
+            return look.take(good?);
+        }
+        let gauge = look.gauge(other);
+        ring.met(&tally.apertures, gauge.in_flight());
+        let is_better = good.is_none_or(|good| gauge.is_lighter(look.gauge(good), look.now));
+        look.take(if is_better { other } else { good? })
     }
 
     /// The best of one that was drawn and so many others of its weight.
@@ -224,6 +264,10 @@ impl Group {
         }
         look.take(full?)
     }
+}
+
+fn drawn_of(part: Part<'_>, turn: Turn) -> u32 {
+    part.at(part_of(part.len() as u64, turn.chance(0)) as usize)
 }
 
 /// Whether a call that is `own`'s had better go to `other`.

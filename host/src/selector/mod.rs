@@ -29,9 +29,11 @@
 //!   (1996), by peak EWMA × (calls in flight + 1) as in Finagle and Linkerd. The two are of the same
 //!   weight, and the first is drawn by weight, so that the shares of the weights hold whatever is faster.
 //!   One that is alone with its weight gives way only where it is slower by far.
+//! - Of more than 64 a lane calls only as many as its calls have work for; see [`Stand`].
 //! - A target that fails is left alone by its breaker, one that fails far more often than the others as
 //!   an outlier. If all are, all are used.
 
+mod aperture;
 mod breaker;
 mod candidates;
 mod facts;
@@ -52,6 +54,7 @@ mod turns;
 mod wheel;
 mod window;
 
+pub use aperture::Stand;
 pub use breaker::Switched;
 pub use candidates::{Candidates, Choice, Summary};
 pub use facts::{Facts, Listed};

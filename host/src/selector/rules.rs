@@ -4,8 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::aperture::Stand;
 use super::facts::Facts;
 use crate::settings::{Balance, BreakerSettings, OutlierSettings, Policy, Share};
+
+/// Targets that are called in any case, where there are more: enough that no few of them decide how a caller
+/// fares, and few enough that their connections are warm.
+const SUBSET: usize = 64;
 
 /// How targets are chosen.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +23,10 @@ pub struct Rules {
     pub(super) labels: BTreeMap<String, String>,
     pub(super) breaker: BreakerRules,
     pub(super) outliers: OutlierRules,
+    /// Targets that are called in any case, where there are more.
+    pub(super) subset: usize,
+    /// Where this host stands among those who call the same.
+    pub(super) stand: Stand,
 }
 
 /// When a target that fails is left alone; see [`BreakerSettings`].
@@ -52,7 +61,15 @@ impl Rules {
             labels: balance.labels.clone().unwrap_or_default(),
             breaker: BreakerRules::of(&balance.breaker),
             outliers: OutlierRules::of(&balance.outliers),
+            subset: balance.subset.map_or(SUBSET, |subset| subset as usize),
+            stand: Stand::default(),
         }
+    }
+
+    /// The same, for a host that stands there among those who call the same.
+    #[must_use]
+    pub fn from(self, stand: Stand) -> Rules {
+        Rules { stand, ..self }
     }
 
     /// The metadata whose value is the key of a call, where there is one.

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::aperture::Apertures;
 use super::mix::{GOLDEN, mix, seed};
 use super::moment::Moment;
 use super::window::WINDOW;
@@ -59,12 +60,31 @@ impl Turn {
     }
 }
 
+/// What is counted for one group.
+#[derive(Debug)]
+pub(super) struct Tally {
+    pub(super) choices: Counter,
+    /// How much of it is called, where it is long.
+    pub(super) apertures: Apertures,
+}
+
+impl Tally {
+    fn new() -> Tally {
+        Tally { choices: Counter::new(), apertures: Apertures::new() }
+    }
+
+    /// The next choice.
+    pub(super) fn next(&self) -> Turn {
+        self.choices.next()
+    }
+}
+
 /// All that is counted for one list, whatever becomes of it.
 #[derive(Debug)]
 pub(super) struct Turns {
     /// Choices among those that come first, and among the others.
-    pub(super) first: Counter,
-    pub(super) rest: Counter,
+    pub(super) first: Tally,
+    pub(super) rest: Tally,
     /// Choices between these two, and looks from the first at the others.
     pub(super) spilled: Counter,
     pub(super) aside: Counter,
@@ -72,7 +92,7 @@ pub(super) struct Turns {
 
 impl Turns {
     pub(super) fn new() -> Turns {
-        Turns { first: Counter::new(), rest: Counter::new(), spilled: Counter::new(), aside: Counter::new() }
+        Turns { first: Tally::new(), rest: Tally::new(), spilled: Counter::new(), aside: Counter::new() }
     }
 }
 

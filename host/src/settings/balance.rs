@@ -43,6 +43,9 @@ pub struct Balance {
     pub version: Option<semver::VersionReq>,
     /// The labels that a service or its host must have to be chosen.
     pub labels: Option<BTreeMap<String, String>>,
+    /// The fewest hosts that calls go to, where more offer the callee. For two choices.
+    #[serde(deserialize_with = "given")]
+    pub subset: Option<u32>,
     /// When a host that fails is left alone.
     pub breaker: BreakerSettings,
     /// When a host that is worse than the others is left alone.
@@ -101,6 +104,7 @@ impl Balance {
             prefer_zone: self.prefer_zone.or(general.prefer_zone),
             version: self.version.or_else(|| general.version.clone()),
             labels: self.labels.or_else(|| general.labels.clone()),
+            subset: self.subset.or(general.subset),
             breaker: BreakerSettings {
                 failures: self.breaker.failures.or(breaker.failures),
                 share: self.breaker.share.or(breaker.share),

@@ -3,13 +3,14 @@
 
 use std::fmt;
 use std::hint::black_box;
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use microhost::selector::{Candidates, Facts, Listed, Outcome, Rules, Tried};
+use microhost::lanes::Lanes;
+use microhost::selector::{Candidates, Choice, Facts, Listed, Outcome, Rules, Tried};
 use microhost::settings::{Balance, BreakerSettings, Policy};
 use serde::Serialize;
 
@@ -76,17 +77,18 @@ struct Cost {
 /// Measures and prints.
 pub fn run(options: &Options) -> Result<()> {
     ensure!(options.rounds > 0 && options.count > 0, "nothing is measured: give --rounds and --count more than zero");
-    let mut report =
-        Report { cores: thread::available_parallelism().context("the machine does not tell its cores")?.get(), costs: Vec::new() };
+    let lanes = Lanes::start(thread::available_parallelism().context("the machine does not tell its cores")?)?;
+    let mut report = Report { cores: lanes.count(), costs: Vec::new() };
     for (name, policy, hash_by) in POLICIES {
         for hosts in &options.hosts {
             eprintln!("{name} among {hosts} …");
             // Those that are left alone stay so while it is measured.
             let breaker = BreakerSettings { pause: Some(Duration::from_secs(3600)), ..BreakerSettings::default() };
             let balance = Balance { policy: Some(policy), hash_by: hash_by.map(Into::into), breaker, ..Balance::default() };
-            report.costs.push(measure(name, *hosts, &Rules::new(&balance, None), options, report.cores));
+            report.costs.push(measure(name, *hosts, &Rules::new(&balance, None), options, &lanes)?);
         }
     }
+    lanes.stop(Duration::from_secs(1));
     if options.json {
         println!("{}", serde_json::to_string_pretty(&report)?)
     } else {
@@ -95,7 +97,56 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn measure(policy: &'static str, hosts: u32, rules: &Rules, options: &Options, cores: usize) -> Cost {
+/// Choices among a list, on a lane as those of calls are.
+struct Choices {
+    candidates: Candidates<Host>,
+    keys: Vec<String>,
+    count: u32,
+}
+
+impl Choices {
+    fn choose(&self, n: u32) -> Choice<'_, Host> {
+        self.candidates.choose(Some(&self.keys[n as usize % KEYS]), &Tried::default()).expect("all are ready")
+    }
+
+    /// Nanoseconds of a choice alone.
+    fn choice(&self) -> f64 {
+        self.timed(|n| drop(black_box(self.choose(n))))
+    }
+
+    /// Nanoseconds of a choice, and of the call that is begun with it and ends.
+    fn call(&self) -> f64 {
+        self.timed(|n| {
+            black_box(self.choose(n).begin().finish(Outcome::Success));
+        })
+    }
+
+    fn timed(&self, one: impl Fn(u32)) -> f64 {
+        let start = Instant::now();
+        (0..self.count).for_each(one);
+        start.elapsed().as_nanos() as f64 / f64::from(self.count)
+    }
+
+    /// The mean of what is measured on this many lanes at once.
+    fn on(self: &Arc<Self>, lanes: &Lanes, many: usize, measured: fn(&Choices) -> f64) -> Result<f64> {
+        let together = Arc::new(Barrier::new(many));
+        let (times, timed) = mpsc::channel();
+        for lane in 0..many {
+            let (choices, together, times) = (Arc::clone(self), Arc::clone(&together), times.clone());
+            lanes.spawn_on(lane, async move {
+                together.wait();
+                // Whoever does not wait for it has failed already.
+                let _ = times.send(measured(&choices));
+            });
+        }
+        drop(times);
+        let times: Vec<f64> = timed.iter().collect();
+        ensure!(times.len() == many, "a choice panicked");
+        Ok(times.iter().sum::<f64>() / many as f64)
+    }
+}
+
+fn measure(policy: &'static str, hosts: u32, rules: &Rules, options: &Options, lanes: &Lanes) -> Result<Cost> {
     let list = || (0..hosts).map(|id| Host { id: format!("host-{id}"), weight: if id % ODD == 0 { 50 } else { 100 } });
     let mut builds = Vec::new();
     let mut candidates = Candidates::build(list(), rules, None);
@@ -112,36 +163,19 @@ fn measure(policy: &'static str, hosts: u32, rules: &Rules, options: &Options, c
         let is_broken = choice.value.id.ends_with('7');
         choice.begin().finish(if is_broken { Outcome::Failure } else { Outcome::Success });
     }
-    let choose = |n: u32| candidates.choose(Some(&keys[n as usize % KEYS]), &Tried::default()).expect("all are ready");
-    let timed = |one: &(dyn Fn(u32) + Sync)| {
-        let start = Instant::now();
-        (0..options.count).for_each(one);
-        start.elapsed().as_nanos() as f64 / f64::from(options.count)
+    let choices = Arc::new(Choices { candidates, keys, count: options.count });
+    let rounds = |many, measured: fn(&Choices) -> f64| {
+        let all: Result<Vec<f64>> = (0..options.rounds).map(|_| choices.on(lanes, many, measured)).collect();
+        all.map(Spread::of)
     };
-    let call = |n| {
-        black_box(choose(n).begin().finish(Outcome::Success));
-    };
-    let rounds = |measured: &dyn Fn() -> f64| Spread::of((0..options.rounds).map(|_| measured()));
-    let on_all_cores = || {
-        let barrier = Barrier::new(cores);
-        let run = || {
-            barrier.wait();
-            timed(&call)
-        };
-        let times: Vec<f64> = thread::scope(|scope| {
-            let running: Vec<_> = (0..cores).map(|_| scope.spawn(run)).collect();
-            running.into_iter().map(|thread| thread.join().expect("it chooses and ends")).collect()
-        });
-        times.iter().sum::<f64>() / cores as f64
-    };
-    Cost {
+    Ok(Cost {
         policy,
         hosts,
-        choice: rounds(&|| timed(&|n| drop(black_box(choose(n))))),
-        call: rounds(&|| timed(&call)),
-        call_on_all_cores: rounds(&on_all_cores),
+        choice: rounds(1, Choices::choice)?,
+        call: rounds(1, Choices::call)?,
+        call_on_all_cores: rounds(lanes.count(), Choices::call)?,
         build: Spread::of(builds),
-    }
+    })
 }
 
 #[derive(Serialize)]

@@ -26,6 +26,7 @@ mod hostile_guests;
 mod hostile_memory;
 mod hosts;
 mod hosts_commands;
+mod hosts_many;
 mod hosts_told;
 mod limits;
 mod load;

@@ -10,6 +10,7 @@ use super::way::{GATEWAY, Via, Way};
 use super::{Reach, now};
 use crate::registry::{Nodes, Offer, View};
 use crate::rpc::Channel;
+use crate::selector::Stand;
 use crate::settings::Calls;
 use crate::stats::CalleesStats;
 use crate::status::Status;
@@ -43,6 +44,15 @@ impl Table {
     fn is_of(&self, nodes: &Arc<Nodes>) -> bool {
         std::ptr::eq(self.nodes.as_ptr(), Arc::as_ptr(nodes))
     }
+}
+
+/// Where this host stands among those that serve what it serves, as these call the same; by its id alone where
+/// nobody is told of it.
+fn stand(nodes: &Nodes, own: &str) -> Stand {
+    let served = nodes.by_id.get(own).and_then(|node| node.services.first()?.interfaces.first());
+    let alike = served.map_or(&[][..], |interface| nodes.offering(&interface.name));
+    let place = alike.binary_search_by(|offer| (*offer.node.id).cmp(own));
+    place.map_or_else(|_| Stand::named(own), |place| Stand::of(place, alike.len()))
 }
 
 /// The ways to all services.
@@ -110,19 +120,20 @@ impl Ways {
         {
             return Some(Arc::clone(way));
         }
-        let now = now();
+        let (now, stand) = (now(), stand(nodes, &self.known.own));
         let mut ways = HashMap::with_capacity(table.ways.len() + 1);
         for (name, way) in &table.ways {
             let offers = nodes.offering(name);
             // One that nobody offers any longer is forgotten.
             if Via::of(offers).is_some_and(|via| self.name(name, via) == &**name) {
-                let new = if way.is_of(offers) { Arc::clone(way) } else { Arc::new(Way::new(name, offers, &self.known, Some(way), now)) };
+                let new =
+                    if way.is_of(offers) { Arc::clone(way) } else { Arc::new(Way::new(name, offers, &self.known, stand, Some(way), now)) };
                 ways.insert(Arc::clone(name), new);
             }
         }
         if !ways.contains_key(name) {
             let name: Arc<str> = name.into();
-            ways.insert(Arc::clone(&name), Arc::new(Way::new(&name, offers, &self.known, None, now)));
+            ways.insert(Arc::clone(&name), Arc::new(Way::new(&name, offers, &self.known, stand, None, now)));
         }
         let way = ways.get(name).cloned();
         self.table.store(Arc::new(Table { nodes: Arc::downgrade(nodes), ways }));

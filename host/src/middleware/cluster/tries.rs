@@ -19,6 +19,10 @@ use crate::selector::{Moment, Tried};
 use crate::settings::Failing;
 use crate::status::{Code, Status};
 
+/// Tries of a call that may meet nobody beside those that count, as where many hosts have gone at once. Source:
+/// gRPC's transparent retries (A6), which have no bound where a call has not left its client.
+const SPARE: u32 = 8;
+
 /// A call with all that it may go to.
 pub(super) struct Tries {
     pub(super) way: Arc<Way>,
@@ -40,14 +44,14 @@ impl Tries {
         let mut take = |last: bool| if last { request.take() } else { request.clone() };
         let mut now = again.began;
         while let Some(place) = places.next() {
-            let Some(own) = take(places.left == 0) else { break };
+            let Some(own) = take(places.is_last()) else { break };
             let first = attempt(place, &self.path, own, over(failing, idempotent, places.left, now, total));
             let answer = match failing.hedge_after {
                 Some(after) if idempotent => {
                     let second = || {
                         let place = again.hedge(&mut places)?;
                         let until = over(failing, idempotent, places.left, super::now(), total);
-                        Some(attempt(place, &self.path, take(places.left == 0)?, until))
+                        Some(attempt(place, &self.path, take(places.is_last())?, until))
                     };
                     race(after, first, second).await
                 }
@@ -55,7 +59,7 @@ impl Tries {
             };
             match answer {
                 Ok(reply) => return Ok(reply),
-                Err(status) => now = again.after(status, idempotent, &places).await?,
+                Err(status) => now = again.after(status, idempotent, &mut places).await?,
             }
         }
         Err(self.way.nobody())
@@ -76,7 +80,7 @@ impl Tries {
                 plan: plan.clone(),
                 messages,
             };
-            if places.left == 0 {
+            if places.is_last() {
                 return begin(place, &self.path, request(source.give())).await;
             }
             let (messages, back) = source.lend();
@@ -89,7 +93,7 @@ impl Tries {
             }
             let Some(returned) = back.messages().await else { return Err(status) };
             source = returned;
-            again.after(status, false, &places).await?;
+            again.after(status, false, &mut places).await?;
         }
         Err(self.way.nobody())
     }
@@ -102,7 +106,8 @@ impl Tries {
         let candidates = self.method.candidates(form);
         let key = candidates.rules().hash_by().and_then(|name| headers.get(name)?.to_str().ok()).map(str::to_owned);
         let (here, tried) = (self.here.clone(), Tried::default());
-        let places = Places { way: &self.way, candidates, here, key, tried, left: failing.tries };
+        let spare = if failing.tries > 1 { SPARE } else { 0 };
+        let places = Places { way: &self.way, candidates, here, key, tried, left: failing.tries, spare };
         (places, Again { way: &self.way, path: &self.path, failing, began, total, pauses: 0 })
     }
 }
@@ -123,6 +128,8 @@ struct Places<'a> {
     tried: Tried,
     /// How many more tries there may be.
     left: u32,
+    /// How many of those that met nobody do not count.
+    spare: u32,
 }
 
 impl<'a> Places<'a> {
@@ -143,6 +150,22 @@ impl<'a> Places<'a> {
     fn has_other(&self) -> bool {
         self.tried.count() < self.candidates.summary().open
     }
+
+    /// Whether the try that has begun is the last one, whatever becomes of it.
+    fn is_last(&self) -> bool {
+        self.left == 0 && !self.may_spare()
+    }
+
+    /// Whether a try may be made that does not count, for one that met nobody.
+    fn may_spare(&self) -> bool {
+        self.spare > 0 && self.has_other()
+    }
+
+    fn spare(&mut self) {
+        if self.left == 0 && self.may_spare() {
+            (self.spare, self.left) = (self.spare - 1, 1);
+        }
+    }
 }
 
 /// Whether and when a call is tried again.
@@ -161,7 +184,7 @@ impl Again<'_> {
     /// Waits until a call whose try has failed may be tried again, and tells when that is.
     ///
     /// Fails with the status of the try where it may not.
-    async fn after(&mut self, status: Status, idempotent: bool, places: &Places<'_>) -> Result<Instant, Status> {
+    async fn after(&mut self, status: Status, idempotent: bool, places: &mut Places<'_>) -> Result<Instant, Status> {
         let (verdict, mut now) = (verdict(&status, idempotent), now());
         let in_time = |at: Instant| self.total.is_none_or(|total| at < total);
         let hopeless = match verdict {
@@ -171,6 +194,9 @@ impl Again<'_> {
         };
         // Where nobody was there nothing is added to anybody's work, and after an outage nothing may be left.
         let free = status.code() == Code::Unavailable && status.is_unseen();
+        if free {
+            places.spare();
+        }
         if hopeless || places.left == 0 || !in_time(now) || !(free || self.may(now)) {
             return Err(status);
         }

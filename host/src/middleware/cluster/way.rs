@@ -11,7 +11,7 @@ use super::budget::Budget;
 use super::lookup::Known;
 use crate::registry::Offer;
 use crate::rpc::{Channel, Form};
-use crate::selector::{self, Facts, Listed, Rules, Summary};
+use crate::selector::{self, Facts, Listed, Rules, Stand, Summary};
 use crate::settings::{Balance, Failing, Retrying};
 use crate::stats::CalleeStats;
 use crate::status::{Code, Status};
@@ -116,8 +116,9 @@ pub(super) struct Way {
     places: Vec<Arc<Place>>,
     /// The same, to choose from.
     all: Arc<Candidates>,
-    /// How they are chosen.
+    /// How they are chosen, and where from.
     balance: Balance,
+    stand: Stand,
     /// The methods that were called, and those that nobody has.
     methods: ArcSwap<Methods>,
     /// This host's own service has said that it is not ready, and another host's is.
@@ -133,8 +134,8 @@ pub(super) struct Way {
 type Methods = HashMap<Box<str>, Option<Arc<Method>>>;
 
 impl Way {
-    /// The ways to those who offer a service, counting on from `before`.
-    pub(super) fn new(service: &Arc<str>, offers: &Arc<[Offer]>, known: &Known, before: Option<&Way>, now: Instant) -> Way {
+    /// The ways from where this host stands to those who offer a service, counting on from `before`.
+    pub(super) fn new(service: &Arc<str>, offers: &Arc<[Offer]>, known: &Known, stand: Stand, before: Option<&Way>, now: Instant) -> Way {
         let retrying = known.settings.retrying(service);
         let balance = known.settings.balance(service, None);
         let own = |offer: &Offer| *offer.node.id == *known.own;
@@ -151,7 +152,7 @@ impl Way {
             let channel = if own(offer) { Some(Arc::clone(&known.here)) } else { there() };
             places.extend(channel.map(|channel| Arc::new(Place { offer: offer.clone(), channel })));
         }
-        let rules = Rules::new(&balance, known.zone.as_deref());
+        let rules = Rules::new(&balance, known.zone.as_deref()).from(stand);
         let all = Arc::new(Candidates::build(places.clone(), &rules, before.map(|way| &*way.all)));
         let unwell_here = all.summary().ready > 0 && offers.iter().any(|offer| own(offer) && !offer.service().ready);
         Way {
@@ -161,6 +162,7 @@ impl Way {
             places,
             all,
             balance,
+            stand,
             methods: ArcSwap::default(),
             unwell_here,
             retrying,
@@ -222,7 +224,7 @@ impl Way {
             types.extend(method.and_then(|method| method.fingerprint).map(|fingerprint| (fingerprint, place)));
         }
         let balance = known.settings.balance(&self.service, Some(name));
-        let own = (balance != self.balance).then(|| Rules::new(&balance, known.zone.as_deref()));
+        let own = (balance != self.balance).then(|| Rules::new(&balance, known.zone.as_deref()).from(self.stand));
         let candidates = self.some(&at, own.as_ref());
         if candidates.summary().open == 0 {
             return None;

@@ -7,6 +7,7 @@ use super::{Candidates, Facts, Listed, Moment, Outcome, Rules, Tried};
 
 mod failing;
 mod keyed;
+mod many;
 mod shares;
 mod zones;
 

@@ -119,6 +119,20 @@ async fn a_call_that_was_shed_is_not_tried_again_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_many_hosts_that_have_gone_no_few_fail_a_call() {
+    let names: Vec<String> = (0..30).map(|host| format!("host-{host}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let shop = Shop::with(&names, "").await;
+    shop.all_do(Does::Refuses);
+    shop.call("Put").await.expect_err("nobody is there");
+    assert_eq!(shop.sum(|host| &host.came), 3 + 8, "there is a bound all the same");
+    let once = Shop::with(&names, "tries = 1").await;
+    once.all_do(Does::Refuses);
+    once.call("Put").await.expect_err("nobody is there");
+    assert_eq!(once.sum(|host| &host.came), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_node_is_tried_at_once_and_the_same_after_a_pause() {
     let shop = Shop::with(&["a", "b", "c"], "backoff = \"1s\"\nmax-backoff = \"1s\"").await;
     shop.all_do(Does::Refuses);

@@ -39,8 +39,10 @@ async fn a_stream_that_somebody_may_have_seen_is_not_opened_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_is_tried_so_often_and_no_more() {
-    let shop = Shop::with(&["a", "b", "c", "d"], "tries = 2").await;
-    shop.all_do(Does::Refuses);
-    open(&shop, &["x"]).await.expect_err("nobody is there");
-    assert_eq!(shop.sum(|host| &host.came), 2);
+    for (does, tries) in [(Does::Sheds, 2), (Does::Refuses, 4)] {
+        let shop = Shop::with(&["a", "b", "c", "d"], "tries = 2").await;
+        shop.all_do(does);
+        open(&shop, &["x"]).await.expect_err("nobody takes it");
+        assert_eq!(shop.sum(|host| &host.came), tries, "tries that meet nobody do not count: {does:?}");
+    }
 }
