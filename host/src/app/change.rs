@@ -10,7 +10,7 @@ use super::versions::{Line, Turn};
 use super::{Host, Running};
 use crate::settings::{Share, nearest};
 use crate::wasm::difference::Difference;
-use crate::wasm::service::StartError;
+use crate::wasm::start::StartError;
 
 /// A swap that was not made. The version that ran goes on as if nothing had been asked.
 #[derive(Debug, thiserror::Error)]

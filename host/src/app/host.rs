@@ -18,7 +18,8 @@ use crate::schema::Handled;
 use crate::settings::SettingsError;
 use crate::wasm::directory::Directory;
 use crate::wasm::load::{Loaded, Loader};
-use crate::wasm::service::{Figures, Plan, Service, StartError, Starter};
+use crate::wasm::service::{Figures, Service};
+use crate::wasm::start::{Plan, StartError, Starter};
 
 /// The services of a host, and what it takes to start more.
 pub struct Host {

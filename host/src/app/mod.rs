@@ -22,7 +22,7 @@ use crate::wasm::cache::{self, DEFAULT_CAPACITY};
 use crate::wasm::directory::Directory;
 use crate::wasm::engine::GuestEngine;
 use crate::wasm::load::Loader;
-use crate::wasm::service::Starter;
+use crate::wasm::start::Starter;
 
 mod addresses;
 mod change;

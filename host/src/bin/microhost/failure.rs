@@ -12,7 +12,7 @@ use microhost::settings::SettingsError;
 use microhost::sockets::SocketError;
 use microhost::wasm::cache::CacheError;
 use microhost::wasm::load::LoadError;
-use microhost::wasm::service::StartError;
+use microhost::wasm::start::StartError;
 
 use crate::exit::Exit;
 use crate::paint::{Paint, visible};
