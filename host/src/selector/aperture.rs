@@ -109,7 +109,12 @@ pub(super) struct Part<'a> {
     width: usize,
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    /// Of all of these, one at least.
+    pub(super) fn all(members: &'a [u32]) -> Part<'a> {
+        Part { members, start: 0, width: members.len() }
+    }
+
     /// How many they are; one at least.
     pub(super) fn len(self) -> usize {
         self.width

@@ -20,6 +20,11 @@ use crate::settings::Policy;
 /// Targets that are looked at for the one with the fewest calls.
 const LOOKS_FOR_LEAST: u64 = 8;
 
+/// Which of a turn's numbers draw the first one of a part, and the one whose load is taken in: the others are for those
+/// that it is compared with.
+const FIRST: u64 = 100;
+const MET: u64 = 101;
+
 /// Calls in flight that a target of a key may have in any case, and its part of all, in halves of what is
 /// due to its weight. Source: V. Mirrokni, M. Thorup, M. Zadimoghaddam, "Consistent hashing with bounded
 /// loads" (2016).
@@ -38,6 +43,24 @@ pub(super) struct Group {
     wheel: Option<Arc<Wheel>>,
     /// Where they are very many, and a part of them is enough.
     ring: Option<Ring>,
+}
+
+/// With how many others one that is drawn is compared, and by what.
+#[derive(Clone, Copy)]
+struct Comparison {
+    others: u64,
+    is_better: fn(&Gauge, &Gauge, Moment) -> bool,
+}
+
+impl Comparison {
+    /// `None` where whoever is drawn is chosen.
+    fn of(policy: Policy) -> Option<Comparison> {
+        match policy {
+            Policy::RoundRobin | Policy::Random => None,
+            Policy::TwoChoices => Some(Comparison { others: 1, is_better: Gauge::is_lighter }),
+            Policy::LeastInFlight => Some(Comparison { others: LOOKS_FOR_LEAST - 1, is_better: Gauge::is_freer }),
+        }
+    }
 }
 
 /// Members by weight. Among those of the same weight calls may move from one to the other, and the weights
@@ -107,8 +130,9 @@ impl Group {
         });
         let weight = weights.iter().map(|weight| u64::from(*weight)).sum();
         let ring = match rules.policy {
-            Policy::TwoChoices => Ring::new(&members, targets, rules.subset, rules.stand),
-            Policy::RoundRobin | Policy::Random | Policy::LeastInFlight => None,
+            Policy::TwoChoices | Policy::LeastInFlight => Ring::new(&members, targets, rules.subset, rules.stand),
+            // Their shares are promised for each target.
+            Policy::RoundRobin | Policy::Random => None,
         };
         Some(Group { shares: Shares::new(&weights), classes: Classes::new(&members, &weights), members, weight, wheel, ring })
     }
@@ -146,7 +170,10 @@ impl Group {
     pub(super) fn other<T: Listed>(&self, look: &Look<'_, T>, tally: &Tally, turn: Turn) -> Option<u32> {
         let place = match &self.ring {
             None => self.members[self.shares.at(part_of(self.shares.total(), turn.spread()))],
-            Some(ring) => drawn_of(ring.part(&tally.apertures, turn.spread()), turn),
+            Some(ring) => {
+                let part = ring.part(&tally.apertures, turn.spread());
+                part.at(part_of(part.len() as u64, turn.chance(FIRST)) as usize)
+            }
         };
         (look.standing(place) == Some(Standing::Good)).then_some(place)
     }
@@ -161,64 +188,51 @@ impl Group {
 
     fn drawn<T: Listed>(&self, look: &Look<'_, T>, turn: Turn) -> Option<Found> {
         let member = self.draw(look.policy, turn);
-        let chosen = match look.policy {
-            Policy::RoundRobin | Policy::Random => Some(self.members[member]),
-            Policy::TwoChoices => self.best(look, turn, member, 1, Gauge::is_lighter),
-            Policy::LeastInFlight => self.best(look, turn, member, LOOKS_FOR_LEAST - 1, Gauge::is_freer),
+        let chosen = match Comparison::of(look.policy) {
+            None => Some(self.members[member]),
+            Some(comparison) => {
+                let (class, own) = self.class(member);
+                self.best(look, turn, Part::all(class), own, comparison)
+            }
         };
         look.take(chosen?)
     }
 
-    /// Chooses one of the two that are drawn of the part of the group that the calling lane calls.
+    /// Chooses one of the part that the calling lane calls.
     fn near<T: Listed>(&self, look: &Look<'_, T>, ring: &Ring, tally: &Tally) -> Option<Found> {
         let turn = tally.next();
         let part = ring.part(&tally.apertures, turn.spread());
-        let place = part_of(part.len() as u64, turn.chance(0)) as usize;
-        let first = part.at(place);
-        let good = match look.standing(first) {
-            Some(Standing::Probed) => return look.take(first),
-            standing => standing.map(|_| first),
+        let by_chance = |which| part_of(part.len() as u64, turn.chance(which)) as usize;
+        let met = part.at(by_chance(MET));
+        if look.standing(met) == Some(Standing::Good) {
+            ring.met(&tally.apertures, look.gauge(met).in_flight());
+        }
+        let own = by_chance(FIRST);
+        let chosen = match Comparison::of(look.policy) {
+            None => Some(part.at(own)),
+            Some(comparison) => self.best(look, turn, part, own, comparison),
         };
-        let more = part.len() - 1;
-        if more == 0 {
-            return look.take(self.unless_far_worse(look, turn, good)?);
-        }
-        let other = part.at((place + 1 + part_of(more as u64, turn.chance(1)) as usize) % part.len());
-        if look.standing(other) != Some(Standing::Good) {
-            return look.take(good?);
-        }
-        let gauge = look.gauge(other);
-        ring.met(&tally.apertures, gauge.in_flight());
-        let is_better = good.is_none_or(|good| gauge.is_lighter(look.gauge(good), look.now));
-        look.take(if is_better { other } else { good? })
+        look.take(chosen?)
     }
 
-    /// The best of one that was drawn and so many others of its weight.
-    fn best<T: Listed>(
-        &self,
-        look: &Look<'_, T>,
-        turn: Turn,
-        member: usize,
-        others: u64,
-        is_better: fn(&Gauge, &Gauge, Moment) -> bool,
-    ) -> Option<u32> {
-        let first = self.members[member];
+    /// The best of one that was drawn and some others of its kind.
+    fn best<T: Listed>(&self, look: &Look<'_, T>, turn: Turn, kind: Part<'_>, own: usize, comparison: Comparison) -> Option<u32> {
+        let first = kind.at(own);
         let good = match look.standing(first) {
             // By its load it would hardly ever be: what it failed with was slow.
             Some(Standing::Probed) => return Some(first),
             standing => standing.map(|_| first),
         };
-        let (class, own) = self.class(member);
-        let more = class.len() as u64 - 1;
+        let more = kind.len() as u64 - 1;
         if more == 0 {
             return self.unless_far_worse(look, turn, good);
         }
         let mut best = good;
-        for which in 0..others.min(more) {
-            let step = if more <= others { which } else { part_of(more, turn.chance(which)) };
-            let other = class[(own + 1 + step as usize) % class.len()];
+        for which in 0..comparison.others.min(more) {
+            let step = if more <= comparison.others { which } else { part_of(more, turn.chance(which)) };
+            let other = kind.at((own + 1 + step as usize) % kind.len());
             if look.standing(other) == Some(Standing::Good)
-                && best.is_none_or(|best| is_better(look.gauge(other), look.gauge(best), look.now))
+                && best.is_none_or(|best| (comparison.is_better)(look.gauge(other), look.gauge(best), look.now))
             {
                 best = Some(other);
             }
@@ -264,10 +278,6 @@ impl Group {
         }
         look.take(full?)
     }
-}
-
-fn drawn_of(part: Part<'_>, turn: Turn) -> u32 {
-    part.at(part_of(part.len() as u64, turn.chance(0)) as usize)
 }
 
 /// Whether a call that is `own`'s had better go to `other`.

@@ -43,7 +43,7 @@ pub struct Balance {
     pub version: Option<semver::VersionReq>,
     /// The labels that a service or its host must have to be chosen.
     pub labels: Option<BTreeMap<String, String>>,
-    /// The fewest hosts that calls go to, where more offer the callee. For two choices.
+    /// The fewest hosts that calls go to, where more offer the callee. For policies by load.
     #[serde(deserialize_with = "given")]
     pub subset: Option<u32>,
     /// When a host that fails is left alone.

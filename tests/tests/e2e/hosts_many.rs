@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::available_parallelism;
 
 use e2e::host::{Host, Start};
-use e2e::{guests, settings};
+use e2e::{guests, settings, soon};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::trouble::{add, open};
+
 /// Hosts that are known.
-const KNOWN: usize = 300;
+const KNOWN: usize = 200;
 
 /// An address of its own for one and the same host, which counts its connections.
 struct Front {
@@ -70,9 +72,18 @@ async fn caller(fronts: &[Front], calls: &str) -> (Host, tempfile::TempDir) {
     (host.ready().await, folder)
 }
 
-async fn calls(host: &Host, count: usize) {
-    for _ in 0..count {
-        assert_eq!(host.call("test.front.Front/Add", &json!({"a": 1, "b": 2})).ok().await, json!({"value": 3}));
+/// Makes calls, each of these numbers at once.
+async fn calls(host: &Host, at_once: impl IntoIterator<Item = usize>) {
+    let mut connection = open(host).await;
+    for count in at_once {
+        let mut answers = Vec::new();
+        for _ in 0..count {
+            answers.push(connection.begin(add()).await.expect("the host that calls stays"));
+        }
+        for answer in answers {
+            let answer = soon("an answer", answer).await.expect("the host that calls stays");
+            assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"value": 3})));
+        }
     }
 }
 
@@ -86,14 +97,14 @@ async fn few_calls_go_to_few_of_many_hosts_and_to_others_when_these_are_gone() {
     let mut fronts = many(&back).await;
     // A connection may be lost just when a call is sent by it.
     let (host, _folder) = caller(&fronts, "[calls.\"test.back.Back\"]\nidempotent = true\n").await;
-    calls(&host, 500).await;
+    calls(&host, [1; 100]).await;
     let cores = available_parallelism().map_or(1, usize::from);
     let (before, most) = (called(&fronts), 64_usize.div_ceil(cores).max(4) * cores);
     assert!((2..=most).contains(&before), "of {KNOWN} hosts {before} are called");
     for front in fronts.iter_mut().filter(|front| front.was_called()) {
         front.tasks.shutdown().await;
     }
-    calls(&host, 50).await;
+    calls(&host, [1; 20]).await;
     assert!(called(&fronts) > before, "the others are called");
 }
 
@@ -102,11 +113,11 @@ async fn all_hosts_are_called_where_that_is_set() {
     let back = Host::of("back").await;
     let fronts = many(&back).await;
     let (host, _folder) = caller(&fronts, "[calls.balance]\npolicy = \"round-robin\"\n").await;
-    calls(&host, KNOWN).await;
+    calls(&host, [KNOWN]).await;
     assert_eq!(called(&fronts), KNOWN);
     let (wide, _folder) = caller(&fronts, &format!("[calls.balance]\nsubset = {KNOWN}\n")).await;
     let before: usize = fronts.iter().map(|front| front.connections.load(Relaxed)).sum();
-    calls(&wide, KNOWN).await;
+    calls(&wide, [KNOWN]).await;
     let new = fronts.iter().map(|front| front.connections.load(Relaxed)).sum::<usize>() - before;
     assert!(new > KNOWN / 3, "{new} connections for as many calls as there are hosts");
 }

@@ -24,7 +24,9 @@ fn at_once(candidates: &Candidates<Host>, under_way: usize, calls: usize, now: &
         met.insert(choice.value.id.clone());
         open.push_back(choice.begin_at(*now));
     }
-    open.into_iter().for_each(|call| drop(call.finish_at(Outcome::Success, *now)));
+    for call in open {
+        call.finish_at(Outcome::Success, *now);
+    }
     met
 }
 
@@ -32,6 +34,7 @@ fn at_once(candidates: &Candidates<Host>, under_way: usize, calls: usize, now: &
 fn with_little_to_do_few_of_many_are_called_and_those_of_a_short_list_all() {
     let called = |count, text: &str| counted(&build(&hosts(count), text), 5_000, Moment::now()).len();
     assert_eq!((called(64, ""), called(1_000, ""), called(10_000, "")), (64, fewest(), fewest()));
+    assert_eq!(called(1_000, "policy = \"least-in-flight\""), fewest());
     assert_eq!((called(300, "subset = 300"), called(300, "policy = \"round-robin\"")), (300, 300));
 }
 
