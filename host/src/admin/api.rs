@@ -160,7 +160,8 @@ impl Api {
         let health = |service: ServiceView| {
             let unwell = snapshot.standings.get(&service.name).and_then(|standing| standing.since);
             let since = unwell.map(|since| humantime::format_rfc3339_seconds(since).to_string()).or(service.since);
-            ServiceHealth { name: service.name, version: service.version, state: service.state, why: service.why, since }
+            let ServiceView { name, version, state, why, canary, .. } = service;
+            ServiceHealth { name, version, state, why, since, canary }
         };
         let services = self.control.services().into_iter().map(health).collect();
         HealthView { phase: snapshot.phase.name().to_owned(), trouble, services }

@@ -123,7 +123,7 @@ pub struct Versions {
 }
 
 /// A version that is tried.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trial {
     /// Its number.
@@ -132,6 +132,12 @@ pub struct Trial {
     pub share: Share,
     /// How its calls ended so far.
     pub calls: Count,
+    /// Why it is not well, and so gets no calls.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// Since when it is not well (RFC 3339).
+    #[serde(default)]
+    pub since: Option<String>,
 }
 
 /// A version that ends its last calls.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use super::Overview;
-use super::metrics::{SERVICE_COUNTERS, SERVICE_GAUGES, SERVICE_SECONDS, seconds};
+use super::rows::{SERVICE_COUNTERS, SERVICE_GAUGES, SERVICE_SECONDS, seconds};
 use super::view::{CallFigures, ServiceFigures, Stats};
 use crate::stats::{EndpointStats, LATENCY_BOUNDS_US, ServiceStats};
 use crate::status::Code;

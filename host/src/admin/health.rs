@@ -77,15 +77,15 @@ pub struct Snapshot {
     pub failed: BTreeSet<String>,
     /// By their names in the settings, how the services are that run.
     pub standings: BTreeMap<String, Standing>,
+    /// By the names of their services in the settings, how the versions are that are tried beside those.
+    pub trials: BTreeMap<String, Standing>,
 }
 
 impl Snapshot {
     fn stand<'a>(&mut self, name: &str, names: impl Iterator<Item = &'a str>, standing: Standing) {
         let well = standing.is_well();
         self.services.extend(names.map(|service| (service.to_owned(), well)));
-        let before = self.standings.get(name).and_then(|before| before.since);
-        let since = if well { None } else { before.or_else(|| Some(SystemTime::now())) };
-        self.standings.insert(name.to_owned(), Standing { since, ..standing });
+        note(&mut self.standings, name, standing);
     }
 
     /// Whether new calls are welcome.
@@ -106,6 +106,13 @@ impl Snapshot {
         }
         self.services.get(service).map(|serving| *serving && self.phase != Phase::Draining)
     }
+}
+
+/// Notes how something is: not well since when it first was not.
+fn note(standings: &mut BTreeMap<String, Standing>, name: &str, standing: Standing) {
+    let before = standings.get(name).and_then(|before| before.since);
+    let since = if standing.is_well() { None } else { before.or_else(|| Some(SystemTime::now())) };
+    standings.insert(name.to_owned(), Standing { since, ..standing });
 }
 
 /// The state, shared and watched.
@@ -151,6 +158,22 @@ impl Health {
             }
             changed
         });
+    }
+
+    /// Says how the version of a service is that is tried, unless `over` tells that it is not tried any longer.
+    pub fn stand_trial(&self, name: &str, standing: Standing, over: impl FnOnce() -> bool) {
+        self.0.send_if_modified(|snapshot| {
+            let changed = !over() && snapshot.trials.get(name).is_none_or(|known| !known.says(&standing));
+            if changed {
+                note(&mut Arc::make_mut(snapshot).trials, name, standing);
+            }
+            changed
+        });
+    }
+
+    /// Forgets how the version of a service was that is not tried any longer.
+    pub fn end_trial(&self, name: &str) {
+        self.change(|snapshot| snapshot.trials.remove(name));
     }
 
     /// Forgets how a service is that does not run any longer.
@@ -221,6 +244,19 @@ mod tests {
         assert_eq!((serving(), health.snapshot().standings["a"].since), ((Some(false), Some(false)), since));
         say(unwell(None, None));
         assert_eq!((serving(), health.snapshot().unwell().count()), ((Some(true), Some(true)), 0));
+    }
+
+    #[test]
+    fn how_a_version_is_that_is_tried_says_nothing_of_the_one_that_serves() {
+        let health = Health::default();
+        health.replace("a", [].into_iter(), ["a.B"].into_iter(), unwell(None, None));
+        health.stand_trial("a", unwell(None, Some("no disk")), || false);
+        let snapshot = health.snapshot();
+        assert_eq!((snapshot.serving("a.B"), snapshot.unwell().count()), (Some(true), 0));
+        assert!(snapshot.trials["a"].since.is_some());
+        health.end_trial("a");
+        health.stand_trial("a", unwell(None, Some("no disk")), || true);
+        assert!(health.snapshot().trials.is_empty(), "what is over is not heard");
     }
 
     #[test]

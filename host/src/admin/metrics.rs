@@ -3,17 +3,18 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use super::rows::{CounterRow, SERVICE_COUNTERS, SERVICE_GAUGES, SERVICE_SECONDS, seconds};
 use super::view::CallFigures;
-use super::{Overview, figures};
+use super::{Overview, Standing, figures};
 use crate::rpc::MethodKind;
-use crate::stats::{CacheStats, CalleeStats, EdgeStats, EndpointStats, LATENCY_BOUNDS_US, ServiceStats};
+use crate::stats::{CacheStats, CalleeStats, EdgeStats, EndpointStats, LATENCY_BOUNDS_US};
 use crate::status::Code;
 
 /// OpenMetrics 1.0, which Prometheus asks for and reads.
@@ -27,37 +28,6 @@ pub(super) fn text(overview: &Arc<Overview>) -> String {
     text::encode(&mut out, &registry).expect("writing to a string never fails");
     out
 }
-
-pub(super) type CounterRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicU64);
-pub(super) type GaugeRow<T> = (&'static str, &'static str, fn(&T) -> &AtomicI64);
-
-pub(super) const SERVICE_GAUGES: &[GaugeRow<ServiceStats>] = &[
-    ("microhost_instances", "Instances alive.", |s| &s.instances),
-    ("microhost_streams", "Calls with streams under way.", |s| &s.streams),
-    ("microhost_queued_calls", "Calls that wait for a place in an instance.", |s| &s.queued),
-    ("microhost_instance_memory_bytes", "Linear memory of all instances.", |s| &s.memory_bytes),
-    ("microhost_host_memory_bytes", "What the host holds for the service.", |s| &s.host_memory_bytes),
-    ("microhost_service_calls", "Calls without streams under way, those that wait included.", |s| &s.calls),
-    ("microhost_disk_bytes", "What is in the folders that the service may write to.", |s| &s.disk_bytes),
-    ("microhost_disk_files", "Files, folders and links in the folders that the service may write to.", |s| &s.disk_files),
-    ("microhost_outgoing_connections", "Connections for wasi:http open.", |s| &s.connections),
-];
-
-pub(super) const SERVICE_COUNTERS: &[CounterRow<ServiceStats>] = &[
-    ("microhost_instances_started", "Instances ever made.", |s| &s.instances_started),
-    ("microhost_traps", "Instances ended by a trap.", |s| &s.traps),
-    ("microhost_shed_calls", "Calls refused because the queue was full.", |s| &s.shed),
-    ("microhost_refused_by_limits", "Times that something was refused because of a limit of the service.", |s| &s.refused),
-    ("microhost_log_lines", "Log lines written.", |s| &s.log_lines),
-    ("microhost_log_bytes", "Bytes of the log lines written.", |s| &s.log_bytes),
-    ("microhost_log_lines_dropped", "Log lines dropped because the service logged too much.", |s| &s.log_lines_dropped),
-];
-
-/// Counted in microseconds and shown in seconds.
-pub(super) const SERVICE_SECONDS: &[CounterRow<ServiceStats>] = &[
-    ("microhost_guest_cpu_seconds", "Time that guest code computed.", |s| &s.cpu_us),
-    ("microhost_guest_throttled_seconds", "Time that instances were held back by the limit cpu-share.", |s| &s.throttled_us),
-];
 
 type SumRow = (&'static str, &'static str, fn(&CallFigures) -> u64);
 
@@ -129,15 +99,18 @@ impl Collector for Figures {
             }
         }
         let health = overview.health.snapshot();
-        let mut metric = encoder.encode_descriptor(
-            "microhost_service_up",
-            "Whether the service runs and is well: 1, else 0.",
-            None,
-            MetricType::Gauge,
-        )?;
-        let running = health.standings.iter().map(|(service, standing)| (service, standing.is_well()));
-        for (service, up) in running.chain(health.failed.iter().map(|service| (service, false))) {
-            metric.encode_family(&[("service", service.as_str())])?.encode_gauge(&i64::from(up))?;
+        let up = |(service, standing): (_, &Standing)| (service, standing.is_well());
+        let failed = health.failed.iter().map(|service| (service, false));
+        let services: Vec<(&String, bool)> = health.standings.iter().map(up).chain(failed).collect();
+        let trials: Vec<(&String, bool)> = health.trials.iter().map(up).collect();
+        for (name, help, all) in [
+            ("microhost_service_up", "Whether the service runs and is well: 1, else 0.", services),
+            ("microhost_canary_up", "Whether the version of the service that is tried is well: 1, else 0.", trials),
+        ] {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (service, up) in all {
+                metric.encode_family(&[("service", service.as_str())])?.encode_gauge(&i64::from(up))?;
+            }
         }
         let callees = overview.callees.all();
         for (name, help, figure) in CALLEE_COUNTERS {
@@ -248,10 +221,6 @@ fn calls(encoder: &mut DescriptorEncoder, routes: &[Row]) -> fmt::Result {
     Ok(())
 }
 
-pub(super) fn seconds(us: u64) -> f64 {
-    us as f64 / 1e6
-}
-
 /// What the kernel says of this process; `None` where there is no `/proc`.
 fn resident_memory() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
@@ -267,7 +236,7 @@ mod tests {
 
     use super::*;
     use crate::rpc::{CallFuture, Endpoint, Handler, MethodKind, OpenFuture, Request, Served, StreamRequest, wrong_kind};
-    use crate::stats::EndpointStats;
+    use crate::stats::ServiceStats;
 
     struct Never;
 

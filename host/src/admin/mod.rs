@@ -36,6 +36,7 @@ pub mod journal;
 mod metrics;
 mod node;
 mod probes;
+mod rows;
 mod services;
 pub mod view;
 mod vitals;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::change::Versions;
+use super::change::{Trial, Versions};
 use crate::registry::{Node, View};
 
 /// A host.
@@ -67,6 +67,9 @@ pub struct ServiceView {
     pub why: Option<String>,
     /// When this version of it started (RFC 3339); none where it did not.
     pub since: Option<String>,
+    /// The version that is tried with a share of its calls.
+    #[serde(default)]
+    pub canary: Option<Trial>,
     /// Instances alive.
     pub instances: i64,
     /// Calls that ended.
@@ -103,6 +106,9 @@ pub struct ServiceHealth {
     pub why: Option<String>,
     /// Since when it is not well; else when this version of it started (RFC 3339). None where it did not.
     pub since: Option<String>,
+    /// The version that is tried with a share of its calls.
+    #[serde(default)]
+    pub canary: Option<Trial>,
 }
 
 /// The hosts of a cluster, as one of them knows them.

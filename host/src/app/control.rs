@@ -90,7 +90,8 @@ impl Host {
             (None, None) => (State::Serving, None),
         };
         let since = Some(humantime::format_rfc3339_seconds(running.since).to_string());
-        ServiceView { version: running.version().map(str::to_owned), why, since, ..blank(&running.load.name, state) }
+        let canary = self.tried(&running.load.name);
+        ServiceView { version: running.version().map(str::to_owned), why, since, canary, ..blank(&running.load.name, state) }
     }
 
     fn description(&self, running: &Running) -> Description {
@@ -125,7 +126,8 @@ impl Host {
 
 /// A service of which no more than this is known.
 fn blank(name: &str, state: State) -> ServiceView {
-    ServiceView { name: name.to_owned(), version: None, state, why: None, since: None, instances: 0, calls: 0, errors: 0, under_way: 0 }
+    let name = name.to_owned();
+    ServiceView { name, version: None, state, why: None, since: None, canary: None, instances: 0, calls: 0, errors: 0, under_way: 0 }
 }
 
 fn failed(load: &Load, why: String) -> ServiceView {

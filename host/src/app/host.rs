@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use super::disks::Needed;
 use super::failed::{Failed, told};
-use super::standing::{self, Followed};
+use super::standing::{self, Followed, Part};
 use super::versions::Line;
 use super::{Load, NotRunning, ReadyEndpoint, ReadyService};
 use crate::admin::{Clash, Overview};
@@ -19,7 +19,8 @@ use crate::settings::SettingsError;
 use crate::status::{Code, Status};
 use crate::wasm::directory::Directory;
 use crate::wasm::load::{Loaded, Loader};
-use crate::wasm::service::{Figures, Plan, Service, StartError, Starter};
+use crate::wasm::service::{Figures, Service};
+use crate::wasm::start::{Plan, StartError, Starter};
 
 /// The services of a host, and what it takes to start more.
 pub struct Host {
@@ -37,7 +38,7 @@ pub struct Host {
     /// What makes known how the services are that run, by name.
     followed: Mutex<BTreeMap<String, Followed>>,
     /// Where that runs.
-    runtime: Handle,
+    pub(super) runtime: Handle,
 }
 
 /// A service that runs.
@@ -224,7 +225,7 @@ impl Host {
         // Last: who hears of it looks at what runs.
         let gone = before.iter().flat_map(|before| before.service.schema().names());
         overview.health.replace(name, gone, schema.names(), standing::of(&running, None));
-        self.followed().insert(name.clone(), standing::follow(&self.runtime, overview, &running));
+        self.followed().insert(name.clone(), standing::follow(&self.runtime, overview, &running, Part::Serving));
         Ok(())
     }
 

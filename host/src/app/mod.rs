@@ -22,9 +22,10 @@ use crate::wasm::cache::{self, DEFAULT_CAPACITY};
 use crate::wasm::directory::Directory;
 use crate::wasm::engine::GuestEngine;
 use crate::wasm::load::Loader;
-use crate::wasm::service::Starter;
+use crate::wasm::start::Starter;
 
 mod addresses;
+mod change;
 mod checks;
 mod control;
 mod disks;
@@ -46,11 +47,12 @@ mod versions;
 mod vitals;
 mod watch;
 
+pub use change::{SwapError, Why};
 pub use failed::{Failed, NotStarted};
 pub use host::{Host, Running};
 pub use onlooker::Onlooker;
 pub use options::{Cache, Entrance, Load, MustStart, NotRunning, OnReady, Options, Ready, ReadyEndpoint, ReadyService};
-pub use swap::{DEFAULT_GRACE, Swap, SwapError, Why};
+pub use swap::{DEFAULT_GRACE, Swap};
 pub use watch::Watch;
 
 use addresses::Listening;

@@ -12,10 +12,47 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Running, checks};
 use crate::admin::{Overview, Standing};
+use crate::rpc::Split;
 
 /// The least time from one change of what a service says to the next that is told: what a guest says fast
 /// is told as it is at last, and other hosts need not hear of each word.
 const PACE: Duration = Duration::from_millis(50);
+
+/// What a version has to do with the calls of its service.
+pub enum Part {
+    /// It serves them.
+    Serving,
+    /// It is tried with a share of them, while it is well.
+    Tried(Arc<Split>),
+}
+
+impl Part {
+    /// Makes known how a version with this part is, unless it does not have it any longer.
+    fn tell(&self, overview: &Overview, running: &Running, standing: Standing, over: &AtomicBool) {
+        let (name, over) = (&running.load.name, || over.load(SeqCst));
+        match self {
+            Part::Serving => overview.health.stand(name, running.service.schema().names(), standing, over),
+            Part::Tried(split) => {
+                split.hold_back(!standing.is_well());
+                overview.health.stand_trial(name, standing, over);
+            }
+        }
+    }
+
+    /// Says in the log that a version is not to be called any longer, or again.
+    fn log(&self, running: &Running, standing: &Standing, was_well: &mut bool) {
+        let (service, version) = (running.load.name.as_str(), running.version);
+        match (self, std::mem::replace(was_well, standing.is_well()), standing.why()) {
+            (Part::Serving, true, Some(why)) => tracing::warn!(service, why, "the service is not well: others are called in its place"),
+            (Part::Serving, false, None) => tracing::info!(service, "the service is well again"),
+            (Part::Tried(_), true, Some(why)) => {
+                tracing::warn!(service, version, why, "a version that is tried is not well: it gets no calls");
+            }
+            (Part::Tried(_), false, None) => tracing::info!(service, version, "a version that is tried is well again"),
+            _ => {}
+        }
+    }
+}
 
 /// A version that is followed, until this is dropped.
 pub struct Followed {
@@ -38,13 +75,13 @@ pub fn of(running: &Running, found: Option<String>) -> Standing {
 }
 
 /// Makes known from now on how a version is.
-pub fn follow(runtime: &Handle, overview: &Arc<Overview>, running: &Arc<Running>) -> Followed {
+pub fn follow(runtime: &Handle, overview: &Arc<Overview>, running: &Arc<Running>, part: Part) -> Followed {
     let over = Arc::new(AtomicBool::new(false));
     let (found, heard) = watch::channel(None);
     let check = running.load.health;
     let asked = running.service.tells_health() && !check.interval.is_zero();
     let asking = asked.then(|| checks::ask(Arc::downgrade(running), check, found));
-    let telling = tell(Arc::clone(overview), Arc::downgrade(running), heard, Arc::clone(&over));
+    let telling = tell(Arc::clone(overview), Arc::downgrade(running), part, heard, Arc::clone(&over));
     let task = runtime.spawn(async move {
         tokio::select! {
             () = telling => {}
@@ -56,7 +93,13 @@ pub fn follow(runtime: &Handle, overview: &Arc<Overview>, running: &Arc<Running>
 }
 
 /// Tells how a version is whenever that changes, until it is over.
-async fn tell(overview: Arc<Overview>, running: Weak<Running>, mut found: watch::Receiver<Option<String>>, over: Arc<AtomicBool>) {
+async fn tell(
+    overview: Arc<Overview>,
+    running: Weak<Running>,
+    part: Part,
+    mut found: watch::Receiver<Option<String>>,
+    over: Arc<AtomicBool>,
+) {
     let Some(mut said) = running.upgrade().map(|running| running.service.entry().watch()) else { return };
     let mut was_well = true;
     loop {
@@ -65,8 +108,8 @@ async fn tell(overview: Arc<Overview>, running: Weak<Running>, mut found: watch:
         {
             let Some(running) = running.upgrade() else { return };
             let standing = of(&running, now);
-            log(&running.load.name, &standing, &mut was_well);
-            overview.health.stand(&running.load.name, running.service.schema().names(), standing, || over.load(SeqCst));
+            part.log(&running, &standing, &mut was_well);
+            part.tell(&overview, &running, standing, &over);
         }
         let next = Instant::now() + PACE;
         tokio::select! {
@@ -75,14 +118,5 @@ async fn tell(overview: Arc<Overview>, running: Weak<Running>, mut found: watch:
             Ok(()) = found.changed() => {}
         }
         sleep_until(next).await;
-    }
-}
-
-/// Says in the log that a service is not to be called any longer, or again.
-fn log(service: &str, standing: &Standing, was_well: &mut bool) {
-    match (std::mem::replace(was_well, standing.is_well()), standing.why()) {
-        (true, Some(why)) => tracing::warn!(service, why, "the service is not well: others are called in its place"),
-        (false, None) => tracing::info!(service, "the service is well again"),
-        _ => {}
     }
 }

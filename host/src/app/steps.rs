@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use super::swap::{Change, Why};
+use super::change::{Change, Why};
+use super::standing::{self, Part};
 use super::versions::{Canary, Kept};
 use super::{Host, Load, Running};
 use crate::schema::{Handled, Schema};
-use crate::settings::{Grants, Share, nearest};
+use crate::settings::{Grants, Share};
 use crate::status::Status;
 use crate::wasm::difference::Difference;
 use crate::wasm::directory::unfit;
@@ -86,12 +87,14 @@ impl Host {
         Ok(new)
     }
 
-    /// Gives a share of the calls to a version that is tried.
+    /// Gives a share of the calls to a version that is tried, for as long as it is well.
     pub(super) fn try_out(&self, change: Change, new: Arc<Running>, share: Share) {
         let _publishing = self.publishing();
         new.service.tally().watch();
-        self.overview.router.split(change.service(), new.service.offer(&new.load.handles), share);
-        change.line.others().canary = Some(Canary { running: new, share });
+        let split = self.overview.router.split(change.service(), new.service.offer(&new.load.handles), share);
+        self.overview.health.stand_trial(change.service(), standing::of(&new, None), || false);
+        let followed = standing::follow(&self.runtime, &self.overview, &new, Part::Tried(split));
+        change.line.others().canary = Some(Canary { running: new, share, _followed: followed });
     }
 
     /// Gives all calls to the version that serves, none to one that is tried.
@@ -169,13 +172,6 @@ pub(super) fn trim(load: &mut Load, after: &Schema) -> Vec<String> {
         load.handles.clear();
     }
     notes
-}
-
-/// What whoever names a service is told that is not there.
-pub(super) fn unknown(service: &str, running: &[Arc<Running>]) -> Why {
-    let names: Vec<&str> = running.iter().map(|running| running.load.name.as_str()).collect();
-    let hint = nearest(service, names.iter().copied()).map_or(String::new(), |near| format!(", did you mean {near}?"));
-    Why::Unknown { hint, known: names.join(", ") }
 }
 
 /// All that a status says, to whoever runs the host.

@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
-
-use super::versions::{Canary, Kept, Line, Turn};
+use super::change::{Change, SwapError, Why};
+use super::versions::{Canary, Kept};
 use super::{Host, Load, Running, Watch, steps};
+use crate::admin::Standing;
 use crate::admin::change::{Swapped, Verdict};
 use crate::settings::{Grants, Share};
 use crate::wasm::difference::Difference;
-use crate::wasm::service::StartError;
 
 /// How long calls have to end that are under way, unless the order says otherwise.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
@@ -39,121 +38,6 @@ pub struct Swap {
     pub watch: Option<Watch>,
 }
 
-/// A swap that was not made. The version that ran goes on as if nothing had been asked.
-#[derive(Debug, thiserror::Error)]
-#[error("{service} was not swapped{}: {why}", .serving.map_or_else(String::new, |version| format!(", version {version} goes on serving")))]
-pub struct SwapError {
-    /// The service.
-    pub service: String,
-    /// The version that serves.
-    pub serving: Option<u32>,
-    /// Why.
-    pub why: Why,
-}
-
-/// Why a swap is not made.
-#[derive(Debug, thiserror::Error)]
-pub enum Why {
-    /// There is no such service.
-    #[error("no service has this name{hint}; there are {known}")]
-    Unknown {
-        /// `, did you mean …?`, or nothing.
-        hint: String,
-        /// The names there are.
-        known: String,
-    },
-    /// Another swap of it is under way.
-    #[error("another swap of it is under way; wait for its end")]
-    Busy,
-    /// A version is being tried.
-    #[error(
-        "version {version} is being tried with {share} of the calls; promote it with `microhost swap {service} --promote`, or take it back with `microhost rollback {service}`"
-    )]
-    Trying {
-        /// The service.
-        service: String,
-        /// The version that is tried.
-        version: u32,
-        /// Its share.
-        share: Share,
-    },
-    /// There is nothing to promote.
-    #[error("no version of it is being tried")]
-    NoTrial,
-    /// There is nothing to go back to.
-    #[error("no version came before this one")]
-    NoPrevious,
-    /// The new component cannot be loaded, or not be served beside the other services.
-    #[error("{0:#}")]
-    Component(anyhow::Error),
-    /// The new component cannot be started.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// It lacks what callers had.
-    #[error("callers would lose what they had; --force swaps all the same:\n{}", .0.to_string().trim_end())]
-    Incompatible(Difference),
-    /// Services of this host were linked with what it lacks.
-    #[error("other services of this host need what it does not offer:\n{}\nswap or stop them first{}", .callers.join("\n"), others(.difference))]
-    Needed {
-        /// Those services, each with what it lacks.
-        callers: Vec<String>,
-        /// What is different in it.
-        difference: Box<Difference>,
-    },
-    /// It needs what it was not granted.
-    #[error("it needs what the service is not granted:\n{}{}", .needs.join("\n"), others(.difference))]
-    Grants {
-        /// What it needs, each with what grants it.
-        needs: Vec<String>,
-        /// What is different in it.
-        difference: Box<Difference>,
-    },
-    /// It came up and is not well.
-    #[error("it failed while it warmed up: {why}\n`microhost logs {service}` tells more")]
-    Unwell {
-        /// The service.
-        service: String,
-        /// What it said, or how it failed.
-        why: String,
-    },
-}
-
-/// What is different, below what has been told; nothing where nothing is.
-fn others(difference: &Difference) -> String {
-    if difference.is_empty() { String::new() } else { format!("\nwhat is different in it:\n{}", difference.to_string().trim_end()) }
-}
-
-/// A change of the version that runs, under way.
-pub(super) struct Change {
-    pub(super) serving: Arc<Running>,
-    pub(super) line: Arc<Line>,
-    /// For the version that goes.
-    room: OwnedSemaphorePermit,
-    /// Others are refused meanwhile.
-    turn: Turn,
-}
-
-impl Change {
-    pub(super) fn service(&self) -> &str {
-        &self.serving.load.name
-    }
-
-    pub(super) fn refuse(&self, why: impl Into<Why>) -> SwapError {
-        SwapError { service: self.service().to_owned(), serving: Some(self.serving.version), why: why.into() }
-    }
-
-    /// Ends the change: the version that goes ends its calls, and others may change what runs.
-    fn retire(self, gone: Arc<Running>, grace: Duration) {
-        let Change { line, room, turn, .. } = self;
-        let draining = line.draining(gone, grace);
-        tokio::spawn(async move {
-            draining.await;
-            drop(room);
-        });
-        drop(turn);
-    }
-}
-
 impl Host {
     /// Swaps a service for another component, and returns when the new version has its calls, or its
     /// share of them, and has been watched if that was asked for.
@@ -163,7 +47,7 @@ impl Host {
     pub async fn swap(self: &Arc<Host>, swap: Swap) -> Result<Swapped, SwapError> {
         let Swap { service, component, settings, grants, canary: share, grace, force, watch } = swap;
         let change = self.change(&service).await?;
-        if let Some(Canary { running, share }) = &change.line.others().canary {
+        if let Some(Canary { running, share, .. }) = &change.line.others().canary {
             return Err(change.refuse(Why::Trying { service: service.clone(), version: running.version, share: *share }));
         }
         let origin = change.line.origin(settings.as_ref(), &change.serving.load);
@@ -201,13 +85,16 @@ impl Host {
         Ok(Swapped { verdict, ..made })
     }
 
-    /// Gives all calls to the version that is tried.
+    /// Gives all calls to the version that is tried. One that is not well does not get them.
     pub async fn promote(self: &Arc<Host>, service: &str, grace: Duration) -> Result<Swapped, SwapError> {
         let change = self.change(service).await?;
-        let canary = change.line.others().canary.clone();
-        let Canary { running: new, .. } = canary.ok_or_else(|| change.refuse(Why::NoTrial))?;
+        let canary = change.line.others().canary.as_ref().map(|canary| Arc::clone(&canary.running));
+        let new = canary.ok_or_else(|| change.refuse(Why::NoTrial))?;
+        if let Some(why) = self.overview.health.snapshot().trials.get(service).and_then(Standing::why) {
+            return Err(change.refuse(Why::TrialUnwell { service: service.to_owned(), version: new.version, why }));
+        }
         self.switch(&change, Arc::clone(&new)).map_err(|why| change.refuse(why))?;
-        change.line.others().canary = None;
+        self.end_trial(service, &change.line);
         let origin = change.line.origin(None, &change.serving.load);
         let notes = self.passing(origin, &new.load, &new.loaded).await;
         let made = Swapped { notes, ..swapped(&change.serving, &new) };
@@ -233,8 +120,7 @@ impl Host {
     }
 
     async fn back(self: &Arc<Host>, change: Change, grace: Duration) -> Result<Swapped, SwapError> {
-        let canary = change.line.others().canary.take();
-        if let Some(Canary { running, .. }) = canary {
+        if let Some(running) = self.end_trial(change.service(), &change.line) {
             self.join(&change);
             let made = swapped(&running, &change.serving);
             tracing::info!(service = made.service, version = running.version, "a version that was tried is taken back");
@@ -255,19 +141,6 @@ impl Host {
         let gone = Arc::clone(&change.serving);
         change.retire(gone, grace);
         Ok(made)
-    }
-
-    /// The right to change which version of a service runs. Waits while many versions of it drain.
-    async fn change(&self, service: &str) -> Result<Change, SwapError> {
-        let refuse = |serving, why| SwapError { service: service.to_owned(), serving, why };
-        // Before the line, so that names which nobody has leave nothing behind.
-        let serving = self.serving(service).ok_or_else(|| refuse(None, steps::unknown(service, &self.running())))?;
-        let line = self.line(service);
-        let turn = line.turn().ok_or_else(|| refuse(Some(serving.version), Why::Busy))?;
-        let room = line.room().await;
-        // Another change may have ended just before this one had its turn.
-        let serving = self.serving(service).unwrap_or(serving);
-        Ok(Change { serving, line, room, turn })
     }
 
     async fn watched(self: &Arc<Host>, running: Arc<Running>, watch: Watch, grace: Duration) -> Verdict {

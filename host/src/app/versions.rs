@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
+use super::standing::Followed;
 use super::{Host, Load, Running};
+use crate::admin::Standing;
 use crate::admin::change::{Draining, Trial, Versions};
 use crate::settings::Share;
 use crate::wasm::load::Loaded;
@@ -56,10 +58,11 @@ impl Kept {
 }
 
 /// A version that is tried.
-#[derive(Clone)]
 pub(super) struct Canary {
     pub(super) running: Arc<Running>,
     pub(super) share: Share,
+    /// What makes known how it is.
+    pub(super) _followed: Followed,
 }
 
 impl Default for Line {
@@ -150,10 +153,7 @@ impl Host {
         let line = self.line(service);
         let swapping = line.turn.available_permits() == 0;
         let others = line.others();
-        let canary = others.canary.as_ref().map(|canary| {
-            let calls = canary.running.service.tally().count();
-            Trial { version: canary.running.version, share: canary.share, calls }
-        });
+        let canary = others.canary.as_ref().map(|canary| self.trial(canary));
         let draining = others.draining.iter().map(|(running, since)| Draining {
             version: running.version,
             instances: running.service.instances(),
@@ -166,5 +166,29 @@ impl Host {
             draining: draining.collect(),
             swapping,
         })
+    }
+
+    /// The version of a service that is tried, if one is.
+    pub(super) fn tried(&self, service: &str) -> Option<Trial> {
+        self.line(service).others().canary.as_ref().map(|canary| self.trial(canary))
+    }
+
+    fn trial(&self, Canary { running, share, .. }: &Canary) -> Trial {
+        let health = self.overview.health.snapshot();
+        let standing = health.trials.get(&running.load.name);
+        Trial {
+            version: running.version,
+            share: *share,
+            calls: running.service.tally().count(),
+            why: standing.and_then(Standing::why),
+            since: standing.and_then(|standing| standing.since).map(|since| humantime::format_rfc3339_seconds(since).to_string()),
+        }
+    }
+
+    /// Takes the version of a service out of trial, if one is tried. Where calls go is not changed by that.
+    pub(super) fn end_trial(&self, service: &str, line: &Line) -> Option<Arc<Running>> {
+        let Canary { running, .. } = line.others().canary.take()?;
+        self.overview.health.end_trial(service);
+        Some(running)
     }
 }

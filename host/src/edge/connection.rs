@@ -15,8 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::accepted::Accepted;
 use super::activity::{Activity, Counts, Metered};
-use super::listener::Accepted;
 use super::open::{Control, Entry, Wish};
 use super::probe::Probe;
 use super::tls::HANDSHAKE_TIME;

@@ -15,6 +15,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio_rustls::TlsAcceptor;
 
+use super::accepted::Accepted;
 use super::connection::{self, Http};
 use super::open::Entry;
 use super::{Edge, EdgeError};
@@ -74,12 +75,6 @@ pub(super) enum Listener {
     Unix(UnixListener),
 }
 
-/// A connection that came.
-pub(super) enum Accepted {
-    Tcp(TcpStream, SocketAddr),
-    Unix(UnixStream),
-}
-
 impl AsRawFd for Listener {
     fn as_raw_fd(&self) -> RawFd {
         match self {
@@ -94,24 +89,6 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => listener.accept().map(|(socket, address)| Accepted::Tcp(socket, address)),
             Listener::Unix(listener) => listener.accept().map(|(socket, _)| Accepted::Unix(socket)),
-        }
-    }
-}
-
-impl Accepted {
-    /// The address that it came from, where it came by the network.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
-        match self {
-            Accepted::Tcp(_, address) => Some(*address),
-            Accepted::Unix(_) => None,
-        }
-    }
-
-    /// Has it wait for nothing.
-    fn prepare(&self) -> io::Result<()> {
-        match self {
-            Accepted::Tcp(socket, _) => socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true)),
-            Accepted::Unix(socket) => socket.set_nonblocking(true),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::settings::Listen;
 use crate::sockets::{Socket, SocketError};
 use crate::tunnel;
 
+mod accepted;
 mod activity;
 mod answer;
 mod body;

@@ -15,6 +15,7 @@ pub(crate) mod envelope;
 pub(crate) mod grpc;
 pub(crate) mod headers;
 mod http;
+mod offer;
 mod payload;
 mod peer;
 mod plan;
@@ -25,11 +26,13 @@ mod stream;
 
 pub use self::channel::Channel;
 pub use self::http::{HttpBody, HttpFuture, HttpHandler, HttpRequest, HttpServed};
+pub use offer::{Gateway, Offer, Route};
 pub use payload::{Form, Payload};
 pub use peer::Peer;
 pub use plan::Plan;
-pub use router::{Gateway, Offer, Route, Router, RouterError};
+pub use router::{Router, RouterError};
 pub use run::{Run, RunWriter};
+pub use split::Split;
 pub use stream::{Event, Events, Messages, OpenFuture, StreamReply, StreamRequest};
 
 pub use crate::schema::{Codec, MethodKind};

@@ -7,30 +7,8 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 
 use super::split::Split;
-use super::{HttpServed, Served};
+use super::{Gateway, HttpServed, Offer, Route, Served};
 use crate::settings::Share;
-
-/// A path's endpoint.
-pub type Route = Arc<Served>;
-
-/// Answers calls of endpoints that nobody knows before they are called.
-pub trait Gateway: Send + Sync {
-    /// The endpoint of this name. It is made for one call, on the call's way, so it should cost
-    /// little; what is counted of it belongs to the gateway as a whole, as callers choose the names.
-    fn endpoint(&self, service: &str, method: &str) -> Served;
-}
-
-/// All that callers reach a service by.
-#[derive(Default)]
-pub struct Offer {
-    /// Its endpoints.
-    pub endpoints: Vec<Served>,
-    /// Its gateway, with the services that it is asked for: where none is named, all that nobody else
-    /// serves.
-    pub gateway: Option<(Vec<String>, Arc<dyn Gateway>)>,
-    /// Its route of plain HTTP.
-    pub http: Option<HttpServed>,
-}
 
 /// A service that cannot be routed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -223,15 +201,16 @@ impl Router {
     }
 
     /// Has a share of the calls of `owner` answered by another version of it: of what both offer. What
-    /// is counted is counted as one.
-    pub fn split(&self, owner: &str, offer: Offer, share: Share) {
+    /// is counted is counted as one. What is returned can hold the share back.
+    pub fn split(&self, owner: &str, offer: Offer, share: Share) -> Arc<Split> {
         let _writing = self.writing.lock().expect("no writer panics");
         let mut new = Table::clone(&self.table.load());
         let http = new.http.iter().find(|(by, _)| by == owner).map(|(_, served)| served);
-        let split = Split::new(owner, offer, share, |path| new.routes.get(path), http);
+        let split = Arc::new(Split::new(owner, offer, share, |path| new.routes.get(path), http));
         new.splits.retain(|split| split.owner != owner);
-        new.splits.push(Arc::new(split));
+        new.splits.push(Arc::clone(&split));
         self.table.store(Arc::new(new));
+        split
     }
 
     /// Has all calls of `owner` answered by the one version that was not merely tried.
@@ -414,13 +393,19 @@ mod tests {
             Offer { endpoints, gateway: Some((Vec::new(), Arc::new(Marked(mark)))), http: Some(routed("a", "/x")) }
         };
         router.put("a", offer(1, &["Two"])).expect("free");
-        router.split("a", offer(2, &["Three"]), "25%".parse().expect("a share"));
+        let split = router.split("a", offer(2, &["Three"]), "25%".parse().expect("a share"));
         let tried = |path: &str| (0..100).filter(|_| found(&router, path) == Some(2)).count();
         assert_eq!((tried("/a.A/One"), tried("/a.A/Two"), tried("/c.C/Any")), (25, 0, 25));
         // The gateway of the version that serves takes what only the other one describes.
         assert_eq!(tried("/a.A/Three"), 25);
+        let serving = router.http_of("a").expect("routed");
         let first = router.find_http("/x").expect("routed");
         assert_eq!((0..100).filter(|_| Arc::ptr_eq(&router.find_http("/x").expect("routed"), &first)).count(), 25, "the first was tried");
+        split.hold_back(true);
+        assert_eq!((tried("/a.A/One"), tried("/c.C/Any")), (0, 0));
+        assert!((0..100).all(|_| Arc::ptr_eq(&router.find_http("/x").expect("routed"), &serving)), "none is tried");
+        split.hold_back(false);
+        assert_eq!(tried("/a.A/One"), 25);
         router.join("a");
         assert_eq!(tried("/a.A/One"), 0);
     }

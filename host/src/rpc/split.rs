@@ -3,16 +3,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::{Gateway, HttpServed, Offer, Route};
 use crate::settings::Share;
 
 /// The version that is tried, and its share.
-pub(super) struct Split {
+pub struct Split {
     /// The service whose calls are split.
     pub(super) owner: String,
     share: Share,
+    held_back: AtomicBool,
     calls: AtomicU64,
     /// Counted apart: whoever looks for a route of HTTP may call an endpoint in the end.
     requests: AtomicU64,
@@ -44,12 +45,18 @@ impl Split {
         Split {
             owner: owner.to_owned(),
             share,
+            held_back: AtomicBool::new(false),
             calls: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             routes,
             gateway: offer.gateway.map(|(_, gateway)| gateway),
             http,
         }
+    }
+
+    /// Has all calls go to the version that serves, or, again, the share of them to the one that is tried.
+    pub fn hold_back(&self, held_back: bool) {
+        self.held_back.store(held_back, Relaxed);
     }
 
     /// The endpoint at a path, where this call is for the version that is tried.
@@ -68,6 +75,6 @@ impl Split {
     }
 
     fn falls_to(&self, turns: &AtomicU64) -> bool {
-        self.share.takes(turns.fetch_add(1, Relaxed))
+        !self.held_back.load(Relaxed) && self.share.takes(turns.fetch_add(1, Relaxed))
     }
 }

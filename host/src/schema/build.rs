@@ -8,7 +8,8 @@ use super::files::Names;
 use super::flow::Element;
 use super::model::{Card, EMPTY, EMPTY_FILE, Enum, EnumValue, Field, Kind, Message, Shape, Types};
 use super::names;
-use super::read::{Export, Resolved, Source};
+use super::read::Export;
+use super::source::{Resolved, Source};
 
 /// The name of a message that a structure gives is cut here and told apart by a hash.
 const MAX_NAME: usize = 80;

@@ -5,7 +5,8 @@ use wit_parser::{Function, Type, TypeDefKind};
 use super::build::Builder;
 use super::fault::Fault;
 use super::model::Types;
-use super::read::{Export, Resolved, Source};
+use super::read::Export;
+use super::source::{Resolved, Source};
 use super::{Value, json, proto, unwritable};
 use crate::status::{Code, Detail, Status};
 

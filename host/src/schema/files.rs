@@ -6,7 +6,8 @@ use wit_parser::{PackageId, Resolve, Type, TypeDefKind, TypeId, TypeOwner};
 
 use super::model::File;
 use super::names;
-use super::read::{Export, Resolved, Source};
+use super::read::Export;
+use super::source::{Resolved, Source};
 
 /// The names that WIT gives: they come first, made names take what is left.
 pub(super) struct Names {

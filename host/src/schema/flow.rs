@@ -9,7 +9,7 @@ use wit_parser::{Function, Type, TypeDefKind};
 use super::Handle;
 use super::Value;
 use super::fault::Fault;
-use super::read::{Resolved, Source};
+use super::source::{Resolved, Source};
 use crate::status::Status;
 
 /// How values pass one side of a function.

@@ -33,6 +33,7 @@ mod outward;
 mod proto;
 mod read;
 mod signature;
+mod source;
 mod text;
 mod value;
 
@@ -50,8 +51,8 @@ pub use value::{Handle, Value};
 use failure::Failure;
 use fault::Fault;
 use model::Types;
-use read::Source;
 use signature::Signer;
+use source::Source;
 
 /// A request has no more values than this: each takes some 32 bytes, and a byte of a message is
 /// enough to make one.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use wit_parser::{Function, Type, TypeDefKind, TypeId};
 
-use super::read::{Resolved, Source};
+use super::source::{Resolved, Source};
 
 /// Stands for the type of a function: that of its parameters and of its result, with the names of
 /// fields, cases and flags, and without the names of types and parameters. Whether the function is

@@ -15,7 +15,7 @@ const TABLES: &Tables = &[
     ("[build]", &["command", "component"]),
     ("[calls.balance.outliers]", &["most", "calls", "worse-by", "pause", "longest-pause"]),
     ("[calls.balance.breaker]", &["failures", "share", "calls", "pause", "longest-pause", "probes"]),
-    ("[calls.balance]", &["policy", "hash-by", "prefer-zone", "version", "labels", "breaker", "outliers"]),
+    ("[calls.balance]", &["policy", "hash-by", "prefer-zone", "version", "labels", "subset", "breaker", "outliers"]),
     ("[service.NAME]", &["component", "version", "isolation", "safe", "handles", "http", "weight", "labels", "health", "limits", "grants"]),
     ("[service.NAME.health]", &["interval", "timeout", "failure-threshold", "success-threshold"]),
     (

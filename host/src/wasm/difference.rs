@@ -9,6 +9,8 @@ use super::directory::unfit;
 use super::wire::Wire;
 use crate::schema::{Handled, Origin, Schema, Service};
 
+pub use super::wire::Change;
+
 /// The difference of two versions, by what callers see.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,20 +35,6 @@ pub struct Item {
     pub name: String,
     /// Its type, as the component writes it.
     pub signature: String,
-}
-
-/// Something that callers reach and that has another type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Change {
-    /// Its name.
-    pub name: String,
-    /// The type that it had.
-    pub before: String,
-    /// The type that it has.
-    pub after: String,
-    /// The first difference, for people.
-    pub why: String,
 }
 
 impl Difference {

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use super::abi::Width;
 use super::call::{Call, Target};
 use super::function::{begun, code, finish, settled, sooner};
+use super::health::HEALTH;
 use super::hold::Hold;
 use super::imports::entries;
 use super::pool::{Pool, Waiting};
 use super::queue::{Job, Work};
-use super::service::HEALTH;
 use super::streams::{Flow, Wire};
 use crate::rpc::{
     CallFuture, Caller, Codec, Endpoint, Gateway, Handler, OpenFuture, Payload, Reply, Request, Served, StreamReply, StreamRequest,

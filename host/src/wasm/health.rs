@@ -1,5 +1,6 @@
 //! Asks a service whether it is well, where its component can say so.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
@@ -8,41 +9,46 @@ use tokio::task::JoinHandle;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use super::service::{HEALTH, Service};
+use super::pool::Pool;
 use crate::rpc::{Caller, Codec, Form, Handler, Reply, Request};
 use crate::status::{Code, Status};
+
+/// What a proto-first service serves to say whether it is well: gRPC's own health.
+pub const HEALTH: &str = "grpc.health.v1.Health";
 
 /// The method of [`HEALTH`] that is asked.
 pub(super) const METHOD: &str = "Check";
 
-/// Asks on each lane that has an instance, by `grpc.health.v1.Health/Check`; a service that does not
-/// serve it is well.
+/// Asks on each lane that has an instance. `check` is the service's own `grpc.health.v1.Health/Check`.
 ///
 /// Fails with what the service answered, or with `unavailable` where it says that it does not serve.
-pub(super) async fn check(service: &Service) -> Result<(), Status> {
-    let pool = service.pool();
+pub(super) async fn ask_all(pool: &Pool, check: &Arc<dyn Handler>) -> Result<(), Status> {
     for lane in pool.warmed() {
-        let Some(asked) = ask(service, lane, pool.limits().timeout) else { return Ok(()) };
+        let asked = ask(pool, Arc::clone(check), lane, pool.limits().timeout);
         asked.await.map_err(|error| Status::new(Code::Unavailable, "the host ends").because(error))??;
     }
     Ok(())
 }
 
-/// Asks on one lane, as [`Service::ask`] says.
-pub(super) fn ask_in_turn(service: &Service, turn: usize, insist: bool, patience: Duration) -> Option<JoinHandle<Result<(), Status>>> {
-    let pool = service.pool();
+/// Asks on one lane, as [`Service::ask`](super::service::Service::ask) says.
+pub(super) fn ask_in_turn(
+    pool: &Pool,
+    check: Arc<dyn Handler>,
+    turn: usize,
+    insist: bool,
+    patience: Duration,
+) -> Option<JoinHandle<Result<(), Status>>> {
     let warmed: Vec<usize> = pool.warmed().collect();
     let lane = match warmed.len() {
         0 if insist || pool.makes_for_each_call() => turn % pool.lanes().count(),
         0 => return None,
         count => warmed[turn % count],
     };
-    ask(service, lane, patience)
+    Some(ask(pool, check, lane, patience))
 }
 
-/// Asks on a lane; `None` where the service does not serve it.
-fn ask(service: &Service, lane: usize, patience: Duration) -> Option<JoinHandle<Result<(), Status>>> {
-    let handler = service.handler(HEALTH, METHOD)?;
+/// Asks on a lane.
+fn ask(pool: &Pool, check: Arc<dyn Handler>, lane: usize, patience: Duration) -> JoinHandle<Result<(), Status>> {
     let request = Request {
         form: Form::Encoded(Codec::Proto),
         // No name stands for the service as a whole.
@@ -53,7 +59,7 @@ fn ask(service: &Service, lane: usize, patience: Duration) -> Option<JoinHandle<
         idempotent: true,
         plan: None,
     };
-    Some(service.pool().lanes().spawn_on(lane, async move { Handler::call(&*handler, request).await.map_err(failed).and_then(answered) }))
+    pool.lanes().spawn_on(lane, async move { check.call(request).await.map_err(failed).and_then(answered) })
 }
 
 fn answered(reply: Reply) -> Result<(), Status> {

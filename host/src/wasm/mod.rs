@@ -1,7 +1,7 @@
 //! The guest floor: components are loaded, linked, given instances, and called. The only floor that
 //! names wasmtime.
 //!
-//! `load` → `service` (link, endpoints) → `function` (messages to values) → `pool` (queues and instances on lanes) → `keeper` (one
+//! `load` → `start` (link) → `service` (endpoints) → `function` (messages to values) → `pool` (queues and instances on lanes) → `keeper` (one
 //! instance, from outside) → `instance` (calls at once in one store) → `abi` (values to memory and
 //! back). What a guest may ask of the host is in `imports`; what it may use of it is bounded in
 //! `limiter`, `log`, `disk`, `state` and by the clock of `engine`.
@@ -32,6 +32,7 @@ mod pool;
 mod queue;
 mod quota;
 pub mod service;
+pub mod start;
 mod state;
 mod strain;
 mod streams;

@@ -4,9 +4,23 @@
 use std::collections::BTreeSet;
 
 use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use serde::{Deserialize, Serialize};
 
-use super::difference::Change;
 use crate::schema::Schema;
+
+/// Something that callers reach and that has another type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// Its name.
+    pub name: String,
+    /// The type that it had.
+    pub before: String,
+    /// The type that it has.
+    pub after: String,
+    /// The first difference, for people.
+    pub why: String,
+}
 
 /// The descriptors of both versions.
 pub(super) struct Wire {

@@ -39,7 +39,7 @@ impl Patient {
         );
         let text = settings::service("pulse", &guests::guest("pulse"), &rest) + &calling();
         fs::write(start.folder().join("microhost.toml"), text).expect("a folder of the test's own");
-        write(&state, "well");
+        write(&state, "health", "well");
         let start = match among {
             Some((cluster, known)) => known.iter().fold(start.among(cluster), |start, patient| start.arg("--peer").arg(patient.host.url())),
             None => start,
@@ -49,7 +49,31 @@ impl Patient {
 
     /// From now on, it says this when it is asked.
     fn says(&self, what: &str) {
-        write(&self.state, what);
+        write(&self.state, "health", what);
+    }
+
+    /// From now on, the version of it that is tried says this.
+    fn trial_says(&self, what: &str) {
+        write(&self.state, "trial", what);
+    }
+
+    /// Which versions answer so many calls.
+    async fn answering(&self, calls: usize) -> BTreeSet<String> {
+        let mut answered = BTreeSet::new();
+        for _ in 0..calls {
+            answered.insert(self.host.call(BEAT, &json!({})).ok().await["version"].as_str().unwrap_or_default().to_owned());
+        }
+        answered
+    }
+
+    async fn answers_become(&self, wanted: &[&str]) {
+        let wanted: BTreeSet<String> = wanted.iter().map(ToString::to_string).collect();
+        soon(&format!("answers of {wanted:?}"), async { while self.answering(10).await != wanted {} }).await;
+    }
+
+    /// What a figure says of it.
+    async fn figure(&self, name: &str) -> f64 {
+        self.host.metrics().await.value(name, &[("service", "pulse")])
     }
 
     /// How often it was asked.
@@ -90,9 +114,9 @@ impl Patient {
 }
 
 /// At once, so that nobody reads half of it.
-fn write(state: &Path, what: &str) {
+fn write(state: &Path, file: &str, what: &str) {
     let new = state.join("new");
-    fs::write(&new, what).and_then(|()| fs::rename(&new, state.join("health"))).expect("a folder of the test's own");
+    fs::write(&new, what).and_then(|()| fs::rename(&new, state.join(file))).expect("a folder of the test's own");
 }
 
 const OFTEN: &str = "interval = \"50ms\", timeout = \"20s\", failure-threshold = 2, success-threshold = 2";
@@ -218,6 +242,52 @@ async fn a_service_is_unwell_only_after_as_many_bad_answers_as_its_threshold() {
     patient.says("well");
     patient.becomes("serving").await;
     assert!(patient.asked() >= before + 3, "it was asked {} times", patient.asked() - before);
+}
+
+#[tokio::test]
+async fn a_version_that_is_tried_gets_no_calls_while_its_check_fails_and_its_share_when_it_is_well_again() {
+    const SERVICE_UP: &str = "microhost_service_up";
+    const CANARY_UP: &str = "microhost_canary_up";
+    let patient = Patient::start("1", OFTEN, "", None).await;
+    patient.trial_says("well");
+    let component = guests::guest("pulse");
+    let swap = ["swap".as_ref(), "pulse".as_ref(), component.as_os_str(), "--canary".as_ref(), "50%".as_ref()];
+    let swap = patient.host.admin(swap).args(["--grant", "env=VERSION=2", "--grant", "env=HEALTH=/state/trial"]);
+    swap.run().await.succeeded();
+    assert_eq!(patient.answering(10).await, BTreeSet::from(["1".to_owned(), "2".to_owned()]));
+    assert_eq!((patient.figure(SERVICE_UP).await, patient.figure(CANARY_UP).await), (1.0, 1.0));
+
+    patient.trial_says("no disk");
+    patient.answers_become(&["1"]).await;
+    assert_eq!(patient.answering(100).await, BTreeSet::from(["1".to_owned()]), "it stays out");
+    assert_eq!((patient.figure(SERVICE_UP).await, patient.figure(CANARY_UP).await), (1.0, 0.0));
+    assert_eq!((patient.grpc().await, patient.probe("ready?service=pulse").await), (1, 200), "the service is well");
+    let told = patient.health().await;
+    let service = &told["services"][0];
+    assert_eq!((&told["well"], &service["state"], &service["canary"]["version"]), (&json!(false), &json!("serving"), &json!(2)), "{told}");
+    assert!(
+        service["canary"]["why"].as_str().is_some_and(|why| why.contains("no disk")) && service["canary"]["since"].is_string(),
+        "{told}"
+    );
+    for command in [&["health"][..], &["services"], &["describe", "pulse"]] {
+        let shown = patient.host.admin(command).run().await.stdout;
+        assert!(shown.contains("50% of the calls") && shown.contains("is not well") && shown.contains("no disk"), "{command:?}: {shown}");
+    }
+    let refused = patient.host.admin(["swap", "pulse", "--promote"]).run().await.failed();
+    assert!(refused.contains("version 2, which is tried, is not well") && refused.contains("no disk"), "{refused}");
+    patient.host.logged("a version that is tried is not well").await;
+
+    // How the one that serves is has nothing to do with the one that is tried.
+    patient.says("not-serving");
+    patient.becomes("unwell").await;
+    patient.trial_says("well");
+    patient.answers_become(&["1", "2"]).await;
+    assert_eq!((patient.figure(SERVICE_UP).await, patient.figure(CANARY_UP).await), (0.0, 1.0));
+    patient.host.admin(["swap", "pulse", "--promote"]).run().await.succeeded();
+    patient.answers_become(&["2"]).await;
+    patient.becomes("serving").await;
+    assert_eq!(patient.host.metrics().await.sum(CANARY_UP, &[]), 0.0, "none is tried any longer");
+    assert_eq!(patient.health().await["services"][0]["canary"], Value::Null);
 }
 
 #[tokio::test]

@@ -12,10 +12,10 @@ use microhost::settings::SettingsError;
 use microhost::sockets::SocketError;
 use microhost::wasm::cache::CacheError;
 use microhost::wasm::load::LoadError;
-use microhost::wasm::service::StartError;
+use microhost::wasm::start::StartError;
 
 use crate::exit::Exit;
-use crate::output::{Paint, visible};
+use crate::paint::{Paint, visible};
 
 /// What every command returns.
 pub type Outcome<T = ()> = Result<T, Failure>;

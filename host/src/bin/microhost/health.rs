@@ -2,15 +2,14 @@
 
 use clap::Args;
 use microhost::admin::view::{ClusterView, HealthView, ServiceHealth, State};
-use microhost::registry::Node;
 use serde::Serialize;
 
-use crate::again::Again;
 use crate::door::{self, HostArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use crate::output::{self, Paint, visible};
-use crate::services::{age, state};
+use crate::look::LookArgs;
+use crate::paint::{Paint, visible};
+use crate::shown::{self, Elsewhere, aged, known};
 use crate::table::{Cell, Table};
 
 /// Show whether a running host and its services are well
@@ -30,11 +29,7 @@ pub struct Health {
     service: Option<String>,
 
     #[command(flatten)]
-    again: Again,
-
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    look: LookArgs,
 
     #[command(flatten)]
     host: HostArgs,
@@ -51,30 +46,14 @@ struct Told {
     elsewhere: Vec<Elsewhere>,
 }
 
-/// A service of another host.
-#[derive(Serialize)]
-struct Elsewhere {
-    name: String,
-    version: Option<String>,
-    state: State,
-    host: String,
-    address: Option<String>,
-}
-
 impl Health {
     /// Prints how all is.
     pub fn execute(self) -> Outcome {
         door::run(async {
             let client = self.host.client().await?;
-            let mut unwell = Vec::new();
-            self.again
-                .each(async || {
-                    let told = told(client.get("health").await?, &client.get("cluster").await?, self.service.as_deref())?;
-                    unwell = told.unwell();
-                    if self.json { output::print_json(&told) } else { self.again.print(&text(&told, Paint::for_stdout())) }
-                })
-                .await?;
-            match &unwell[..] {
+            let look = async || told(client.get("health").await?, &client.get("cluster").await?, self.service.as_deref());
+            let told = self.look.each(look, |told, _, paint| text(told, paint)).await?;
+            match &told.unwell()[..] {
                 [] => Ok(()),
                 unwell => Err(Failure::new(Exit::Failed, format!("not well: {}", unwell.join(", ")))),
             }
@@ -85,8 +64,7 @@ impl Health {
 /// What is to be told of a host and of others, of all services or of one.
 fn told(host: HealthView, cluster: &ClusterView, only: Option<&str>) -> Outcome<Told> {
     let HealthView { phase, trouble, mut services } = host;
-    let others = cluster.nodes.iter().filter(|node| Some(&node.id) != cluster.own.as_ref());
-    let mut elsewhere: Vec<Elsewhere> = others.flat_map(of).collect();
+    let mut elsewhere = Elsewhere::all(cluster);
     let names: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
     match only {
         Some(only) => {
@@ -106,24 +84,20 @@ fn told(host: HealthView, cluster: &ClusterView, only: Option<&str>) -> Outcome<
     Ok(told)
 }
 
-fn of(node: &Node) -> impl Iterator<Item = Elsewhere> {
-    node.services.iter().map(|service| Elsewhere {
-        name: service.name.clone(),
-        version: service.version.clone(),
-        state: if service.ready { State::Serving } else { State::Unwell },
-        host: node.called().to_owned(),
-        address: node.addresses.first().map(ToString::to_string),
-    })
-}
-
 impl Told {
     /// What is not well of it.
     fn unwell(&self) -> Vec<String> {
         let host = (self.phase != "ready" || self.trouble.is_some()).then(|| "the host".to_owned());
         let is_bad = |state| matches!(state, State::Unwell | State::Failed);
         let here = self.services.iter().filter(|service| is_bad(service.state)).map(|service| service.name.clone());
+        let tried = self.services.iter().filter_map(|service| Some((service, service.canary.as_ref()?)));
+        let tried = tried.filter(|(_, trial)| trial.why.is_some());
         let there = self.elsewhere.iter().filter(|service| is_bad(service.state));
-        host.into_iter().chain(here).chain(there.map(|service| format!("{} on {}", service.name, service.host))).collect()
+        host.into_iter()
+            .chain(here)
+            .chain(tried.map(|(service, trial)| format!("version {} of {}, which is tried", trial.version, service.name)))
+            .chain(there.map(|service| format!("{} on {}", service.name, service.host)))
+            .collect()
     }
 }
 
@@ -137,26 +111,18 @@ fn text(told: &Told, paint: Paint) -> String {
     if !told.services.is_empty() {
         let mut table = Table::new(&["name", "version", "state", "for"]);
         for service in &told.services {
-            let since = service.since.as_deref().and_then(age).unwrap_or_else(|| "-".to_owned());
-            let version = Cell::text(service.version.as_deref().unwrap_or("-"));
-            table.row([Cell::text(&service.name).strong(), version, state(service.state), Cell::number(since)]);
+            let name = Cell::text(&service.name).strong();
+            table.row([name, known(service.version.as_deref()), shown::state(service.state), aged(service.since.as_deref())]);
         }
         lines.push(String::new());
         lines.extend(table.lines(paint));
     }
-    for (name, why) in told.services.iter().filter_map(|service| Some((&service.name, service.why.as_ref()?))) {
-        let why: Vec<String> = why.lines().map(visible).collect();
-        lines.push(format!("\n{}: {}", paint.strong(&visible(name)), why.join("\n  ")));
-    }
-    if !told.elsewhere.is_empty() {
-        let mut table = Table::new(&["on other hosts", "version", "state", "host", "address"]);
-        for service in &told.elsewhere {
-            let known = |text: &Option<String>| Cell::text(text.as_deref().unwrap_or("-"));
-            let (version, address) = (known(&service.version), known(&service.address));
-            table.row([Cell::text(&service.name).strong(), version, state(service.state), Cell::text(&service.host), address]);
-        }
+    lines.extend(told.services.iter().filter_map(|service| Some(shown::reason(&service.name, service.why.as_ref()?, paint))));
+    lines.extend(told.services.iter().filter_map(|service| shown::held_back(&service.name, service.canary.as_ref(), paint)));
+    let others = Elsewhere::lines(&told.elsewhere, "on other hosts", paint);
+    if !others.is_empty() {
         lines.push(String::new());
-        lines.extend(table.lines(paint));
+        lines.extend(others);
     }
     lines.join("\n")
 }
@@ -172,6 +138,7 @@ mod tests {
             state,
             why: (state != State::Serving).then(|| "its check fails: no disk".to_owned()),
             since: None,
+            canary: None,
         };
         HealthView { phase: "ready".into(), trouble: trouble.map(str::to_owned), services: vec![service] }
     }

@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use crate::output::Paint;
+use crate::paint::Paint;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -5,7 +5,8 @@ use microhost::admin::view::{LogEntry, LogLine};
 
 use crate::door::{self, HostArgs, segment};
 use crate::failure::Outcome;
-use crate::output::{self, Paint, visible};
+use crate::output;
+use crate::paint::{Paint, visible};
 
 /// Show what a running host and its services log
 ///

@@ -11,7 +11,6 @@ use microhost::settings::nearest;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-mod again;
 mod build;
 mod call;
 mod completions;
@@ -26,18 +25,22 @@ mod health;
 mod inspect;
 mod logging;
 mod logs;
+mod look;
 mod new;
 mod output;
+mod paint;
+mod place;
 mod rollback;
 mod run;
 mod services;
+mod shown;
 mod source;
 mod stats;
 mod swap;
 mod table;
 
 use exit::Exit;
-use output::Paint;
+use paint::Paint;
 
 /// Run microservices that are WebAssembly components.
 #[derive(Parser)]

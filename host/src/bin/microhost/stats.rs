@@ -6,10 +6,10 @@ use bytesize::ByteSize;
 use clap::Args;
 use microhost::admin::view::{CallFigures, ServiceFigures, Stats as View};
 
-use crate::again::Again;
 use crate::door::{self, HostArgs, segment};
 use crate::failure::Outcome;
-use crate::output::{self, Paint};
+use crate::look::LookArgs;
+use crate::paint::Paint;
 use crate::table::{Cell, Table};
 
 /// Show what the services of a running host do and use
@@ -28,11 +28,7 @@ pub struct Stats {
     service: Option<String>,
 
     #[command(flatten)]
-    again: Again,
-
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    look: LookArgs,
 
     #[command(flatten)]
     host: HostArgs,
@@ -44,19 +40,8 @@ impl Stats {
         door::run(async {
             let path = self.service.as_deref().map_or_else(|| "stats".to_owned(), |name| format!("stats?service={}", segment(name)));
             let client = self.host.client().await?;
-            let mut before: Option<View> = None;
-            self.again
-                .each(async || {
-                    let now: View = client.get(&path).await?;
-                    if self.json {
-                        output::print_json(&now)?;
-                    } else {
-                        self.again.print(&text(&now, before.as_ref(), self.service.is_some(), Paint::for_stdout()))?;
-                    }
-                    before = Some(now);
-                    Ok(())
-                })
-                .await
+            let look = async || client.get(&path).await;
+            self.look.each(look, |now, before, paint| text(now, before, self.service.is_some(), paint)).await.map(drop)
         })
     }
 }

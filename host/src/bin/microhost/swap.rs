@@ -13,7 +13,8 @@ use serde::Serialize;
 use crate::door::{self, HostArgs, segment};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use crate::output::{self, visible};
+use crate::output;
+use crate::paint::visible;
 use crate::source;
 
 /// Swap a running service for another version of it

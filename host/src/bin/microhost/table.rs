@@ -1,6 +1,6 @@
 //! Tables for people: columns that line up, colour that does not count as width.
 
-use crate::output::{Paint, visible};
+use crate::paint::{Paint, visible};
 
 /// What stands between two columns.
 const GAP: &str = "  ";

@@ -27,6 +27,7 @@ use super::state::State;
 use crate::settings::{Grants, Limits};
 use crate::stats::ServiceStats;
 
+mod alike;
 mod files;
 mod ledger;
 mod p2;
@@ -96,7 +97,7 @@ impl Disk {
     /// Puts the functions that count in place of those of WASI that do not.
     pub fn link(self: &Arc<Disk>, linker: &mut Linker<State>) -> wasmtime::Result<()> {
         linker.allow_shadowing(true);
-        for (interface, rows) in [(p2::TYPES, p2::ROWS), (p3::TYPES, p3::ROWS)] {
+        for (interface, rows) in [alike::all::<p2::Second>(), alike::all::<p3::Third>()] {
             let mut link = linker.instance(interface)?;
             rows.iter().try_for_each(|row| row(&mut link, self))?;
         }
@@ -225,7 +226,7 @@ mod tests {
         let disk = Disk::of(&name, &limits, &grants, None, &stats, runtime.handle()).expect("it can be read").expect("it is for writing");
         let engine = Engine::default();
         let mut linker = imports::wasi(&engine).expect("WASI links");
-        for (interface, rows) in [(p2::TYPES, p2::ROWS), (p3::TYPES, p3::ROWS)] {
+        for (interface, rows) in [alike::all::<p2::Second>(), alike::all::<p3::Third>()] {
             for (place, row) in rows.iter().enumerate() {
                 let mut link = linker.instance(interface).expect("it is an interface");
                 assert!(row(&mut link, &disk).is_err(), "row {place} of {interface} replaces nothing");

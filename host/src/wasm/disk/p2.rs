@@ -1,53 +1,38 @@
-//! The functions of WASI 0.2 that count.
+//! The functions that count of WASI 0.2 alone.
 
 use std::sync::Arc;
 
-use wasmtime::component::{ComponentNamedList, Lift, LinkerInstance, Lower, Resource, ResourceTable};
+use wasmtime::component::{ComponentNamedList, Lift, LinkerInstance, Lower};
 use wasmtime::{Result, StoreContextMut};
 use wasmtime_wasi::WasiView;
-use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::p2::FsResult;
 use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 
 use super::Disk;
+use super::alike::{Begin, Fd, Row, Version, get, method};
 use super::files::to_the_end;
 use crate::wasm::state::State;
 
-/// The interface, in the version that wasmtime has; it stands for all others of 0.2.
-pub const TYPES: &str = "wasi:filesystem/types@0.2.12";
+/// WASI 0.2.
+pub enum Second {}
 
-/// A function, put into a linker.
-pub type Row = fn(&mut LinkerInstance<'_, State>, &Arc<Disk>) -> Result<()>;
+impl Version for Second {
+    const TYPES: &'static str = "wasi:filesystem/types@0.2.12";
 
-type Fd = Resource<Descriptor>;
+    const OWN: &'static [Row] = OWN;
 
-pub const ROWS: &[Row] = &[
-    |link, disk| waiting(link, disk, "set-size", |disk, table, (at, size): (Fd, u64)| Ok(disk.set_size(get(table, &at)?, size))),
+    fn waiting<P, F>(link: &mut LinkerInstance<'_, State>, disk: &Arc<Disk>, name: &str, begin: Begin<P, F>) -> Result<()>
+    where
+        P: ComponentNamedList + Lift + Send + Sync + 'static,
+        F: Future<Output = FsResult<()>> + Send + 'static,
+    {
+        waiting(link, disk, name, begin)
+    }
+}
+
+const OWN: &[Row] = &[
     |link, disk| {
         waiting(link, disk, "write", |disk, table, (at, bytes, offset): (Fd, Vec<u8>, u64)| Ok(disk.write(get(table, &at)?, bytes, offset)))
-    },
-    |link, disk| {
-        waiting(link, disk, "create-directory-at", |disk, table, (at, path): (Fd, String)| {
-            Ok(disk.create_directory_at(get(table, &at)?, path))
-        })
-    },
-    |link, disk| {
-        waiting(link, disk, "remove-directory-at", |disk, table, (at, path): (Fd, String)| {
-            Ok(disk.remove_directory_at(get(table, &at)?, path))
-        })
-    },
-    |link, disk| {
-        waiting(link, disk, "unlink-file-at", |disk, table, (at, path): (Fd, String)| Ok(disk.unlink_file_at(get(table, &at)?, path)))
-    },
-    |link, disk| {
-        waiting(link, disk, "symlink-at", |disk, table, (at, old, new): (Fd, String, String)| {
-            Ok(disk.symlink_at(get(table, &at)?, old, new))
-        })
-    },
-    |link, disk| {
-        waiting(link, disk, "rename-at", |disk, table, (from, old, to, new): (Fd, String, Fd, String)| {
-            Ok(disk.rename_at(get(table, &from)?, old, get(table, &to)?, new))
-        })
     },
     |link, disk| {
         waiting(link, disk, "link-at", |disk, table, (from, follow, old, to, new): (Fd, PathFlags, String, Fd, String)| {
@@ -59,16 +44,6 @@ pub const ROWS: &[Row] = &[
     |link, disk| stream(link, disk, "append-via-stream", |(at,): (Fd,)| (at, None)),
 ];
 
-/// A method's name in a component.
-pub fn method(name: &str) -> String {
-    format!("[method]descriptor.{name}")
-}
-
-/// What a handle of the guest's stands for.
-pub fn get(table: &ResourceTable, handle: &Fd) -> Result<Descriptor> {
-    Ok(table.get(handle)?.clone())
-}
-
 /// What the guest is told; a trap where it did what it must not.
 fn told<T>(result: FsResult<T>) -> Result<(Result<T, ErrorCode>,)> {
     match result {
@@ -77,12 +52,7 @@ fn told<T>(result: FsResult<T>) -> Result<(Result<T, ErrorCode>,)> {
     }
 }
 
-fn waiting<P, R, F>(
-    link: &mut LinkerInstance<'_, State>,
-    disk: &Arc<Disk>,
-    name: &str,
-    begin: fn(Arc<Disk>, &ResourceTable, P) -> Result<F>,
-) -> Result<()>
+fn waiting<P, R, F>(link: &mut LinkerInstance<'_, State>, disk: &Arc<Disk>, name: &str, begin: Begin<P, F>) -> Result<()>
 where
     P: ComponentNamedList + Lift + Send + Sync + 'static,
     R: Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! The functions of WASI 0.3 that count. They do what those of 0.2 do, beside one another.
+//! The functions that count of WASI 0.3 alone. They do what those of 0.2 do, beside one another.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,56 +7,48 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
-use wasmtime::component::{
-    ComponentNamedList, FutureReader, Lift, LinkerInstance, Resource, ResourceTable, Source, StreamConsumer, StreamReader, StreamResult,
-};
+use wasmtime::component::{ComponentNamedList, FutureReader, Lift, LinkerInstance, Source, StreamConsumer, StreamReader, StreamResult};
 use wasmtime::{AsContextMut, Result, StoreContextMut};
 use wasmtime_wasi::WasiView;
-use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::p2::bindings::filesystem::types as p2;
 use wasmtime_wasi::p2::{DynOutputStream, FsResult, StreamError};
 use wasmtime_wasi::p3::bindings::filesystem::types::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 
 use super::Disk;
+use super::alike::{Begin, Fd, Row, Version, get, method};
 use super::files::to_the_end;
-use super::p2::{Row, get, method};
 use crate::wasm::state::State;
-
-/// The interface, in the version that wasmtime has; it stands for all others of 0.3.
-pub const TYPES: &str = "wasi:filesystem/types@0.3.0";
 
 /// Bytes that are copied out of a guest at once.
 const CHUNK: usize = 64 << 10;
 
-type Fd = Resource<Descriptor>;
+/// WASI 0.3.
+pub enum Third {}
 
-pub const ROWS: &[Row] = &[
-    |link, disk| waiting(link, disk, "set-size", |disk, table, (at, size): (Fd, u64)| Ok(disk.set_size(get(table, &at)?, size))),
-    |link, disk| {
-        waiting(link, disk, "create-directory-at", |disk, table, (at, path): (Fd, String)| {
-            Ok(disk.create_directory_at(get(table, &at)?, path))
+impl Version for Third {
+    const TYPES: &'static str = "wasi:filesystem/types@0.3.0";
+
+    const OWN: &'static [Row] = OWN;
+
+    fn waiting<P, F>(link: &mut LinkerInstance<'_, State>, disk: &Arc<Disk>, name: &str, begin: Begin<P, F>) -> Result<()>
+    where
+        P: ComponentNamedList + Lift + Send + Sync + 'static,
+        F: Future<Output = FsResult<()>> + Send + 'static,
+    {
+        let disk = Arc::clone(disk);
+        link.func_wrap_concurrent(&method(name), move |accessor, params: P| {
+            let disk = Arc::clone(&disk);
+            Box::pin(async move {
+                let begun = accessor.with(|mut access| begin(disk, access.as_context_mut().data_mut().ctx().table, params))?;
+                told(to_the_end(begun).await)
+            })
         })
-    },
+    }
+}
+
+const OWN: &[Row] = &[
     |link, disk| {
-        waiting(link, disk, "remove-directory-at", |disk, table, (at, path): (Fd, String)| {
-            Ok(disk.remove_directory_at(get(table, &at)?, path))
-        })
-    },
-    |link, disk| {
-        waiting(link, disk, "unlink-file-at", |disk, table, (at, path): (Fd, String)| Ok(disk.unlink_file_at(get(table, &at)?, path)))
-    },
-    |link, disk| {
-        waiting(link, disk, "symlink-at", |disk, table, (at, old, new): (Fd, String, String)| {
-            Ok(disk.symlink_at(get(table, &at)?, old, new))
-        })
-    },
-    |link, disk| {
-        waiting(link, disk, "rename-at", |disk, table, (from, old, to, new): (Fd, String, Fd, String)| {
-            Ok(disk.rename_at(get(table, &from)?, old, get(table, &to)?, new))
-        })
-    },
-    |link, disk| {
-        waiting(link, disk, "link-at", |disk, table, (from, follow, old, to, new): (Fd, PathFlags, String, Fd, String)| {
+        Third::waiting(link, disk, "link-at", |disk, table, (from, follow, old, to, new): (Fd, PathFlags, String, Fd, String)| {
             Ok(disk.link_at(get(table, &from)?, following(follow), old, get(table, &to)?, new))
         })
     },
@@ -72,26 +64,6 @@ pub const ROWS: &[Row] = &[
         link.func_wrap(&method("append-via-stream"), move |store, (at, data): (Fd, StreamReader<u8>)| stream(store, &disk, &at, data, None))
     },
 ];
-
-fn waiting<P, F>(
-    link: &mut LinkerInstance<'_, State>,
-    disk: &Arc<Disk>,
-    name: &str,
-    begin: fn(Arc<Disk>, &ResourceTable, P) -> Result<F>,
-) -> Result<()>
-where
-    P: ComponentNamedList + Lift + Send + Sync + 'static,
-    F: Future<Output = FsResult<()>> + Send + 'static,
-{
-    let disk = Arc::clone(disk);
-    link.func_wrap_concurrent(&method(name), move |accessor, params: P| {
-        let disk = Arc::clone(&disk);
-        Box::pin(async move {
-            let begun = accessor.with(|mut access| begin(disk, access.as_context_mut().data_mut().ctx().table, params))?;
-            told(to_the_end(begun).await)
-        })
-    })
-}
 
 fn open_at(link: &mut LinkerInstance<'_, State>, disk: &Arc<Disk>) -> Result<()> {
     let disk = Arc::clone(disk);

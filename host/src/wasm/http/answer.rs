@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::WasiBody;
 
 use super::door::Sent;
-use super::gate::Waiting;
+use super::waiting::Waiting;
 use crate::rpc::HttpBody;
 use crate::status::{Code, Status};
 use crate::wasm::call::Outcome;

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Empty};
 use tokio::sync::oneshot;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 
 use super::answer::{Answer, End, Fate};
 use super::door::Exchange;
 use super::outcome::{broken_request, status};
+use super::waiting::Waiting;
 use crate::rpc::{HttpBody, HttpFuture, HttpHandler, HttpRequest};
 use crate::status::{Code, Status};
 use crate::wasm::call::{Call, Outcome, Target};
@@ -51,7 +52,7 @@ impl Gate {
         let (head_in, mut head_out) = oneshot::channel();
         let (over_in, over) = oneshot::channel();
         let (sent_in, sent) = oneshot::channel();
-        let waiting = Waiting { call: Arc::clone(&call), pool: Arc::clone(&self.pool), over: false };
+        let waiting = Waiting::new(&call, &self.pool);
         let exchange = Exchange { request: Request::from_parts(head, body), secure, head: head_in, over, sent };
         self.pool.submit(Job { call, work: Work::Http(Box::new(exchange)) })?;
 
@@ -117,44 +118,5 @@ impl HttpHandler for Entry {
             });
             result
         })
-    }
-}
-
-/// Held for as long as somebody waits: if it goes before the call is over, the call is abandoned, and
-/// taken out of the queue if it is still there.
-pub(super) struct Waiting {
-    call: Arc<Call>,
-    pool: Arc<Pool>,
-    over: bool,
-}
-
-impl Waiting {
-    /// The call is over.
-    pub(super) fn over(mut self) {
-        self.over = true;
-    }
-
-    /// A piece of the response has come: what the guest may compute counts from one to the next.
-    pub(super) fn progressed(&self) {
-        self.call.progressed();
-    }
-
-    /// Lets a call that has answered go on to its end, for a time.
-    pub(super) fn linger(self, outcome: oneshot::Receiver<Outcome>, time: Duration) {
-        // Without a runtime the host is ending, and the call with it.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(async move {
-            if timeout(time, outcome).await.is_ok() {
-                self.over();
-            }
-        });
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if !self.over && !self.call.abandon() {
-            self.pool.forget(&self.call);
-        }
     }
 }

@@ -10,6 +10,7 @@ mod answer;
 mod door;
 mod gate;
 mod outcome;
+mod waiting;
 
 pub use door::{Door, Exchange, Exported};
 pub use gate::{Entry, Gate};

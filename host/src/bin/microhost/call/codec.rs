@@ -94,7 +94,7 @@ mod tests {
     use super::*;
     use crate::call::input::Origin;
     use crate::call::values::Place;
-    use crate::output::Paint;
+    use crate::paint::Paint;
 
     /// A codec for the methods of gRPC's health check, whose descriptors are at hand.
     fn health() -> Codec {

@@ -24,7 +24,8 @@ use super::tasks::{Tasks, tasks};
 use super::{Call, CodecName, json, names, reflection};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use crate::output::{self, visible};
+use crate::output;
+use crate::paint::visible;
 
 /// How long a unary call may take, and for any other the questions before it, unless `--timeout`
 /// says otherwise.

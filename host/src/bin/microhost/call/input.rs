@@ -181,7 +181,7 @@ fn refused(wrong: values::Wrong) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::Paint;
+    use crate::paint::Paint;
 
     fn input(arguments: &[&str]) -> Outcome<Input> {
         Input::of(&arguments.iter().map(|argument| (*argument).to_owned()).collect::<Vec<_>>(), 64)

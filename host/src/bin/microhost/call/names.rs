@@ -164,7 +164,7 @@ fn no_method(meant: &[&Offered], given: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::Paint;
+    use crate::paint::Paint;
 
     fn offered() -> Vec<Offered> {
         let method = |name: &&str| Method { name: (*name).into(), kind: MethodKind::Unary };

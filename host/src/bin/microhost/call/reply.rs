@@ -176,7 +176,7 @@ fn stranger(status: StatusCode, body: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::Paint;
+    use crate::paint::Paint;
 
     fn wrong(ending: Option<Ending>) -> Wrong {
         ending.expect("a status").expect_err("an error")

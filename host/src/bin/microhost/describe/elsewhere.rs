@@ -11,7 +11,9 @@ use super::heading;
 use crate::call::names;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use crate::output::{self, Paint, visible};
+use crate::output;
+use crate::paint::{Paint, visible};
+use crate::shown::known;
 use crate::table::{Cell, Table};
 
 /// Services that an error lists.
@@ -142,7 +144,6 @@ impl Offering {
 pub fn offered(nodes: &[Offering], text: &mut String, paint: Paint) {
     let mut table = Table::new(&["host", "address", "version", "state", "weight", "zone", "labels"]);
     for node in nodes {
-        let known = |text: Option<&str>| Cell::text(text.unwrap_or("-"));
         let labels: Vec<String> = node.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         table.row([
             if node.own { Cell::text(format!("{}, this one", node.host)).strong() } else { Cell::text(&node.host) },

@@ -3,14 +3,16 @@
 use std::fmt::Write;
 
 use clap::Args;
+use microhost::admin::change::Trial;
 use microhost::admin::view::{Description, EndpointView, MessageView};
 use serde::Serialize;
 
-use crate::discover::DiscoverArgs;
-use crate::door::{self, HostArgs, segment};
+use crate::door::{self, segment};
 use crate::failure::Outcome;
-use crate::output::{self, Paint, visible};
-use crate::services::{Place, age};
+use crate::output;
+use crate::paint::{Paint, visible};
+use crate::place::{Place, PlaceArgs};
+use crate::shown::age;
 use crate::table::{Cell, Table};
 
 mod elsewhere;
@@ -37,10 +39,7 @@ pub struct Describe {
     json: bool,
 
     #[command(flatten)]
-    host: HostArgs,
-
-    #[command(flatten)]
-    discover: DiscoverArgs,
+    place: PlaceArgs,
 }
 
 /// What a host tells of its own service, with who else has it.
@@ -55,7 +54,7 @@ impl Describe {
     /// Prints what is known.
     pub fn execute(self) -> Outcome {
         door::run(async {
-            let place = Place::of(self.host, &self.discover).await?;
+            let place = self.place.place().await?;
             if let Place::Network(search) = &place {
                 search.until(|nodes| Elsewhere::of(nodes.by_id.values().map(|node| &**node), None, &self.service).is_some()).await;
             }
@@ -105,8 +104,10 @@ fn text(Own { found, nodes }: &Own, paint: Paint) -> String {
         let swapping = if versions.swapping { "; a swap is under way" } else { "" };
         format!("{}{before}{swapping}", versions.serving)
     });
-    let trial = versions.and_then(|versions| versions.canary).map(|trial| {
-        format!("{} has {} of the calls: {} ended, {} of them failed", trial.version, trial.share, trial.calls.ended, trial.calls.failed)
+    let trial = versions.and_then(|versions| versions.canary.as_ref()).map(|trial| {
+        let Trial { version, share, calls, why, .. } = trial;
+        let now = why.as_ref().map(|why| format!("; it is not well and gets none now: {why}")).unwrap_or_default();
+        format!("{version} has {share} of the calls: {} ended, {} of them failed{now}", calls.ended, calls.failed)
     });
     let draining = versions.filter(|versions| !versions.draining.is_empty()).map(|versions| {
         let all = versions.draining.iter();

@@ -7,7 +7,7 @@ use microhost::app::Load;
 use microhost::project::{Cancel, ProjectError};
 
 use super::sources::{Snapshot, Sources};
-use crate::output::visible;
+use crate::paint::visible;
 use crate::run::Wanted;
 
 /// How many of the files that changed are told.

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use super::standing::Standing;
 use super::tended::Tended;
-use crate::output::Paint;
+use crate::paint::Paint;
 use crate::run::{Asked, Plan};
 
 /// How often the sources are looked at. A change counts once it has been there for two looks.

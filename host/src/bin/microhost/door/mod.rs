@@ -13,6 +13,7 @@ use crate::call::tls::Trust;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::output;
+use crate::paint::{Paint, visible};
 use crate::table::{Cell, Table};
 
 mod client;
@@ -117,7 +118,7 @@ async fn named(host: &str, found: Found) -> Outcome<Client> {
 /// Folders that were passed over. They are somebody's mistake, or somebody's trap.
 fn tell_refused(found: &Found) {
     for refused in &found.refused {
-        output::tell(format!("note: {}", output::visible(&refused.to_string())));
+        output::tell(format!("note: {}", visible(&refused.to_string())));
     }
 }
 
@@ -138,7 +139,7 @@ async fn listed(failure: Failure, sockets: &[PathBuf]) -> Failure {
         };
         table.row(row.map(Cell::text));
     }
-    table.lines(output::Paint::none()).into_iter().fold(failure, |failure, line| failure.note(line))
+    table.lines(Paint::none()).into_iter().fold(failure, |failure, line| failure.note(line))
 }
 
 /// What a host says of itself; `None` where it does not answer soon.

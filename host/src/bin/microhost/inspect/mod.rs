@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use crate::output::{self, visible};
+use crate::output;
+use crate::paint::visible;
 use crate::source;
 
 mod wants;

@@ -11,6 +11,7 @@ use microhost::settings::{Admin, Calls, Cluster, GRACE, HostName, Limits, Listen
 use super::{AdminArgs, ClusterArgs, Overrides};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
+use crate::paint::visible;
 use crate::{output, source};
 
 /// What is run, and where it listens.
@@ -58,7 +59,7 @@ impl Wanted {
     pub fn announce<'w>(&self, all: impl Iterator<Item = &'w Wanted>) {
         let is_project = |wanted: &Wanted| wanted.load.component.is_dir();
         if is_project(self) && all.filter(|wanted| is_project(wanted)).count() > 1 {
-            output::tell(format!("building {}", output::visible(self.name())));
+            output::tell(format!("building {}", visible(self.name())));
         }
     }
 
@@ -278,12 +279,12 @@ mod tests {
     }
 
     fn plan(path: &Path, overrides: &Overrides) -> Plan {
-        joined(&[path.to_owned()], None, overrides).unwrap_or_else(|failure| panic!("{}", failure.text(crate::output::Paint::none())))
+        joined(&[path.to_owned()], None, overrides).unwrap_or_else(|failure| panic!("{}", failure.text(crate::paint::Paint::none())))
     }
 
     fn told(failure: Outcome<Plan>) -> (Exit, String) {
         let failure = failure.err().expect("a failure");
-        (failure.exit(), failure.text(crate::output::Paint::none()))
+        (failure.exit(), failure.text(crate::paint::Paint::none()))
     }
 
     #[test]

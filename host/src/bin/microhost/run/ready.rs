@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use microhost::app::{Ready, ReadyEndpoint};
 use microhost::schema::MethodKind;
 
-use crate::output::{self, visible};
+use crate::output;
+use crate::paint::visible;
 
 /// Tells people, or machines, what is ready.
 pub fn announce(ready: &Ready, people: bool) {
