@@ -94,7 +94,10 @@ impl Ways {
 
     /// Why nobody takes calls of a service that somebody offers.
     pub(super) fn nobody(&self, service: &str) -> Option<Status> {
-        self.table.load().ways.get(service).map(|way| way.nobody())
+        let table = self.table.load();
+        // A way from before tells of those who offered it then.
+        let fresh = table.is_of(&self.view.nodes());
+        table.ways.get(service).filter(|_| fresh).map(|way| way.nobody())
     }
 
     /// What the way to a service is called: those to gateways are one and the same for all services that

@@ -10,7 +10,7 @@ use crate::remote::Remote;
 use crate::rpc::{CallFuture, Channel, OpenFuture, Request, Route, Router, StreamRequest};
 use crate::settings::Calls;
 use crate::stats::CalleesStats;
-use crate::status::{Code, Status};
+use crate::status::Status;
 use lookup::{Known, Ways};
 use tries::Tries;
 use way::Via;
@@ -105,8 +105,6 @@ impl Cluster {
     /// Why nobody takes a call of a service to which no way is open.
     fn nobody(&self, service: &str, path: &str) -> Status {
         let elsewhere = if self.local.offers(service) { None } else { self.ways.nobody(service) };
-        // A way that is open, and lacks no more than a method, is kept from when somebody offered the service.
-        let elsewhere = elsewhere.filter(|status| status.code() == Code::Unavailable);
         elsewhere.unwrap_or_else(|| self.local.missing(path))
     }
 }
