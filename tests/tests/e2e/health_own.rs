@@ -126,9 +126,9 @@ fn calling() -> String {
     settings::service("caller", &guests::guest("caller"), "handles = [\"test.Caller\"]\ngrants = { calls = [\"*\"] }")
 }
 
-/// A host whose service calls that of these.
+/// A host whose service calls that of these, all in turn: one that was slow once would be called seldom otherwise.
 async fn caller(cluster: &str, patients: &[&Patient]) -> Host {
-    let mut start = Start::settings(&calling()).among(cluster);
+    let mut start = Start::settings(&(calling() + "[calls.balance]\npolicy = \"round-robin\"\n")).among(cluster);
     for patient in patients {
         start = start.arg("--peer").arg(patient.host.url());
     }
