@@ -15,8 +15,9 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread::available_parallelism;
 
 use super::facts::Listed;
-use super::mix::{part_of, place};
+use super::mix::part_of;
 use super::shares::Shares;
+use super::stand::Stand;
 use super::target::Target;
 use crate::lanes;
 
@@ -33,26 +34,6 @@ const STEP: usize = 16;
 /// Targets of one lane in any case; two of a stratum, as two are compared.
 const FEWEST: usize = 4;
 const FEWEST_ALIKE: usize = 2;
-
-/// Where a caller stands among those who call the same, as a part of all numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stand(u64);
-
-impl Stand {
-    /// At a place of so many that are known.
-    ///
-    /// # Panics
-    /// If the place is not below `count`.
-    pub fn of(place: usize, count: usize) -> Stand {
-        assert!(place < count, "place {place} of {count}");
-        Stand(((place as u128) << 64).div_euclid(count as u128) as u64)
-    }
-
-    /// Of one who is not among those that are known: anywhere, and always there.
-    pub fn named(name: &str) -> Stand {
-        Stand(place(&[name]))
-    }
-}
 
 /// How many targets one lane calls. On a line of its own in the processor's caches: the lane writes it at each
 /// choice. Threads that are no lanes share one, whose estimate may lose a sample.
@@ -159,7 +140,7 @@ impl Ring {
         let stratum = &self.strata[self.shares.at(part_of(self.shares.total(), draw))];
         let width = (apertures.0[lane].width.load(Relaxed) as usize).max(self.fewest(apertures)).min(self.members.len());
         let width = (width * stratum.size).div_ceil(self.members.len()).max(FEWEST_ALIKE).min(stratum.size);
-        let point = self.stand.0.wrapping_add((u64::MAX / apertures.0.len() as u64).wrapping_mul(lane as u64));
+        let point = self.stand.of_lane(lane, apertures.0.len());
         Part { members: &self.members[stratum.from..][..stratum.size], start: part_of(stratum.size as u64, point) as usize, width }
     }
 

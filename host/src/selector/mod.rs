@@ -46,6 +46,7 @@ mod outcome;
 mod outliers;
 mod rules;
 mod shares;
+mod stand;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -54,7 +55,6 @@ mod turns;
 mod wheel;
 mod window;
 
-pub use aperture::Stand;
 pub use breaker::Switched;
 pub use candidates::{Candidates, Choice, Summary};
 pub use facts::{Facts, Listed};
@@ -62,5 +62,6 @@ pub use gauge::{Call, Figures, Standing};
 pub use moment::Moment;
 pub use outcome::Outcome;
 pub use rules::Rules;
+pub use stand::Stand;
 pub use target::Target;
 pub use tried::Tried;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::aperture::Stand;
 use super::facts::Facts;
+use super::stand::Stand;
 use crate::settings::{Balance, BreakerSettings, OutlierSettings, Policy, Share};
 
 /// Targets that are called in any case, where there are more: enough that no few of them decide how a caller

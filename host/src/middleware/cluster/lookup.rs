@@ -6,30 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 
 use arc_swap::ArcSwap;
 
+use super::known::Known;
+use super::now;
 use super::way::{GATEWAY, Via, Way};
-use super::{Reach, now};
 use crate::registry::{Nodes, Offer, View};
-use crate::rpc::Channel;
 use crate::selector::Stand;
-use crate::settings::Calls;
-use crate::stats::CalleesStats;
 use crate::status::Status;
-
-/// What ways are made of.
-pub(super) struct Known {
-    /// This host's own id.
-    pub(super) own: Arc<str>,
-    /// Where this host stands.
-    pub(super) zone: Option<String>,
-    /// The services of this host.
-    pub(super) here: Arc<dyn Channel>,
-    /// How others are reached.
-    pub(super) reach: Arc<dyn Reach>,
-    /// How calls fail.
-    pub(super) settings: Calls,
-    /// What is counted.
-    pub(super) stats: Arc<CalleesStats>,
-}
 
 /// The ways to the services that were called, as of what was known when they were made.
 #[derive(Default)]

@@ -11,12 +11,14 @@ use crate::rpc::{CallFuture, Channel, OpenFuture, Request, Route, Router, Stream
 use crate::settings::Calls;
 use crate::stats::CalleesStats;
 use crate::status::Status;
-use lookup::{Known, Ways};
+use known::Known;
+use lookup::Ways;
 use tries::Tries;
 use way::Via;
 
 mod budget;
 mod hedge;
+mod known;
 mod lookup;
 mod retry;
 mod source;

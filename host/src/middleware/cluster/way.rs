@@ -8,7 +8,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 
 use super::budget::Budget;
-use super::lookup::Known;
+use super::known::Known;
 use crate::registry::Offer;
 use crate::rpc::{Channel, Form};
 use crate::selector::{self, Facts, Listed, Rules, Stand, Summary};
