@@ -73,6 +73,9 @@ const TABLES: &Tables = &[
     ),
 ];
 
+/// Whole numbers, as serde names them and as people do: what is the most.
+const WHOLE: [(&str, u64); 4] = [("u16", u16::MAX as u64), ("u32", u32::MAX as u64), ("u64", i64::MAX as u64), ("usize", i64::MAX as u64)];
+
 /// TOML's message with line and column, and what may have been meant.
 ///
 /// serde tells of an unknown key, and of the ones that it knows, in no other way than by the text of
@@ -91,6 +94,10 @@ fn with_hint(error: &toml::de::Error, tables: &Tables) -> String {
     let hint = hint(message, tables);
     let mut text = error.to_string();
     text.truncate(text.trim_end().len());
+    if let Some((type_name, most)) = WHOLE.iter().find(|(type_name, _)| text.ends_with(&format!(", expected {type_name}"))) {
+        text.truncate(text.len() - type_name.len());
+        text += &format!("a whole number from 0 to {most}");
+    }
     text + &hint.map_or(String::new(), |hint| format!("\n{hint}"))
 }
 
@@ -133,6 +140,14 @@ mod tests {
         assert!(told.ends_with("`instances` belongs under [service.NAME.limits]"), "{told}");
         let told = hinted(&error("[listen]\nzzz = 3\n"));
         assert!(told.contains("expected one of") && !told.contains("did you mean"), "{told}");
+    }
+
+    #[test]
+    fn a_number_that_does_not_fit_is_answered_in_words() {
+        for said in ["\"all\"", "-3", "5000000000"] {
+            let told = hinted(&error(&format!("[calls.balance]\nsubset = {said}\n")));
+            assert!(told.contains("line 2, column") && told.ends_with("expected a whole number from 0 to 4294967295"), "{told}");
+        }
     }
 
     #[test]
