@@ -11,6 +11,7 @@
 //! "subsetting" in B. Beyer et al., "Site Reliability Engineering" (2016), chapter 20.
 
 use std::num::NonZeroUsize;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread::available_parallelism;
 
@@ -46,19 +47,27 @@ struct Aperture {
     load: AtomicU32,
 }
 
-/// The apertures of all lanes for one group.
-#[derive(Debug)]
-pub(super) struct Apertures(Box<[Aperture]>);
+/// The apertures of all lanes for one group. Made when one is looked through: most lists are short, and have none.
+#[derive(Debug, Default)]
+pub(super) struct Apertures(OnceLock<Box<[Aperture]>>);
 
 impl Apertures {
-    pub(super) fn new() -> Apertures {
-        let lanes = available_parallelism().map_or(1, NonZeroUsize::get);
-        Apertures((0..lanes).map(|_| Aperture { width: AtomicU32::new(0), load: AtomicU32::new(0) }).collect())
+    /// Of each lane; one at least.
+    fn all(&self) -> &[Aperture] {
+        self.0.get_or_init(|| {
+            let lanes = available_parallelism().map_or(1, NonZeroUsize::get);
+            (0..lanes).map(|_| Aperture { width: AtomicU32::new(0), load: AtomicU32::new(0) }).collect()
+        })
     }
 
-    /// The lane that chooses, of so many.
-    fn lane(&self) -> usize {
-        lanes::current().unwrap_or_default() % self.0.len()
+    fn count(&self) -> usize {
+        self.all().len()
+    }
+
+    /// The number of the lane that chooses, and its own.
+    fn own(&self) -> (usize, &Aperture) {
+        let lane = lanes::current().unwrap_or_default() % self.count();
+        (lane, &self.all()[lane])
     }
 }
 
@@ -136,17 +145,17 @@ impl Ring {
 
     /// The part of a stratum that the calling lane calls, the stratum drawn by `draw` of all numbers.
     pub(super) fn part(&self, apertures: &Apertures, draw: u64) -> Part<'_> {
-        let lane = apertures.lane();
+        let (lane, own) = apertures.own();
         let stratum = &self.strata[self.shares.at(part_of(self.shares.total(), draw))];
-        let width = (apertures.0[lane].width.load(Relaxed) as usize).max(self.fewest(apertures)).min(self.members.len());
+        let width = (own.width.load(Relaxed) as usize).max(self.fewest(apertures)).min(self.members.len());
         let width = (width * stratum.size).div_ceil(self.members.len()).max(FEWEST_ALIKE).min(stratum.size);
-        let point = self.stand.of_lane(lane, apertures.0.len());
+        let point = self.stand.of_lane(lane, apertures.count());
         Part { members: &self.members[stratum.from..][..stratum.size], start: part_of(stratum.size as u64, point) as usize, width }
     }
 
     /// Takes in how many calls a target had that was met by chance in the part of the calling lane.
     pub(super) fn met(&self, apertures: &Apertures, in_flight: u64) {
-        let aperture = &apertures.0[apertures.lane()];
+        let (_, aperture) = apertures.own();
         let load = f32::from_bits(aperture.load.load(Relaxed));
         let mut load = load + (in_flight as f32 - load) / SAMPLES;
         let fewest = self.fewest(apertures);
@@ -168,6 +177,6 @@ impl Ring {
     }
 
     fn fewest(&self, apertures: &Apertures) -> usize {
-        self.least.div_ceil(apertures.0.len()).max(FEWEST).min(self.members.len())
+        self.least.div_ceil(apertures.count()).max(FEWEST).min(self.members.len())
     }
 }

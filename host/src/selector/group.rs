@@ -47,18 +47,18 @@ pub(super) struct Group {
 
 /// With how many others one that is drawn is compared, and by what.
 #[derive(Clone, Copy)]
-struct Comparison {
+struct Contest {
     others: u64,
     is_better: fn(&Gauge, &Gauge, Moment) -> bool,
 }
 
-impl Comparison {
+impl Contest {
     /// `None` where whoever is drawn is chosen.
-    fn of(policy: Policy) -> Option<Comparison> {
+    fn of(policy: Policy) -> Option<Contest> {
         match policy {
             Policy::RoundRobin | Policy::Random => None,
-            Policy::TwoChoices => Some(Comparison { others: 1, is_better: Gauge::is_lighter }),
-            Policy::LeastInFlight => Some(Comparison { others: LOOKS_FOR_LEAST - 1, is_better: Gauge::is_freer }),
+            Policy::TwoChoices => Some(Contest { others: 1, is_better: Gauge::is_lighter }),
+            Policy::LeastInFlight => Some(Contest { others: LOOKS_FOR_LEAST - 1, is_better: Gauge::is_freer }),
         }
     }
 }
@@ -129,11 +129,8 @@ impl Group {
             known.cloned().unwrap_or_else(|| Arc::new(Wheel::new(made_of)))
         });
         let weight = weights.iter().map(|weight| u64::from(*weight)).sum();
-        let ring = match rules.policy {
-            Policy::TwoChoices | Policy::LeastInFlight => Ring::new(&members, targets, rules.subset, rules.stand),
-            // Their shares are promised for each target.
-            Policy::RoundRobin | Policy::Random => None,
-        };
+        // Where none is compared with another one, shares are promised for each of them.
+        let ring = Contest::of(rules.policy).and_then(|_| Ring::new(&members, targets, rules.subset, rules.stand));
         Some(Group { shares: Shares::new(&weights), classes: Classes::new(&members, &weights), members, weight, wheel, ring })
     }
 
@@ -149,15 +146,14 @@ impl Group {
 
     /// Chooses by the policy, and asks again so often where one is left alone or has been tried.
     pub(super) fn choose<T: Listed>(&self, look: &Look<'_, T>, tally: &Tally, looks: u64) -> Option<Found> {
-        match (&self.wheel, look.key, &self.ring) {
-            (Some(wheel), Some(key), _) => self.keyed(look, wheel, key, looks),
-            (_, _, None) => (0..looks).find_map(|_| self.drawn(look, tally.next())),
-            // Where a part of them does not do, any of them may.
-            (_, _, Some(_)) if look.tried.count() > 0 => (0..looks).find_map(|_| self.drawn(look, tally.next())),
-            (_, _, Some(ring)) => {
-                let near = (0..looks.div_ceil(2)).find_map(|_| self.near(look, ring, tally));
-                near.or_else(|| (0..looks / 2).find_map(|_| self.drawn(look, tally.next())))
-            }
+        if let (Some(wheel), Some(key)) = (&self.wheel, look.key) {
+            return self.keyed(look, wheel, key, looks);
+        }
+        let drawn = |looks: u64| (0..looks).find_map(|_| self.drawn(look, tally.next()));
+        // Where a part of them does not do, any of them may.
+        match self.ring.as_ref().filter(|_| look.tried.count() == 0) {
+            None => drawn(looks),
+            Some(ring) => (0..looks.div_ceil(2)).find_map(|_| self.near(look, ring, tally)).or_else(|| drawn(looks / 2)),
         }
     }
 
@@ -188,11 +184,11 @@ impl Group {
 
     fn drawn<T: Listed>(&self, look: &Look<'_, T>, turn: Turn) -> Option<Found> {
         let member = self.draw(look.policy, turn);
-        let chosen = match Comparison::of(look.policy) {
+        let chosen = match Contest::of(look.policy) {
             None => Some(self.members[member]),
-            Some(comparison) => {
+            Some(contest) => {
                 let (class, own) = self.class(member);
-                self.best(look, turn, Part::all(class), own, comparison)
+                self.best(look, turn, Part::all(class), own, contest)
             }
         };
         look.take(chosen?)
@@ -207,16 +203,11 @@ impl Group {
         if look.standing(met) == Some(Standing::Good) {
             ring.met(&tally.apertures, look.gauge(met).in_flight());
         }
-        let own = by_chance(FIRST);
-        let chosen = match Comparison::of(look.policy) {
-            None => Some(part.at(own)),
-            Some(comparison) => self.best(look, turn, part, own, comparison),
-        };
-        look.take(chosen?)
+        look.take(self.best(look, turn, part, by_chance(FIRST), Contest::of(look.policy)?)?)
     }
 
     /// The best of one that was drawn and some others of its kind.
-    fn best<T: Listed>(&self, look: &Look<'_, T>, turn: Turn, kind: Part<'_>, own: usize, comparison: Comparison) -> Option<u32> {
+    fn best<T: Listed>(&self, look: &Look<'_, T>, turn: Turn, kind: Part<'_>, own: usize, contest: Contest) -> Option<u32> {
         let first = kind.at(own);
         let good = match look.standing(first) {
             // By its load it would hardly ever be: what it failed with was slow.
@@ -228,11 +219,11 @@ impl Group {
             return self.unless_far_worse(look, turn, good);
         }
         let mut best = good;
-        for which in 0..comparison.others.min(more) {
-            let step = if more <= comparison.others { which } else { part_of(more, turn.chance(which)) };
+        for which in 0..contest.others.min(more) {
+            let step = if more <= contest.others { which } else { part_of(more, turn.chance(which)) };
             let other = kind.at((own + 1 + step as usize) % kind.len());
             if look.standing(other) == Some(Standing::Good)
-                && best.is_none_or(|best| (comparison.is_better)(look.gauge(other), look.gauge(best), look.now))
+                && best.is_none_or(|best| (contest.is_better)(look.gauge(other), look.gauge(best), look.now))
             {
                 best = Some(other);
             }

@@ -68,7 +68,7 @@ impl Rules {
 
     /// The same, for a host that stands there among those who call the same.
     #[must_use]
-    pub fn from(self, stand: Stand) -> Rules {
+    pub fn seen_from(self, stand: Stand) -> Rules {
         Rules { stand, ..self }
     }
 

@@ -70,7 +70,7 @@ pub(super) struct Tally {
 
 impl Tally {
     fn new() -> Tally {
-        Tally { choices: Counter::new(), apertures: Apertures::new() }
+        Tally { choices: Counter::new(), apertures: Apertures::default() }
     }
 
     /// The next choice.

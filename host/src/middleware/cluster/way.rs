@@ -152,7 +152,7 @@ impl Way {
             let channel = if own(offer) { Some(Arc::clone(&known.here)) } else { there() };
             places.extend(channel.map(|channel| Arc::new(Place { offer: offer.clone(), channel })));
         }
-        let rules = Rules::new(&balance, known.zone.as_deref()).from(stand);
+        let rules = Rules::new(&balance, known.zone.as_deref()).seen_from(stand);
         let all = Arc::new(Candidates::build(places.clone(), &rules, before.map(|way| &*way.all)));
         let unwell_here = all.summary().ready > 0 && offers.iter().any(|offer| own(offer) && !offer.service().ready);
         Way {
@@ -224,7 +224,7 @@ impl Way {
             types.extend(method.and_then(|method| method.fingerprint).map(|fingerprint| (fingerprint, place)));
         }
         let balance = known.settings.balance(&self.service, Some(name));
-        let own = (balance != self.balance).then(|| Rules::new(&balance, known.zone.as_deref()).from(self.stand));
+        let own = (balance != self.balance).then(|| Rules::new(&balance, known.zone.as_deref()).seen_from(self.stand));
         let candidates = self.some(&at, own.as_ref());
         if candidates.summary().open == 0 {
             return None;

@@ -55,7 +55,7 @@ fn callers_share_all_targets_out_evenly() {
     let (hosts, callers) = (hosts(1_000), 250);
     let mut counts = BTreeMap::new();
     for caller in 0..callers {
-        let candidates = Candidates::build(hosts.iter().cloned(), &rules("").from(Stand::of(caller, callers)), None);
+        let candidates = Candidates::build(hosts.iter().cloned(), &rules("").seen_from(Stand::of(caller, callers)), None);
         for id in counted(&candidates, 2_000, Moment::now()).into_keys() {
             *counts.entry(id).or_insert(0) += 1;
         }
@@ -73,7 +73,7 @@ fn shares_of_versions_and_weights_hold_for_each_caller() {
     let of = |counts: &BTreeMap<String, usize>, some: &[Host]| some.iter().filter_map(|host| counts.get(&host.id)).sum::<usize>() as f64;
     let all = f64::from(100 * 980 + 500 * 20);
     for caller in 0..10 {
-        let candidates = Candidates::build(hosts.iter().cloned(), &rules("").from(Stand::of(caller, 10)), None);
+        let candidates = Candidates::build(hosts.iter().cloned(), &rules("").seen_from(Stand::of(caller, 10)), None);
         let counts = counted(&candidates, 10_000, Moment::now());
         for (some, weight) in [(&hosts[..50], 5_000.0), (&hosts[50..70], 10_000.0)] {
             let (count, due) = (of(&counts, some), weight / all * 10_000.0);
